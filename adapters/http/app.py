@@ -1,0 +1,58 @@
+"""The application: routes, errors and middleware, put together."""
+
+from collections.abc import Callable, Collection
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+
+from fastapi import FastAPI
+
+from adapters.http.errors import add_error_handlers
+from adapters.http.health import add_health_routes
+from adapters.http.middleware import Cors, Head, Identify, LastResort, SecurityHeaders
+from adapters.http.openapi import customise
+from adapters.http.strict import StrictRoute
+from adapters.http.tasks import add_task_routes
+from application.ports import StorageHealth
+from application.use_cases import UseCases
+
+
+@dataclass(frozen=True, slots=True)
+class HttpOptions:
+    """What of the settings concerns HTTP; they have the meaning that the settings give them."""
+
+    cors_origins: Collection[str] = ()
+    root_path: str = ""
+    hide_foreign_tasks: bool = False
+
+
+Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
+
+
+def create_app(
+    use_cases: UseCases,
+    storage: StorageHealth,
+    options: HttpOptions,
+    lifespan: Lifespan | None = None,
+) -> FastAPI:
+    """The HTTP API over these use cases."""
+    app = FastAPI(
+        title="Taskport",
+        version="0.1.0",
+        root_path=options.root_path,
+        redirect_slashes=False,
+        redoc_url=None,
+        lifespan=lifespan,
+    )
+    app.router.route_class = StrictRoute
+    app.state.use_cases = use_cases
+    add_task_routes(app, use_cases)
+    add_health_routes(app, storage)
+    add_error_handlers(app, hide_foreign_tasks=options.hide_foreign_tasks)
+    customise(app)
+    # The last to be added is the first that a request meets.
+    app.add_middleware(LastResort)
+    app.add_middleware(Head)
+    app.add_middleware(Cors, origins=options.cors_origins)
+    app.add_middleware(SecurityHeaders)
+    app.add_middleware(Identify)
+    return app

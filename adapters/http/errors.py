@@ -1,0 +1,168 @@
+"""The one table from what goes wrong to the status that a client gets."""
+
+import logging
+from collections.abc import Mapping
+from typing import ClassVar, Final
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.routing import Match, Route
+from starlette.types import Scope
+
+from adapters.http.problems import invalid, located, problem, unavailable
+from domain.errors import (
+    Conflict,
+    Forbidden,
+    Invalid,
+    NotFound,
+    Stale,
+    TaskportError,
+    TooManyRequests,
+    Unauthenticated,
+    Unavailable,
+)
+from domain.tasks import TaskNotFound, TaskNotYours
+
+STATUSES: Final[Mapping[type[TaskportError], int]] = {
+    Invalid: 422,
+    Unauthenticated: 401,
+    Forbidden: 403,
+    NotFound: 404,
+    Conflict: 409,
+    Stale: 412,
+    TooManyRequests: 429,
+    Unavailable: 503,
+}
+
+_WORDS: Final = {
+    "Value error, ": "",
+    "Field required": "is required",
+    "Extra inputs are not permitted": "is not a member here",
+    "a valid dictionary or object to extract fields from": "an object",
+    "Input should be": "must be",
+}
+
+_log = logging.getLogger("taskport.http")
+
+
+class WireError(HTTPException):
+    """Something is wrong with a request that only HTTP knows of."""
+
+    status: ClassVar[int]
+    code: ClassVar[str]
+    message: ClassVar[str]
+
+    def __init__(self, headers: dict[str, str] | None = None) -> None:
+        super().__init__(self.status, self.message, headers)
+
+
+class MalformedRequest(WireError):
+    status = 400
+    code = "MALFORMED_REQUEST"
+    message = "The request cannot be read."
+
+
+class MethodNotAllowed(WireError):
+    status = 405
+    code = "METHOD_NOT_ALLOWED"
+    message = "This address does not know the method."
+
+
+class RequestTimeout(WireError):
+    status = 408
+    code = "REQUEST_TIMEOUT"
+    message = "The body did not arrive in time."
+
+
+class BodyTooLarge(WireError):
+    status = 413
+    code = "BODY_TOO_LARGE"
+    message = "The body is too large."
+
+
+class UnsupportedMediaType(WireError):
+    status = 415
+    code = "UNSUPPORTED_MEDIA_TYPE"
+    message = "The body must be application/json in UTF-8, and not compressed."
+
+
+def status_of(error: TaskportError | type[TaskportError]) -> int:
+    """The status of the category that an error belongs to."""
+    kind = error if isinstance(error, type) else type(error)
+    return next(status for category, status in STATUSES.items() if issubclass(kind, category))
+
+
+def add_error_handlers(app: FastAPI, *, hide_foreign_tasks: bool) -> None:
+    """Let every error leave through the table above."""
+
+    async def refused(request: Request, error: Exception) -> Response:
+        assert isinstance(error, TaskportError)
+        if isinstance(error, TaskNotYours):
+            _log.warning(
+                "user %s was refused task %d of user %s",
+                error.user_id,
+                error.task_id,
+                error.owner_id,
+            )
+            if hide_foreign_tasks:
+                error = TaskNotFound()
+        if isinstance(error, Invalid):
+            place = "body" if request.method in ("POST", "PUT", "PATCH") else "query"
+            return invalid(
+                request.scope, [located(place, [p.field], p.error) for p in error.problems]
+            )
+        if isinstance(error, Unavailable):
+            return unavailable(request.scope, error.retry_after)
+        headers = {"WWW-Authenticate": _challenge(request)} if status_of(error) == 401 else None
+        return problem(request.scope, status_of(error), error.code, error.message, headers=headers)
+
+    async def misshapen(request: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)
+        return invalid(
+            request.scope,
+            [
+                located(entry["loc"][0], entry["loc"][1:], _in_our_words(entry["msg"]))
+                for entry in error.errors()
+            ],
+        )
+
+    async def not_served(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        if error.status_code == 404:
+            return problem(request.scope, 404, NotFound.code, NotFound.message)
+        if error.status_code == 405:
+            error = MethodNotAllowed({"Allow": ", ".join(_methods(app, request.scope))})
+        elif not isinstance(error, WireError):
+            error = MalformedRequest()
+        return problem(
+            request.scope, error.status, error.code, error.message, headers=error.headers
+        )
+
+    app.add_exception_handler(TaskportError, refused)
+    app.add_exception_handler(RequestValidationError, misshapen)
+    app.add_exception_handler(HTTPException, not_served)
+
+
+def _in_our_words(message: str) -> str:
+    """Pydantic's message as the second half of a sentence that begins with the field."""
+    for theirs, ours in _WORDS.items():
+        message = message.replace(theirs, ours)
+    return message
+
+
+def _challenge(request: Request) -> str:
+    """RFC 6750, 3: the error is named only to who tried."""
+    return 'Bearer error="invalid_token"' if "authorization" in request.headers else "Bearer"
+
+
+def _methods(app: FastAPI, scope: Scope) -> list[str]:
+    """Every method that this address knows, not only those of its first route."""
+    methods: set[str] = set()
+    for route in app.routes:
+        if isinstance(route, Route) and route.matches(scope)[0] is not Match.NONE:
+            methods |= route.methods or set()
+    if "GET" in methods:
+        methods.add("HEAD")
+    return sorted(methods)

@@ -1,0 +1,163 @@
+"""Pure ASGI middleware, one job each. `create_app` stacks it, outermost first."""
+
+import asyncio
+import logging
+from collections.abc import Collection
+from typing import Final
+
+from starlette.datastructures import Headers
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from adapters.http.context import identify
+from adapters.http.problems import crashed, problem, unavailable
+from domain.errors import Forbidden
+
+REQUEST_SECONDS: Final = 10.0
+PREFLIGHT_SECONDS: Final = 600
+METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+REQUEST_HEADERS: Final = (
+    "Authorization",
+    "Content-Type",
+    "If-Match",
+    "If-None-Match",
+    "Idempotency-Key",
+    "X-Request-ID",
+)
+EXPOSED_HEADERS: Final = (
+    "ETag",
+    "Location",
+    "Link",
+    "Retry-After",
+    "RateLimit",
+    "RateLimit-Policy",
+    "X-Request-ID",
+)
+_SECURITY_HEADERS: Final = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+)
+
+_log = logging.getLogger("taskport.http")
+
+
+class Identify:
+    """Gives each request its ids, and each answer the header that shows one."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        shown = (b"x-request-id", identify(scope))
+
+        async def send_identified(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], shown]
+            await send(message)
+
+        await self.app(scope, receive, send_identified)
+
+
+class SecurityHeaders:
+    """Puts the headers on every answer that hold a browser back."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_secured(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], *_SECURITY_HEADERS]
+            await send(message)
+
+        await self.app(scope, receive, send_secured)
+
+
+class Cors(CORSMiddleware):
+    """Starlette's, with this service's lists, and a refusal in the shape of every other error."""
+
+    def __init__(self, app: ASGIApp, origins: Collection[str]) -> None:
+        super().__init__(
+            app,
+            allow_origins=origins,
+            allow_methods=METHODS,
+            allow_headers=REQUEST_HEADERS,
+            allow_credentials=True,
+            expose_headers=EXPOSED_HEADERS,
+            max_age=PREFLIGHT_SECONDS,
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["method"] == "OPTIONS":
+            headers = Headers(scope=scope)
+            if "origin" in headers and "access-control-request-method" in headers:
+                answer = self.preflight_response(headers)
+                if answer.status_code >= 400:
+                    answer = problem(scope, 403, Forbidden.code, Forbidden.message)
+                    answer.headers["Vary"] = self.preflight_headers["Vary"]
+                await answer(scope, receive, send)
+                return
+        await super().__call__(scope, receive, send)
+
+
+class Head:
+    """Answers HEAD wherever GET is: the same, without the body."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] != "HEAD":
+            await self.app(scope, receive, send)
+            return
+
+        async def send_without_body(message: Message) -> None:
+            if message["type"] == "http.response.body":
+                message = {**message, "body": b""}
+            await send(message)
+
+        await self.app({**scope, "method": "GET"}, receive, send_without_body)
+
+
+class LastResort:
+    """Answers when the application crashes (500) or takes too long (503), and logs the crash.
+
+    Starlette's own last resort lies outside of all middleware: its answers would lack every
+    header that is added here.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        started = False
+
+        async def send_noted(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        answer: Response
+        try:
+            async with asyncio.timeout(REQUEST_SECONDS):
+                await self.app(scope, receive, send_noted)
+            return
+        except ClientDisconnect:
+            return
+        except TimeoutError:
+            _log.warning("a request was given up after %d seconds", REQUEST_SECONDS)
+            answer = unavailable(scope)
+        except Exception:
+            _log.exception("a request crashed")
+            answer = crashed(scope)
+        if not started:
+            await answer(scope, receive, send)

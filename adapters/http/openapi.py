@@ -1,0 +1,131 @@
+"""What OpenAPI says beyond what FastAPI finds in the routes."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
+
+from adapters.http.errors import (
+    BodyTooLarge,
+    MalformedRequest,
+    RequestTimeout,
+    UnsupportedMediaType,
+    WireError,
+    status_of,
+)
+from adapters.http.problems import (
+    INTERNAL_ERROR,
+    INTERNAL_ERROR_MESSAGE,
+    MEDIA_TYPE,
+    Problem,
+    problem_body,
+)
+from adapters.http.strict import is_protected
+from domain.errors import TaskportError, Unauthenticated, Unavailable
+from domain.users import EmailTaken, UnknownUser
+
+BODY_ERRORS: Final = (MalformedRequest, RequestTimeout, BodyTooLarge, UnsupportedMediaType)
+"""What can be wrong with any body."""
+
+_Error = type[TaskportError] | type[WireError]
+_PROTECTED: Final[tuple[_Error, ...]] = (Unauthenticated, UnknownUser, EmailTaken)
+_ANYWHERE: Final[tuple[_Error, ...]] = (Unavailable,)
+_EXAMPLE_ID: Final = "2b1e7c1c-6d3c-4d0e-9a5f-0f6b6f1b8a34"
+_BEARER: Final = "bearer"
+_DESCRIPTION: Final = """\
+Tasks for web front ends whose users sign in with Better Auth.
+
+Every error is `application/problem+json` and carries an `error_code` that never changes.
+Every answer carries `X-Request-ID`; `HEAD` is answered wherever `GET` is.
+"""
+
+
+def documented(*errors: _Error, protected: bool = True) -> dict[int | str, dict[str, Any]]:
+    """The `responses` of a route: these errors, and those that any such route can end in."""
+    raised = (*errors, *(_PROTECTED if protected else ()), *_ANYWHERE)
+    by_status: dict[int, list[tuple[str, str]]] = {500: [(INTERNAL_ERROR, INTERNAL_ERROR_MESSAGE)]}
+    for error in raised:
+        status = error.status if issubclass(error, WireError) else status_of(error)
+        by_status.setdefault(status, []).append((error.code, error.message))
+    return {status: _response(status, by_status[status]) for status in sorted(by_status)}
+
+
+def customise(app: FastAPI) -> None:
+    """Complete the document: the shape of errors, and what proves who is asking."""
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = _document(app)
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _document(app: FastAPI) -> dict[str, Any]:
+    document = get_openapi(
+        title=app.title,
+        version=app.version,
+        description=_DESCRIPTION,
+        routes=app.routes,
+        servers=[{"url": app.root_path or "/"}],
+    )
+    components = document.setdefault("components", {})
+    components.setdefault("schemas", {})["Problem"] = Problem.model_json_schema()
+    components["securitySchemes"] = {
+        _BEARER: {
+            "type": "http",
+            "scheme": "bearer",
+            "bearerFormat": "JWT",
+            "description": "A token that the front end's server signed with the shared secret.",
+        }
+    }
+    for route in app.routes:
+        if isinstance(route, APIRoute) and is_protected(route):
+            for method in route.methods or ():
+                operation = document["paths"][route.path_format][method.lower()]
+                operation["security"] = [{_BEARER: []}]
+    return document
+
+
+def _response(status: int, errors: Sequence[tuple[str, str]]) -> dict[str, Any]:
+    headers: dict[str, Any] = {}
+    if status in (429, 503):
+        headers["Retry-After"] = _header("Seconds to wait before the next try.", "integer")
+    if status == 401:
+        headers["WWW-Authenticate"] = _header("How to prove who you are (RFC 6750).", "string")
+    return {
+        "description": " · ".join(f"`{code}`" for code, _ in errors),
+        "headers": headers,
+        "content": {
+            MEDIA_TYPE: {
+                "schema": {"$ref": "#/components/schemas/Problem"},
+                "examples": {
+                    code: {"value": _example(status, code, message)} for code, message in errors
+                },
+            }
+        },
+    }
+
+
+def _header(description: str, kind: str) -> dict[str, Any]:
+    return {"description": description, "schema": {"type": kind}}
+
+
+def _example(status: int, code: str, message: str) -> dict[str, Any]:
+    details: dict[str, Any] = {}
+    if status == 422:
+        error = {"field": "title", "error": "must have at most 200 characters"}
+        details = {**error, "errors": [{**error, "pointer": "/title"}]}
+    body = problem_body(
+        status,
+        code,
+        message,
+        details,
+        instance=f"urn:uuid:{_EXAMPLE_ID}",
+        request_id=_EXAMPLE_ID,
+        timestamp=datetime(2026, 11, 20, 16, 31, 35, tzinfo=UTC),
+    )
+    return {**body, "timestamp": "2026-11-20T16:31:35Z"}

@@ -1,0 +1,125 @@
+"""The body of an error, the same for every one of them (RFC 9457)."""
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Any, Final
+
+import msgspec
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import Response
+from starlette.types import Scope
+
+from adapters.http.context import instance_of, request_id_of
+from domain.errors import Invalid, Unavailable
+
+MEDIA_TYPE: Final = "application/problem+json"
+INTERNAL_ERROR: Final = "INTERNAL_ERROR"
+INTERNAL_ERROR_MESSAGE: Final = "Something went wrong on our side."
+_NAMEABLE: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+
+
+class Problem(BaseModel):
+    """An error. Nothing in it repeats what a client sent."""
+
+    model_config = ConfigDict(json_schema_extra={"additionalProperties": False})
+
+    error_code: str = Field(description="What went wrong, for machines; it never changes.")
+    message: str = Field(description="What went wrong, for people.")
+    details: dict[str, Any] = Field(
+        description="Empty, or for 422 `{field, error, errors: [{field, pointer, error}]}`."
+    )
+    type: str = Field(description="Always `about:blank`: see `error_code`.")
+    title: str = Field(description="The name of the status.")
+    status: int
+    detail: str = Field(description="The same as `message`.")
+    instance: str = Field(description="`urn:uuid:` of an id that only this request has.")
+    request_id: str = Field(description="The `X-Request-ID` of the request.")
+    timestamp: datetime
+
+
+def problem_body(
+    status: int,
+    code: str,
+    message: str,
+    details: Mapping[str, Any],
+    *,
+    instance: str,
+    request_id: str,
+    timestamp: datetime,
+) -> dict[str, Any]:
+    return {
+        "error_code": code,
+        "message": message,
+        "details": details,
+        "type": "about:blank",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": message,
+        "instance": instance,
+        "request_id": request_id,
+        "timestamp": timestamp,
+    }
+
+
+def problem(
+    scope: Scope,
+    status: int,
+    code: str,
+    message: str,
+    details: Mapping[str, Any] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """The answer to a request that failed."""
+    body = problem_body(
+        status,
+        code,
+        message,
+        details or {},
+        instance=instance_of(scope),
+        request_id=request_id_of(scope),
+        timestamp=datetime.now(UTC),
+    )
+    return Response(
+        msgspec.json.encode(body),
+        status,
+        {"Cache-Control": "no-store", **(headers or {})},
+        MEDIA_TYPE,
+    )
+
+
+def unavailable(scope: Scope, retry_after: int = 1) -> Response:
+    return problem(
+        scope,
+        503,
+        Unavailable.code,
+        Unavailable.message,
+        headers={"Retry-After": str(retry_after)},
+    )
+
+
+def crashed(scope: Scope) -> Response:
+    return problem(scope, 500, INTERNAL_ERROR, INTERNAL_ERROR_MESSAGE)
+
+
+def invalid(scope: Scope, errors: Sequence[Mapping[str, str | None]]) -> Response:
+    """The answer to values that break the rules; each of `errors` comes from `located`."""
+    first = errors[0] if errors else {"field": None, "error": Invalid.message}
+    details = {"field": first["field"], "error": first["error"], "errors": errors}
+    return problem(scope, 422, Invalid.code, Invalid.message, details)
+
+
+def located(place: str, path: Sequence[str | int], error: str) -> dict[str, str | None]:
+    """One entry of the details: `place` is "body", "query" or "path".
+
+    A name that the client made up is repeated only where it is harmless. `pointer` (RFC 6901) is
+    for the body alone.
+    """
+    names = [str(part) for part in path]
+    harmless = all(map(_NAMEABLE.fullmatch, names))
+    return {
+        "field": ".".join(names) if names and harmless else None,
+        "pointer": "".join(f"/{name}" for name in names) if place == "body" and harmless else None,
+        "error": error,
+    }

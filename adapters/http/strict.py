@@ -1,0 +1,164 @@
+"""Reading requests strictly: what most servers let pass is refused here."""
+
+import asyncio
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Collection, Coroutine
+from typing import Any, Final
+
+from fastapi import Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from starlette.responses import Response
+
+from adapters.http.errors import (
+    BodyTooLarge,
+    MalformedRequest,
+    RequestTimeout,
+    UnsupportedMediaType,
+)
+from adapters.http.identity import current_user
+
+BODY_MAX_BYTES: Final = 64 * 1024
+BODY_SECONDS: Final = 8.0
+DEPTH_MAX: Final = 32
+
+# So much more is read and thrown away before a large body is refused: a client that is still
+# sending would see a reset connection instead of the answer.
+_DRAIN_BYTES: Final = 1024 * 1024
+_MEDIA_TYPE: Final = re.compile(
+    r"""application/json\s*(;\s*charset\s*=\s*("utf-8"|utf-8)\s*)?""", re.IGNORECASE
+)
+_STRING: Final = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
+
+
+class StrictRequest(Request):
+    """Reads a body of JSON in UTF-8, bounded in size, time and depth.
+
+    Raises `UnsupportedMediaType`, `BodyTooLarge`, `RequestTimeout`, `MalformedRequest`.
+    """
+
+    async def body(self) -> bytes:
+        if not hasattr(self, "_body"):
+            try:
+                async with asyncio.timeout(BODY_SECONDS):
+                    self._body = await self._read()
+            except TimeoutError:
+                raise RequestTimeout({"Connection": "close"}) from None
+            if self._body:
+                self._check_media_type()
+        return self._body
+
+    async def json(self) -> Any:
+        if not hasattr(self, "_json"):
+            self._json = strict_json(await self.body())
+        return self._json
+
+    async def _read(self) -> bytes:
+        chunks, size = [], 0
+        async for chunk in self.stream():
+            size += len(chunk)
+            if size <= BODY_MAX_BYTES:
+                chunks.append(chunk)
+            elif size > BODY_MAX_BYTES + _DRAIN_BYTES:
+                break
+        if size > BODY_MAX_BYTES:
+            raise BodyTooLarge({"Connection": "close"})
+        return b"".join(chunks)
+
+    def _check_media_type(self) -> None:
+        types = self.headers.getlist("content-type")
+        encoding = self.headers.get("content-encoding", "identity")
+        if (
+            len(types) != 1
+            or not _MEDIA_TYPE.fullmatch(types[0].strip())
+            or encoding.lower() != "identity"
+        ):
+            raise UnsupportedMediaType
+
+
+class StrictRoute(APIRoute):
+    """A FastAPI route that reads its body strictly, and no query parameter that it did not ask
+    for, nor one twice."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+        known = frozenset(parameter.alias for parameter in self.dependant.query_params)
+        protected = is_protected(self)
+
+        async def strict(request: Request) -> Response:
+            if request.scope["query_string"] and (odd := _odd_parameters(request, known)):
+                if protected:
+                    # Who nobody is gets to know before what is wrong.
+                    await current_user(request)
+                raise RequestValidationError(odd)
+            return await handle(StrictRequest(request.scope, request.receive))
+
+        return strict
+
+
+def is_protected(route: APIRoute) -> bool:
+    """Whether a route asks who is there."""
+    return any(dependency.call is current_user for dependency in route.dependant.dependencies)
+
+
+def _odd_parameters(request: Request, known: Collection[str]) -> list[dict[str, Any]]:
+    counts = Counter(name for name, _ in request.query_params.multi_items())
+    return [
+        {
+            "loc": ("query", name),
+            "msg": "is given more than once" if name in known else "is not a parameter here",
+        }
+        for name, count in counts.items()
+        if count > 1 or name not in known
+    ]
+
+
+def strict_json(body: bytes) -> Any:
+    """The value of a JSON text on which all parsers agree. Raises `MalformedRequest`.
+
+    Refused: what is not UTF-8, NaN and the infinities, an object with a member twice, and more
+    than `DEPTH_MAX` levels.
+    """
+    try:
+        text = body.decode()
+        if text.count("[") + text.count("{") > DEPTH_MAX:
+            _check_depth(text)
+        return json.loads(
+            text,
+            object_pairs_hook=_distinct,
+            parse_constant=_refuse_constant,
+            parse_float=_finite,
+        )
+    except (ValueError, RecursionError):
+        raise MalformedRequest from None
+
+
+def _check_depth(text: str) -> None:
+    depth = 0
+    for character in _STRING.sub("", text):
+        if character in "[{":
+            depth += 1
+        elif character in "]}":
+            depth -= 1
+        if depth > DEPTH_MAX:
+            raise ValueError("too deep")
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise ValueError("a member twice")
+    return members
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if number in (float("inf"), float("-inf")):
+        raise ValueError("not a finite number")
+    return number
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(name)

@@ -1,0 +1,171 @@
+"""Tasks over HTTP."""
+
+from typing import Annotated, Any, Final
+
+import msgspec
+from fastapi import FastAPI, Path, Query, Request
+from starlette.responses import Response
+
+from adapters.http import schemas
+from adapters.http.conditions import etag, expected_versions, is_known
+from adapters.http.errors import MalformedRequest
+from adapters.http.identity import CurrentUser
+from adapters.http.openapi import BODY_ERRORS, documented
+from application.use_cases import UseCases
+from domain.errors import Invalid
+from domain.tasks import (
+    LIMIT_DEFAULT,
+    LIMIT_MAX,
+    PAGE_MAX,
+    SEARCH_MAX_LENGTH,
+    StaleTask,
+    Task,
+    TaskNotFound,
+    TaskNotYours,
+    TaskSort,
+    TaskStatus,
+)
+
+TaskId = Annotated[schemas.PlainInt, Path(ge=1, le=schemas.ID_MAX)]
+
+# A cache may keep what a user has read, for that user alone, and asks again each time.
+_READ_HEADERS: Final = {"Cache-Control": "private, no-cache", "Vary": "Cookie, Authorization"}
+_CHANGE_HEADERS: Final = {"Cache-Control": "no-store"}
+_MISSED: Final = (Invalid, TaskNotFound, TaskNotYours)
+_UNCHANGED: Final[dict[int | str, dict[str, Any]]] = {
+    304: {"description": "The task is still in a version that `If-None-Match` names."}
+}
+_encode: Final = msgspec.json.Encoder().encode
+
+
+def add_task_routes(app: FastAPI, use_cases: UseCases) -> None:
+    """Everything under `/api/tasks`."""
+
+    @app.get(
+        "/api/tasks",
+        operation_id="listTasks",
+        summary="List the tasks of the user",
+        response_model=schemas.TaskPage,
+        responses=documented(Invalid),
+        tags=["tasks"],
+    )
+    async def list_tasks(
+        user: CurrentUser,
+        page: Annotated[schemas.PlainInt, Query(ge=1, le=PAGE_MAX)] = 1,
+        limit: Annotated[schemas.PlainInt, Query(ge=1, le=LIMIT_MAX)] = LIMIT_DEFAULT,
+        status: TaskStatus | None = None,
+        q: Annotated[
+            str | None,
+            Query(
+                description="A part of the title or of the description, in any case.",
+                json_schema_extra={"minLength": 1, "maxLength": SEARCH_MAX_LENGTH},
+            ),
+        ] = None,
+        sort: TaskSort = TaskSort.CREATED_AT_DESCENDING,
+    ) -> Response:
+        found = await use_cases.list_tasks(
+            user.id, page=page, limit=limit, status=status, q=q, sort=sort
+        )
+        body = {
+            "data": found.tasks,
+            "count": len(found.tasks),
+            "total": found.total,
+            "page": page,
+            "limit": limit,
+        }
+        return _json(body, 200, _READ_HEADERS)
+
+    @app.post(
+        "/api/tasks",
+        operation_id="createTask",
+        summary="Create a task",
+        status_code=201,
+        response_model=schemas.Task,
+        responses=documented(Invalid, *BODY_ERRORS),
+        tags=["tasks"],
+    )
+    async def create_task(request: Request, user: CurrentUser, body: schemas.NewTask) -> Response:
+        task = await use_cases.create_task(
+            user.id, title=body.title, description=body.description, status=body.status
+        )
+        location = f"{request.scope['root_path']}/api/tasks/{task.id}"
+        return _task(task, 201, {**_CHANGE_HEADERS, "Location": location})
+
+    @app.get(
+        "/api/tasks/{task_id}",
+        operation_id="getTask",
+        summary="Get a task",
+        response_model=schemas.Task,
+        responses={**_UNCHANGED, **documented(*_MISSED)},
+        tags=["tasks"],
+    )
+    async def get_task(request: Request, user: CurrentUser, task_id: TaskId) -> Response:
+        task = await use_cases.get_task(user.id, task_id)
+        if is_known(task, request):
+            return Response(status_code=304, headers={**_READ_HEADERS, "ETag": etag(task)})
+        return _task(task, 200, _READ_HEADERS)
+
+    async def update_task(
+        request: Request, user: CurrentUser, task_id: TaskId, body: schemas.TaskUpdate
+    ) -> Response:
+        task = await use_cases.update_task(
+            user.id,
+            task_id,
+            **body.model_dump(exclude_unset=True),
+            expected=expected_versions(request),
+        )
+        return _task(task, 200, _CHANGE_HEADERS)
+
+    for method, operation_id in (("PUT", "updateTask"), ("PATCH", "patchTask")):
+        app.add_api_route(
+            "/api/tasks/{task_id}",
+            update_task,
+            methods=[method],
+            operation_id=operation_id,
+            summary="Update a task in part",
+            response_model=schemas.Task,
+            responses=documented(*_MISSED, StaleTask, *BODY_ERRORS),
+            tags=["tasks"],
+        )
+
+    @app.patch(
+        "/api/tasks/{task_id}/complete",
+        operation_id="completeTask",
+        summary="Toggle a task, or set it completed or not",
+        response_model=schemas.Task,
+        responses=documented(*_MISSED, StaleTask, *BODY_ERRORS),
+        tags=["tasks"],
+    )
+    async def complete_task(
+        request: Request,
+        user: CurrentUser,
+        task_id: TaskId,
+        body: schemas.Completion | None = None,
+    ) -> Response:
+        task = await use_cases.complete_task(
+            user.id,
+            task_id,
+            completed=None if body is None else body.completed,
+            expected=expected_versions(request),
+        )
+        return _task(task, 200, _CHANGE_HEADERS)
+
+    @app.delete(
+        "/api/tasks/{task_id}",
+        operation_id="deleteTask",
+        summary="Delete a task",
+        status_code=204,
+        responses=documented(*_MISSED, StaleTask, MalformedRequest),
+        tags=["tasks"],
+    )
+    async def delete_task(request: Request, user: CurrentUser, task_id: TaskId) -> Response:
+        await use_cases.delete_task(user.id, task_id, expected=expected_versions(request))
+        return Response(status_code=204, headers=_CHANGE_HEADERS)
+
+
+def _task(task: Task, status: int, headers: dict[str, str]) -> Response:
+    return _json(task, status, {**headers, "ETag": etag(task)})
+
+
+def _json(body: Any, status: int, headers: dict[str, str]) -> Response:
+    return Response(_encode(body), status, headers, "application/json")

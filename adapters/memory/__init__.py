@@ -1,0 +1,1 @@
+"""The ports in dictionaries: `taskport serve --memory`, and the fast test double."""

@@ -1,0 +1,47 @@
+"""The dictionaries that the repositories share."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import count
+from typing import TypeVar
+
+from domain.tasks import Task
+from domain.users import User
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+@dataclass(slots=True)
+class MemoryStore:
+    """All that is kept. Repositories put copies in and hand copies out."""
+
+    tasks: dict[int, Task] = field(default_factory=dict)
+    users: dict[str, User] = field(default_factory=dict)
+    deleted_users: dict[str, datetime] = field(default_factory=dict)
+    task_ids: Iterator[int] = field(default_factory=lambda: count(1))
+
+    def fork(self) -> "MemoryStore":
+        """A second store with the same contents; ids are drawn from the same sequence."""
+        return MemoryStore(
+            dict(self.tasks), dict(self.users), dict(self.deleted_users), self.task_ids
+        )
+
+    def merge(self, base: "MemoryStore", changed: "MemoryStore") -> None:
+        """Apply what changed from `base` to `changed`, and leave all else as it is now."""
+        _merge(self.tasks, base.tasks, changed.tasks)
+        _merge(self.users, base.users, changed.users)
+        _merge(self.deleted_users, base.deleted_users, changed.deleted_users)
+
+    async def ping(self) -> None:
+        """Memory always answers."""
+
+    async def is_behind(self) -> bool:
+        return False
+
+
+def _merge(target: dict[K, V], base: dict[K, V], changed: dict[K, V]) -> None:
+    for key in base.keys() - changed.keys():
+        target.pop(key, None)
+    target.update({k: v for k, v in changed.items() if v is not base.get(k)})

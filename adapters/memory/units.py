@@ -1,0 +1,40 @@
+"""Units of work over dictionaries."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from adapters.memory.store import MemoryStore
+from adapters.memory.tasks import MemoryTasks
+from adapters.memory.users import MemoryUsers
+
+
+@dataclass(slots=True)
+class MemoryUnitOfWork:
+    """A `UnitOfWork` that works on a fork of the store; commit merges what it changed."""
+
+    store: MemoryStore
+    base: MemoryStore
+    fork: MemoryStore
+
+    @property
+    def tasks(self) -> MemoryTasks:
+        return MemoryTasks(self.fork)
+
+    @property
+    def users(self) -> MemoryUsers:
+        return MemoryUsers(self.fork)
+
+    async def commit(self) -> None:
+        self.store.merge(self.base, self.fork)
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryUnitsOfWork:
+    """Hands out units of work over one store."""
+
+    store: MemoryStore
+
+    @asynccontextmanager
+    async def __call__(self) -> AsyncIterator[MemoryUnitOfWork]:
+        yield MemoryUnitOfWork(self.store, self.store.fork(), self.store.fork())

@@ -1,0 +1,62 @@
+"""Users in a dictionary."""
+
+from copy import copy
+from dataclasses import dataclass
+from datetime import datetime
+
+from adapters.memory.store import MemoryStore
+from domain.users import EmailTaken, UnknownUser, User
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryUsers:
+    """A `UserRepository`. No method awaits anything, so that each is one atomic step."""
+
+    store: MemoryStore
+
+    async def get(self, user_id: str, *, issued_at: datetime | None) -> User:
+        user = self.store.users.get(user_id)
+        if user is None or self._was_deleted_since(user_id, issued_at):
+            raise UnknownUser
+        return copy(user)
+
+    async def find_by_email(self, email: str) -> User | None:
+        for user in self.store.users.values():
+            if user.email == email:
+                return copy(user)
+        return None
+
+    async def exists(self) -> bool:
+        return bool(self.store.users)
+
+    async def add(self, user: User, *, issued_at: datetime | None) -> None:
+        if self._was_deleted_since(user.id, issued_at):
+            raise UnknownUser
+        if user.id in self.store.users:
+            return
+        self._claim(user.email, user.id)
+        self.store.users[user.id] = copy(user)
+
+    async def save(self, user: User) -> None:
+        stored = self.store.users.get(user.id)
+        if stored is None or stored.updated_at >= user.updated_at:
+            return
+        self._claim(user.email, user.id)
+        self.store.users[user.id] = copy(user)
+
+    async def remove(self, user_id: str, *, now: datetime) -> None:
+        if self.store.users.pop(user_id, None) is None:
+            return
+        self.store.deleted_users[user_id] = now
+        owned = [task.id for task in self.store.tasks.values() if task.user_id == user_id]
+        for task_id in owned:
+            del self.store.tasks[task_id]
+
+    def _was_deleted_since(self, user_id: str, issued_at: datetime | None) -> bool:
+        deleted_at = self.store.deleted_users.get(user_id)
+        return deleted_at is not None and (issued_at is None or issued_at <= deleted_at)
+
+    def _claim(self, email: str, user_id: str) -> None:
+        for other in self.store.users.values():
+            if other.email == email and other.id != user_id:
+                raise EmailTaken

@@ -1,0 +1,1 @@
+"""Everything that knows Postgres: tables, statements, the seam to the driver, an own server."""

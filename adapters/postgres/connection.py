@@ -1,0 +1,114 @@
+"""A connection that never keeps anybody waiting longer than it promised."""
+
+import asyncio
+import logging
+import select
+from typing import Any, Final
+
+from psycopg import AsyncConnection, AsyncRawCursor, errors, generators, waiting
+from psycopg.abc import PQGen, PQGenConn
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.pq import TransactionStatus
+
+from adapters.postgres.database import ConstraintViolated
+from domain.errors import Invalid, TaskportError, Unavailable
+
+STATEMENT_SECONDS: Final = 5.0
+CANCEL_SECONDS: Final = 2.0
+_POLL_SECONDS: Final = 1.0
+
+# Only what the URL leaves open; startup parameters beyond these, `options` among them, are
+# refused by a transaction-mode pooler.
+_DEFAULTS: Final = {
+    "connect_timeout": "15",
+    "application_name": "taskport",
+    "keepalives_idle": "30",
+    "keepalives_interval": "5",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "10000",
+}
+
+_log = logging.getLogger("taskport.postgres")
+_cancelling: set[asyncio.Task[None]] = set()
+
+
+def conninfo(url: str) -> str:
+    """The URL for libpq: all that it says goes there untouched, our defaults beside it."""
+    said = conninfo_to_dict(url)
+    return make_conninfo(url, **{k: v for k, v in _DEFAULTS.items() if k not in said})
+
+
+class Connection(AsyncConnection[Any]):
+    """Ends a statement after `STATEMENT_SECONDS`, and hangs up rather than wait for its end.
+
+    psycopg itself, when it is cancelled, waits up to ten seconds more for a server that may never
+    answer. Here the cancel request goes out on a connection of its own while this one is closed
+    at once; the server's `statement_timeout` is left to whoever owns the role, because a session
+    `SET` leaks to strangers through a pooler.
+    """
+
+    async def wait(
+        self,
+        gen: PQGen[Any],
+        interval: float = 0,
+        timeout: float | None = None,  # noqa: ASYNC109 (psycopg's signature)
+    ) -> Any:
+        try:
+            return await waiting.wait_async(
+                gen, self.pgconn.socket, interval=_POLL_SECONDS, timeout=STATEMENT_SECONDS
+            )
+        except (errors._WaitTimeout, asyncio.CancelledError):
+            self._hang_up()
+            raise
+
+    def is_lost(self) -> bool:
+        """Whether the server has hung up: an idle connection has nothing else to say."""
+        poll = select.poll()
+        poll.register(self.pgconn.socket, select.POLLIN)
+        return bool(poll.poll(0))
+
+    def _hang_up(self) -> None:
+        if self.pgconn.transaction_status == TransactionStatus.ACTIVE:
+            request = self.pgconn.cancel_conn()
+            request.start()
+            task = asyncio.create_task(_send(generators.cancel(request)))
+            _cancelling.add(task)
+            task.add_done_callback(_cancelling.discard)
+        self.pgconn.finish()
+
+
+async def _send(cancel_request: PQGenConn[None]) -> None:
+    try:
+        await waiting.wait_conn_async(cancel_request, _POLL_SECONDS, CANCEL_SECONDS)
+    except errors.Error:
+        _log.warning("a statement that took too long could not be cancelled")
+
+
+CONNECT_OPTIONS: Final[dict[str, Any]] = {
+    "autocommit": True,
+    # Behind a transaction-mode pooler the next statement meets another server.
+    "prepare_threshold": None,
+    "cursor_factory": AsyncRawCursor,
+}
+
+
+def translated(error: Exception) -> Exception:
+    """What a driver's error means to the rest of the house; an unexpected one stays itself."""
+    match error:
+        case TaskportError() | ConstraintViolated():
+            return error
+        case errors.IntegrityError():
+            return ConstraintViolated(error.diag.constraint_name or "")
+        case errors.DataError() | UnicodeEncodeError():
+            _log.error("a value reached Postgres that it cannot hold: %s", type(error).__name__)
+            return Invalid()
+        case (
+            errors.OperationalError()
+            | errors.QueryCanceled()
+            | errors.ReadOnlySqlTransaction()
+            | errors.IdleInTransactionSessionTimeout()
+        ):
+            _log.warning("Postgres does not answer: %s", type(error).__name__)
+            return Unavailable()
+        case _:
+            return error

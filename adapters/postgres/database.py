@@ -1,0 +1,69 @@
+"""The seam between the repositories and Postgres.
+
+Repositories speak to a `Database` in `Statement`s and know neither pool nor driver. Whoever
+implements it answers in time and raises only what is named here: `Unavailable` where Postgres
+does not answer or asks to try again, `Invalid` for a value that it cannot hold, and
+`ConstraintViolated` for the repository to read.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Any, Protocol, Self
+
+from sqlalchemy import ClauseElement
+from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
+
+Row = tuple[Any, ...]
+Values = Mapping[str, object]
+
+_DIALECT = PGDialect_psycopg(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """SQL text and the names of its parameters, in order. Compiled once, when it is defined."""
+
+    sql: str
+    parameters: tuple[str, ...]
+
+    @classmethod
+    def compile(cls, clause: ClauseElement) -> Self:
+        """From SQLAlchemy Core, where every value is a named `bindparam`."""
+        compiled = clause.compile(dialect=_DIALECT)
+        return cls(str(compiled), tuple(compiled.positiontup or ()))  # type: ignore[attr-defined]
+
+    def bind(self, values: Values) -> list[object]:
+        return [values[name] for name in self.parameters]
+
+
+class ConstraintViolated(Exception):
+    """A unique, foreign-key or check constraint refused a row; `name` is the constraint's."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+
+
+class Database(Protocol):
+    """Runs statements, each in a transaction of its own. For what it raises, see the module."""
+
+    async def fetch_one(self, statement: Statement, values: Values) -> Row | None: ...
+
+    async def fetch_all(self, statement: Statement, values: Values) -> Sequence[Row]: ...
+
+    async def execute(self, statement: Statement, values: Values) -> int:
+        """The number of rows that were changed."""
+
+    async def execute_many(self, statement: Statement, rows: Iterable[Values]) -> None:
+        """The same statement for each of `rows`: all of them, or none."""
+
+
+class Transaction(Database, Protocol):
+    """Runs its statements in one transaction, which ends undone unless it is committed."""
+
+    async def commit(self) -> None: ...
+
+
+class TransactionalDatabase(Database, Protocol):
+    def transaction(self) -> AbstractAsyncContextManager[Transaction]: ...

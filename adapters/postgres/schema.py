@@ -1,0 +1,160 @@
+"""Bringing the schema to head, and telling whether it is there."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+import psycopg
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, create_engine, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import NullPool
+
+from adapters.postgres.better_auth_tables import ForeignSchema, refuse_foreign
+from adapters.postgres.connection import conninfo
+from adapters.postgres.database import Database, Statement
+from adapters.postgres.tables import SCHEMA
+
+_SCRIPTS: Final = Path(__file__).parents[2] / "alembic"
+# Any number will do, as long as it stays the same: it stands for "Taskport is migrating".
+_LOCK: Final = 8_295_742_001
+_LOCK_SECONDS: Final = 60
+
+_PING = Statement("select 1", ())
+_HAS_REVISION = Statement(f"select to_regclass('{SCHEMA}.alembic_version') is not null", ())
+_REVISION = Statement(f"select version_num from {SCHEMA}.alembic_version", ())
+
+
+class SchemaError(Exception):
+    """What is wrong with the database, in one sentence."""
+
+
+class DatabaseUnreachable(SchemaError):
+    """Nobody answers there; in a moment it may be different."""
+
+
+def migrate(url: str, revision: str = "head") -> None:
+    """Bring the schema to a revision, all the way or not at all, one process at a time.
+
+    Raises `SchemaError`.
+    """
+    with connection(url) as conn:
+        conn.execute(text(f"set local lock_timeout = '{_LOCK_SECONDS}s'"))
+        conn.execute(text("select pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+        _adopt(conn)
+        if _is_behind(_revision(conn)):
+            conn.execute(text(f"create schema if not exists {SCHEMA}"))
+            command.upgrade(_config(conn), revision)
+
+
+def downgrade(url: str, revision: str = "base") -> None:
+    """Take our tables back to an older revision; Better Auth's stay as they are.
+
+    Raises `SchemaError`.
+    """
+    with connection(url) as conn:
+        conn.execute(text("select pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+        command.downgrade(_config(conn), revision)
+
+
+def examine(url: str) -> None:
+    """Raises `SchemaError` where the database is not ready for this code."""
+    with connection(url) as conn:
+        _adopt(conn)
+        if _is_behind(_revision(conn)):
+            raise SchemaError(
+                "the database is not migrated to this version: run `taskport migrate`"
+            )
+        if conn.scalar(text("select lower('Ä') <> 'ä'")):
+            raise SchemaError(
+                "the database was made without a Unicode locale, so that searching ignores case"
+                " for ASCII letters only: make one with `locale 'C.UTF-8'`"
+            )
+
+
+def reach(url: str) -> None:
+    """Raises `SchemaError` where nobody answers at this address."""
+    with connection(url):
+        pass
+
+
+@contextmanager
+def connection(url: str) -> Iterator[Connection]:
+    """One transaction on a connection of its own. Raises `SchemaError`."""
+    engine = create_engine(
+        "postgresql+psycopg://", creator=lambda: psycopg.connect(conninfo(url)), poolclass=NullPool
+    )
+    try:
+        with engine.begin() as conn:
+            # Whatever pooler or role this is, a migration may take its time.
+            conn.execute(text("set local statement_timeout = 0"))
+            yield conn
+    except psycopg.OperationalError as error:
+        raise DatabaseUnreachable(f"the database does not answer: {_first_line(error)}") from error
+    except DBAPIError as error:
+        reason = _first_line(error.orig or error)
+        kind = DatabaseUnreachable if error.connection_invalidated else SchemaError
+        raise kind(f"the database refuses: {reason}") from error
+    finally:
+        engine.dispose()
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresHealth:
+    """A `StorageHealth`."""
+
+    database: Database
+
+    async def ping(self) -> None:
+        await self.database.fetch_one(_PING, {})
+
+    async def is_behind(self) -> bool:
+        exists = await self.database.fetch_one(_HAS_REVISION, {})
+        if exists is None or not exists[0]:
+            return True
+        row = await self.database.fetch_one(_REVISION, {})
+        return _is_behind(None if row is None else row[0])
+
+
+def _adopt(conn: Connection) -> None:
+    try:
+        refuse_foreign(conn)
+    except ForeignSchema as foreign:
+        raise SchemaError(str(foreign)) from foreign
+
+
+def _revision(conn: Connection) -> str | None:
+    context = MigrationContext.configure(conn, opts={"version_table_schema": SCHEMA})
+    return context.get_current_revision()
+
+
+def _is_behind(revision: str | None) -> bool:
+    """A revision that these scripts do not know is ahead of them: a newer version migrated."""
+    return revision is None or (revision in _older_revisions())
+
+
+@cache
+def _older_revisions() -> frozenset[str]:
+    scripts = ScriptDirectory(str(_SCRIPTS))
+    return frozenset(
+        script.revision
+        for script in scripts.walk_revisions()
+        if script.revision != scripts.get_current_head()
+    )
+
+
+def _config(conn: Connection) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(_SCRIPTS).replace("%", "%%"))
+    config.attributes["connection"] = conn
+    return config
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

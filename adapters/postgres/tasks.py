@@ -1,0 +1,184 @@
+"""Tasks in Postgres."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC
+from functools import cache
+from typing import Any, NoReturn
+
+from sqlalchemy import (
+    ColumnElement,
+    Text,
+    bindparam,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+    true,
+    update,
+)
+from sqlalchemy.sql.base import ReadOnlyColumnCollection
+
+from adapters.postgres.database import ConstraintViolated, Database, Row, Statement
+from adapters.postgres.tables import TASKS
+from domain.tasks import (
+    StaleTask,
+    Task,
+    TaskNotFound,
+    TaskNotYours,
+    TaskPage,
+    TaskQuery,
+    TaskSort,
+    TaskStatus,
+)
+from domain.users import UnknownUser
+
+_STATUSES = {status.value: status for status in TaskStatus}
+_BY_ID = TASKS.c.id == bindparam("id")
+_OWN = _BY_ID & (TASKS.c.user_id == bindparam("user_id"))
+_SEEN = TASKS.c.version == bindparam("seen")
+_CHANGEABLE = ("title", "description", "status", "completed_at", "version", "updated_at")
+_GIVEN = (*_CHANGEABLE, "user_id", "created_at")
+
+_ADD = Statement.compile(
+    insert(TASKS).values({name: bindparam(name) for name in _GIVEN}).returning(TASKS.c.id)
+)
+_ADD_ALL = Statement.compile(insert(TASKS).values({name: bindparam(name) for name in _GIVEN}))
+_GET = Statement.compile(select(TASKS).where(_OWN))
+_OWNER = Statement.compile(select(TASKS.c.user_id).where(_BY_ID))
+_SAVE = Statement.compile(
+    update(TASKS).where(_OWN, _SEEN).values({name: bindparam(name) for name in _CHANGEABLE})
+)
+_REMOVE = Statement.compile(delete(TASKS).where(_OWN))
+_REMOVE_SEEN = Statement.compile(delete(TASKS).where(_OWN, _SEEN))
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresTasks:
+    """A `TaskRepository`. Every method is one statement; a second one only says why it missed."""
+
+    database: Database
+
+    async def add(self, task: Task) -> Task:
+        try:
+            row = await self.database.fetch_one(_ADD, to_values(task))
+        except ConstraintViolated as violated:
+            raise _meaning(violated) from violated
+        assert row is not None
+        return replace(task, id=row[0])
+
+    async def add_all(self, tasks: Sequence[Task]) -> None:
+        try:
+            await self.database.execute_many(_ADD_ALL, map(to_values, tasks))
+        except ConstraintViolated as violated:
+            raise _meaning(violated) from violated
+
+    async def get(self, task_id: int, user_id: str) -> Task:
+        row = await self.database.fetch_one(_GET, {"id": task_id, "user_id": user_id})
+        if row is None:
+            await self._say_why_missed(task_id, user_id)
+        return to_task(row)
+
+    async def list(self, user_id: str, query: TaskQuery) -> TaskPage:
+        statement = list_statement(query.status is not None, query.q is not None, query.sort)
+        rows = await self.database.fetch_all(statement, list_values(user_id, query))
+        # One row stands for the total where the page is empty.
+        return TaskPage(
+            tasks=[to_task(row) for row in rows if row[0] is not None], total=rows[0][-1]
+        )
+
+    async def save(self, task: Task, *, seen: int) -> None:
+        values = {**to_values(task), "id": task.id, "seen": seen}
+        if not await self.database.execute(_SAVE, values):
+            await self._say_why_missed(task.id, task.user_id)
+
+    async def remove(self, task_id: int, user_id: str, *, seen: int | None = None) -> None:
+        statement = _REMOVE if seen is None else _REMOVE_SEEN
+        values = {"id": task_id, "user_id": user_id, "seen": seen}
+        if not await self.database.execute(statement, values):
+            await self._say_why_missed(task_id, user_id)
+
+    async def _say_why_missed(self, task_id: int, user_id: str) -> NoReturn:
+        row = await self.database.fetch_one(_OWNER, {"id": task_id})
+        if row is None:
+            raise TaskNotFound
+        if row[0] != user_id:
+            raise TaskNotYours(task_id, user_id, row[0])
+        raise StaleTask
+
+
+def to_task(row: Row) -> Task:
+    """The task of a row of `taskport.tasks`, in the order of its columns."""
+    (id, user_id, title, description, status, completed_at, version, created_at, updated_at) = row[
+        :9
+    ]
+    return Task(
+        id=id,
+        user_id=user_id,
+        title=title,
+        description=description,
+        status=_STATUSES[status],
+        completed_at=completed_at and completed_at.astimezone(UTC),
+        version=version,
+        created_at=created_at.astimezone(UTC),
+        updated_at=updated_at.astimezone(UTC),
+    )
+
+
+def to_values(task: Task) -> dict[str, Any]:
+    values = {name: getattr(task, name) for name in _GIVEN}
+    values["status"] = task.status.value
+    return values
+
+
+@cache
+def list_statement(with_status: bool, with_q: bool, sort: TaskSort) -> Statement:
+    """One page, and the total beside each row: a single snapshot, one round trip."""
+    wanted: list[ColumnElement[bool]] = [TASKS.c.user_id == bindparam("user_id")]
+    if with_status:
+        wanted.append(TASKS.c.status == bindparam("status"))
+    if with_q:
+        pattern = bindparam("pattern", type_=Text)
+        wanted.append(or_(TASKS.c.title.ilike(pattern), TASKS.c.description.ilike(pattern)))
+    page = (
+        select(TASKS)
+        .where(*wanted)
+        .order_by(*_order(TASKS.c, sort))
+        .limit(bindparam("limit"))
+        .offset(bindparam("offset"))
+        .subquery("page")
+    )
+    total = select(func.count().label("total")).select_from(TASKS).where(*wanted).subquery("total")
+    return Statement.compile(
+        select(*page.c, total.c.total)
+        .select_from(total.outerjoin(page, true()))
+        .order_by(*_order(page.c, sort))
+    )
+
+
+def _order(columns: ReadOnlyColumnCollection[str, Any], sort: TaskSort) -> list[Any]:
+    column = columns[sort.attribute]
+    if sort.attribute == "title":
+        # By code point, the same wherever the database was made.
+        column = column.collate("C")
+    return [column.desc(), columns.id.desc()] if sort.is_descending else [column, columns.id]
+
+
+def list_values(user_id: str, query: TaskQuery) -> dict[str, object]:
+    return {
+        "user_id": user_id,
+        "status": query.status and query.status.value,
+        "pattern": None if query.q is None else f"%{_escaped(query.q)}%",
+        "limit": query.limit,
+        "offset": query.offset,
+    }
+
+
+def _escaped(text: str) -> str:
+    """Text in which LIKE finds nothing special; its escape character is the backslash."""
+    return text.replace("\\", "\\\\").replace("%", r"\%").replace("_", r"\_")
+
+
+def _meaning(violated: ConstraintViolated) -> Exception:
+    return UnknownUser() if violated.name == "tasks_user_id_fkey" else violated

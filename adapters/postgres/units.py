@@ -1,0 +1,39 @@
+"""Units of work over a transaction."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from adapters.postgres.database import Transaction, TransactionalDatabase
+from adapters.postgres.tasks import PostgresTasks
+from adapters.postgres.users import PostgresUsers
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresUnitOfWork:
+    """A `UnitOfWork`."""
+
+    transaction: Transaction
+
+    @property
+    def tasks(self) -> PostgresTasks:
+        return PostgresTasks(self.transaction)
+
+    @property
+    def users(self) -> PostgresUsers:
+        return PostgresUsers(self.transaction)
+
+    async def commit(self) -> None:
+        await self.transaction.commit()
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresUnitsOfWork:
+    """Hands out units of work, each on a transaction of its own."""
+
+    database: TransactionalDatabase
+
+    @asynccontextmanager
+    async def __call__(self) -> AsyncIterator[PostgresUnitOfWork]:
+        async with self.database.transaction() as transaction:
+            yield PostgresUnitOfWork(transaction)

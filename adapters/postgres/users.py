@@ -1,0 +1,136 @@
+"""Users in Better Auth's table `"user"`, and the memory of deleted ones in ours."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    DateTime,
+    Text,
+    bindparam,
+    delete,
+    exists,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.dialects.postgresql import insert
+
+from adapters.postgres.database import ConstraintViolated, Database, Row, Statement
+from adapters.postgres.tables import DELETED_USERS, USERS
+from domain.users import EmailTaken, UnknownUser, User
+
+_EMAIL_CONSTRAINT = "user_email_key"
+_ID = bindparam("id", type_=Text)
+_ISSUED_AT = bindparam("issued_at", type_=DateTime(timezone=True))
+_COLUMNS = ("id", "email", "name", "emailVerified", "image", "createdAt", "updatedAt")
+_USER = [USERS.c[name] for name in _COLUMNS]
+_CHANGEABLE = ("email", "name", "emailVerified", "image", "updatedAt")
+
+_deleted_since = (
+    exists()
+    .where(DELETED_USERS.c.id == _ID)
+    .where(or_(_ISSUED_AT.is_(None), DELETED_USERS.c.deleted_at >= _ISSUED_AT))
+)
+_GET = Statement.compile(select(*_USER).where(USERS.c.id == _ID, ~_deleted_since))
+_FIND_BY_EMAIL = Statement.compile(select(*_USER).where(USERS.c.email == bindparam("email")))
+_EXISTS = Statement.compile(select(exists().select_from(USERS)))
+_ADD = Statement.compile(
+    insert(USERS)
+    .from_select(
+        _COLUMNS,
+        select(*[bindparam(name, type_=USERS.c[name].type) for name in _COLUMNS]).where(
+            ~_deleted_since
+        ),
+    )
+    .on_conflict_do_nothing(index_elements=["id"])
+)
+_WAS_DELETED = Statement.compile(select(_deleted_since))
+_SAVE = Statement.compile(
+    update(USERS)
+    .where(USERS.c.id == _ID, USERS.c.updatedAt < bindparam("updatedAt"))
+    .values({name: bindparam(name) for name in _CHANGEABLE})
+)
+_removed = delete(USERS).where(USERS.c.id == _ID).returning(USERS.c.id).cte("removed")
+_tombstone = insert(DELETED_USERS).from_select(
+    ["id", "deleted_at"],
+    select(_removed.c.id, bindparam("deleted_at", type_=DateTime(timezone=True))),
+)
+_REMOVE = Statement.compile(
+    _tombstone.on_conflict_do_update(
+        index_elements=["id"], set_={"deleted_at": _tombstone.excluded.deleted_at}
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresUsers:
+    """A `UserRepository`."""
+
+    database: Database
+
+    async def get(self, user_id: str, *, issued_at: datetime | None) -> User:
+        row = await self.database.fetch_one(_GET, {"id": user_id, "issued_at": issued_at})
+        if row is None:
+            raise UnknownUser
+        return to_user(row)
+
+    async def find_by_email(self, email: str) -> User | None:
+        row = await self.database.fetch_one(_FIND_BY_EMAIL, {"email": email})
+        return None if row is None else to_user(row)
+
+    async def exists(self) -> bool:
+        row = await self.database.fetch_one(_EXISTS, {})
+        return row is not None and bool(row[0])
+
+    async def add(self, user: User, *, issued_at: datetime | None) -> None:
+        values = {**to_values(user), "issued_at": issued_at}
+        if await self._write(_ADD, values):
+            return
+        row = await self.database.fetch_one(_WAS_DELETED, values)
+        if row is not None and row[0]:
+            raise UnknownUser
+
+    async def save(self, user: User) -> None:
+        await self._write(_SAVE, to_values(user))
+
+    async def remove(self, user_id: str, *, now: datetime) -> None:
+        await self.database.execute(_REMOVE, {"id": user_id, "deleted_at": now})
+
+    async def _write(self, statement: Statement, values: dict[str, Any]) -> int:
+        try:
+            return await self.database.execute(statement, values)
+        except ConstraintViolated as violated:
+            if violated.name == _EMAIL_CONSTRAINT:
+                raise EmailTaken from violated
+            raise
+
+
+def to_user(row: Row) -> User:
+    id, email, name, email_verified, image, created_at, updated_at = row
+    return User(
+        id=id,
+        email=email,
+        name=name,
+        email_verified=email_verified,
+        image=image,
+        created_at=_utc(created_at),
+        updated_at=_utc(updated_at),
+    )
+
+
+def to_values(user: User) -> dict[str, Any]:
+    return {
+        "id": user.id,
+        "email": user.email,
+        "name": user.name,
+        "emailVerified": user.email_verified,
+        "image": user.image,
+        "createdAt": user.created_at,
+        "updatedAt": user.updated_at,
+    }
+
+
+def _utc(time: datetime) -> datetime:
+    """Some front ends declare their columns without a time zone; they hold UTC."""
+    return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)

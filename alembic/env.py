@@ -1,0 +1,45 @@
+"""Runs the migrations, on the connection that `adapters.postgres.schema` hands over.
+
+`alembic revision --autogenerate` and its like, run by hand, take the database of the settings.
+"""
+
+from alembic import context
+from sqlalchemy import Connection
+
+from adapters.postgres.schema import connection
+from adapters.postgres.tables import METADATA, SCHEMA
+
+
+def include_name(name: str | None, kind: str, _parents: object) -> bool:
+    """Of the database, look at our own schema alone."""
+    return kind != "schema" or name == SCHEMA
+
+
+def include_object(
+    item: object, _name: str | None, kind: str, _reflected: bool, _to: object
+) -> bool:
+    """Of the models, leave out Better Auth's tables."""
+    return kind != "table" or getattr(item, "schema", None) == SCHEMA
+
+
+def run(conn: Connection) -> None:
+    context.configure(
+        connection=conn,
+        target_metadata=METADATA,
+        version_table_schema=SCHEMA,
+        include_schemas=True,
+        include_name=include_name,
+        include_object=include_object,
+        compare_server_default=True,
+    )
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+if (given := context.config.attributes.get("connection")) is not None:
+    run(given)
+else:
+    from entrypoints.settings import Settings
+
+    with connection(Settings().direct_url()) as conn:
+        run(conn)

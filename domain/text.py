@@ -1,0 +1,105 @@
+"""The rules for text that people write.
+
+In this order: CRLF and CR become LF; the text is brought to Unicode NFC; control characters,
+unpaired surrogates and bidirectional overrides are refused; surrounding white space goes; what
+remains is measured in code points. Whatever passes is a fixed point of its rule: cleaned again,
+it stays the same, so that what was accepted comes back identically.
+"""
+
+import re
+import unicodedata
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from domain.errors import Invalid, Problem
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_CONTROL_BUT_NEWLINE_AND_TAB = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
+# Embeddings and isolates reorder text just as overrides do (CVE-2021-42574).
+_BIDI_OVERRIDE = re.compile(r"[\u202a-\u202e\u2066-\u2069]")
+# Letters, marks and symbols that Unicode lets a renderer draw as nothing at all; the categories
+# C* and Z*, checked beside this, hold the rest.
+_BLANK = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\uffa0\ufe00-\ufe0f"
+    "\U000e0100-\U000e01ef]"
+)
+_INVISIBLE_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Zs", "Zl", "Zp"})
+
+
+class Refused(ValueError):
+    """A text breaks its rule; the message says which part of it, never the text."""
+
+
+def clean_line(text: str, *, max_length: int) -> str:
+    """One line with something to see in it, at most `max_length` code points.
+
+    Raises `Refused`.
+    """
+    text = _normalised(text, _CONTROL).strip()
+    if not any(map(_is_visible, text)):
+        raise Refused("must have at least one visible character")
+    return _bounded(text, max_length)
+
+
+def clean_block(text: str, *, max_length: int) -> str:
+    """Any number of lines, at most `max_length` code points; may be empty.
+
+    Raises `Refused`.
+    """
+    return _bounded(_normalised(text, _CONTROL_BUT_NEWLINE_AND_TAB).strip(), max_length)
+
+
+def clean_search(text: str, *, max_length: int) -> str:
+    """Something to look for in either: its outer white space counts, and it is not empty.
+
+    Raises `Refused`.
+    """
+    text = _normalised(text, _CONTROL_BUT_NEWLINE_AND_TAB)
+    if not text:
+        raise Refused("must have at least one character")
+    return _bounded(text, max_length)
+
+
+def _normalised(text: str, control: re.Pattern[str]) -> str:
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    text = unicodedata.normalize("NFC", text)
+    if control.search(text):
+        raise Refused("must not contain control characters")
+    if _SURROGATE.search(text):
+        raise Refused("must not contain unpaired surrogates")
+    if _BIDI_OVERRIDE.search(text):
+        raise Refused("must not contain bidirectional overrides")
+    return text
+
+
+def _is_visible(character: str) -> bool:
+    return unicodedata.category(character) not in _INVISIBLE_CATEGORIES and not _BLANK.match(
+        character
+    )
+
+
+def _bounded(text: str, max_length: int) -> str:
+    if len(text) > max_length:
+        raise Refused(f"must have at most {max_length} characters")
+    return text
+
+
+@dataclass(slots=True)
+class Check:
+    """Applies rules to several fields and reports all that is wrong at once."""
+
+    problems: list[Problem] = field(default_factory=list)
+
+    def __call__(self, name: str, rule: Callable[[str], str], text: str) -> str:
+        """The cleaned text; where the rule refuses it, the problem is noted under `name`."""
+        try:
+            return rule(text)
+        except Refused as refusal:
+            self.problems.append(Problem(name, str(refusal)))
+            return text
+
+    def done(self) -> None:
+        """Raises `Invalid` with every problem that was noted."""
+        if self.problems:
+            raise Invalid(*self.problems)

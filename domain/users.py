@@ -1,0 +1,102 @@
+"""A user: a row that this service shares with Better Auth."""
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, Protocol, Self
+
+from domain.errors import Conflict, Invalid, Problem, Unauthenticated
+from domain.text import Refused
+
+# The grammar that Better Auth holds an address against at sign-up and at sign-in alike: an
+# address outside it could never sign in on the other side.
+_EMAIL: Final = re.compile(
+    r"(?:[A-Za-z0-9_'+\-]+\.)*[A-Za-z0-9_'+\-]*[A-Za-z0-9_+-]"
+    r"@(?:[A-Za-z0-9][A-Za-z0-9\-]*\.)+[A-Za-z]{2,}"
+)
+EMAIL_MAX_LENGTH: Final = 254
+"""RFC 5321, 4.5.3.1.3: a path of 256 octets holds an address of 254."""
+
+
+class UnknownUser(Unauthenticated):
+    code = "UNKNOWN_USER"
+    message = "The credentials name a user who does not exist here."
+
+
+class EmailTaken(Conflict):
+    code = "EMAIL_TAKEN"
+    message = "This e-mail address belongs to another user."
+
+
+def clean_email(text: str) -> str:
+    """The address in lower case. Raises `domain.text.Refused`."""
+    if len(text) > EMAIL_MAX_LENGTH or not _EMAIL.fullmatch(text):
+        raise Refused("must be an e-mail address in ASCII")
+    return text.lower()
+
+
+@dataclass(slots=True)
+class User:
+    """A person who can sign in. `name` may be empty; times are aware, in UTC."""
+
+    id: str
+    email: str
+    name: str
+    email_verified: bool
+    image: str | None
+    created_at: datetime
+    updated_at: datetime
+
+    @classmethod
+    def create(
+        cls,
+        *,
+        id: str,
+        email: str,
+        name: str = "",
+        email_verified: bool = False,
+        image: str | None = None,
+        now: datetime,
+    ) -> Self:
+        """A new user. Raises `Invalid` for an address that could never sign in."""
+        try:
+            email = clean_email(email)
+        except Refused as refusal:
+            raise Invalid(Problem("email", str(refusal))) from None
+        return cls(
+            id=id,
+            email=email,
+            name=name,
+            email_verified=email_verified,
+            image=image,
+            created_at=now,
+            updated_at=now,
+        )
+
+
+class UserRepository(Protocol):
+    """Where users are kept. Every method may raise `Unavailable`.
+
+    An account that was deleted stays deleted: its id is remembered, and whatever proof of
+    identity was issued before the deletion (`issued_at`; None counts as before) finds nobody.
+    """
+
+    async def get(self, user_id: str, *, issued_at: datetime | None) -> User:
+        """Raises `UnknownUser`."""
+
+    async def find_by_email(self, email: str) -> User | None: ...
+
+    async def exists(self) -> bool:
+        """Whether there is any user at all."""
+
+    async def add(self, user: User, *, issued_at: datetime | None) -> None:
+        """Store a new user. Raises `EmailTaken`; `UnknownUser` for an id that was deleted.
+
+        Where the id exists already, nothing happens: somebody else was first with the same news.
+        """
+
+    async def save(self, user: User) -> None:
+        """Store a changed user, unless the stored one is as new. Raises `EmailTaken`."""
+
+    async def remove(self, user_id: str, *, now: datetime) -> None:
+        """Delete the account with all that it owns, and remember its id."""

@@ -1,0 +1,1 @@
+"""The processes: settings from the environment, the container, the ASGI app, the command line."""

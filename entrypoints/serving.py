@@ -1,0 +1,178 @@
+"""Running the server processes, and the database where they bring one."""
+
+import os
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import uvicorn
+from psycopg.conninfo import conninfo_to_dict
+from pydantic import SecretStr
+from uvicorn.supervisors import Multiprocess
+
+from adapters.postgres import schema
+from entrypoints.app import from_settings
+from entrypoints.embedded import kept_secret, secret_file, with_database
+from entrypoints.logs import log_config
+from entrypoints.settings import Settings
+
+_PATIENCE_SECONDS: Final = 60.0
+_RETRY_SECONDS: Final = 1.0
+# Longer than the longest request, so that a stop cuts none off.
+_DRAIN_SECONDS: Final = 15
+# Longer than the idle timeout of the usual load balancers, which must be the first to hang up.
+_KEEP_ALIVE_SECONDS: Final = 65
+_STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+
+
+class PortTaken(Exception):
+    """Somebody else listens there."""
+
+
+def serve_memory(settings: Settings) -> None:
+    """Serve until a signal comes; then everything is gone. Raises `PortTaken`."""
+    with _listening(settings) as listener:
+        settings = settings.model_copy(
+            update={
+                "database_url": None,
+                "neon_db_url": None,
+                "better_auth_secret": SecretStr(settings.secret or kept_secret(settings)),
+            }
+        )
+        _say(settings, listener, "in memory: it is gone when this process ends")
+        uvicorn.Server(_config(settings, workers=1)).run(sockets=[listener])
+
+
+def serve_database(configured: Settings, *, workers: int, migrate: bool) -> None:
+    """Serve until a signal comes. Raises `PortTaken`, `SchemaError`, `EmbeddedPostgresError`."""
+    with (
+        _stopping_in_order(),
+        _listening(configured) as listener,
+        with_database(configured) as settings,
+        _deaf_in_the_end(),
+    ):
+        if migrate:
+            _migrate(settings)
+        _say(settings, listener, _where(configured, settings))
+        config = _config(settings, workers)
+        if workers == 1:
+            uvicorn.Server(config).run(sockets=[listener])
+        else:
+            # The workers read settings of their own: what the parent found out goes with them.
+            os.environ["DATABASE_URL"] = settings.url or ""
+            os.environ["BETTER_AUTH_SECRET"] = settings.secret
+            Multiprocess(config, sockets=[listener]).run()
+
+
+def _migrate(settings: Settings) -> None:
+    """Bring the schema to head; a database that is just starting gets a minute for it."""
+    assert settings.direct_url is not None
+    give_up = time.monotonic() + _PATIENCE_SECONDS
+    while True:
+        try:
+            schema.migrate(settings.direct_url)
+            return
+        except schema.DatabaseUnreachable as error:
+            if time.monotonic() > give_up:
+                raise
+            print(f"{error}; trying again", flush=True)
+            time.sleep(_RETRY_SECONDS)
+
+
+def _config(settings: Settings, workers: int) -> uvicorn.Config:
+    one = workers == 1
+    return uvicorn.Config(
+        from_settings(settings) if one else "entrypoints.app:from_environment",
+        factory=not one,
+        workers=workers,
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        log_config=log_config(settings),
+        log_level="warning",
+        access_log=False,
+        # Who the client is, is ours to find out: uvicorn believes any header from loopback.
+        proxy_headers=False,
+        server_header=False,
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=_DRAIN_SECONDS,
+    )
+
+
+@contextmanager
+def _listening(settings: Settings) -> Iterator[socket.socket]:
+    """The port, taken before anything else is started."""
+    host, port = settings.api_host, settings.api_port
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((host, port))
+        except OSError as error:
+            raise PortTaken(
+                f"cannot listen on {host} port {port} ({error.strerror}): choose another with --port"
+            ) from error
+        yield listener
+
+
+@contextmanager
+def _stopping_in_order() -> Iterator[None]:
+    """Let SIGTERM end this process as Ctrl-C does: through every `finally`.
+
+    uvicorn raises the signal that stopped it once more, for whatever handler stood before.
+    """
+
+    def stop(_number: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    for number in _STOP_SIGNALS:
+        signal.signal(number, stop)
+    try:
+        yield
+    except KeyboardInterrupt:
+        pass
+
+
+@contextmanager
+def _deaf_in_the_end() -> Iterator[None]:
+    """No second signal may cut short the stopping of the database."""
+    try:
+        yield
+    finally:
+        for number in _STOP_SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
+
+
+def _where(configured: Settings, settings: Settings) -> str:
+    said = conninfo_to_dict(settings.url or "")
+    if configured.url is not None:
+        return f"PostgreSQL at {said.get('host', 'the default host')}"
+    folder = configured.taskport_data_dir.resolve()
+    url = f"postgresql://{said['user']}@{said['host']}:{said['port']}/{said['dbname']}"
+    return (
+        f"PostgreSQL 18, embedded, {url}\n"
+        f"             its data is in {folder / 'postgres'}\n"
+        "             a Better Auth server shares it, and the secret, with\n"
+        f'               DATABASE_URL="$(cat {folder / "database-url"})"\n'
+        f'               BETTER_AUTH_SECRET="$(cat {secret_file(configured)})"'
+    )
+
+
+def _say(settings: Settings, listener: socket.socket, database: str) -> None:
+    """Tell whoever started this what to do next."""
+    port = listener.getsockname()[1]
+    host = "localhost" if settings.api_host in ("0.0.0.0", "::") else settings.api_host  # noqa: S104
+    origin = f"http://{host}:{port}"
+    print(
+        f"""
+Taskport     {origin}   (documentation: {origin}/docs)
+Database     {database}
+First steps  TOKEN="$(.venv/bin/taskport token ann@example.com)"
+             curl -i {origin}/api/tasks -H "Authorization: Bearer $TOKEN"
+Stop         Ctrl-C
+""",
+        flush=True,
+    )

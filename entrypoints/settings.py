@@ -1,0 +1,158 @@
+"""The settings, read once from the environment and `.env`. No other module reads either."""
+
+import re
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
+
+from psycopg import ProgrammingError
+from psycopg.conninfo import conninfo_to_dict
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+SECRET_MIN_LENGTH = 32
+
+
+def _origin(url: str) -> str:
+    """The origin of a URL as a browser writes it: no path, no default port, lower case."""
+    try:
+        parts = urlsplit(url.strip())
+        port = parts.port
+    except ValueError:
+        raise ValueError("must be a URL such as https://app.example.com") from None
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username:
+        raise ValueError("must be a URL such as https://app.example.com")
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    default = {"http": 80, "https": 443}[parts.scheme]
+    return f"{parts.scheme}://{host}" + (f":{port}" if port not in (None, default) else "")
+
+
+def _origins(text: object) -> object:
+    if not isinstance(text, str):
+        return text
+    if "*" in text:
+        raise ValueError("must name each origin: credentials are allowed, so `*` is refused")
+    return tuple(_origin(part) for part in text.split(",") if part.strip())
+
+
+def _database_url(url: str | None) -> str | None:
+    """The URL as libpq takes it. SQLAlchemy's `postgresql+driver://` is understood as well."""
+    if url is None:
+        return None
+    url = re.sub(r"^postgres(ql)?(\+\w+)?://", "postgresql://", url.strip())
+    if not url.startswith("postgresql://"):
+        raise ValueError("must start with postgres:// or postgresql://")
+    try:
+        conninfo_to_dict(url)
+    except ProgrammingError as error:
+        # libpq names the parameter it does not know, but quotes whatever else it stumbles over.
+        named = re.search(r'invalid URI query parameter: "(\w{1,40})"', str(error))
+        raise ValueError(
+            f"has the parameter {named[1]}, which libpq does not know"
+            if named
+            else "is not a connection URL that libpq understands"
+        ) from None
+    return url
+
+
+def _empty_is_none(value: object) -> object:
+    return None if value == "" else value
+
+
+DatabaseUrl = Annotated[
+    str | None, BeforeValidator(_empty_is_none), AfterValidator(_database_url), Field(repr=False)
+]
+
+
+class Settings(BaseSettings):
+    """Everything that the environment can say. An empty value is the same as none."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,
+    )
+
+    database_url: DatabaseUrl = None
+    neon_db_url: DatabaseUrl = None
+    database_direct_url: DatabaseUrl = None
+    better_auth_secret: SecretStr | None = None
+    better_auth_url: Annotated[str, AfterValidator(_origin)] = "http://localhost:3000"
+    jwt_expiry_days: Annotated[int, Field(ge=1, le=365)] = 7
+    shared_secret_tokens: bool = True
+    hide_foreign_tasks: bool = False
+    api_host: str = "0.0.0.0"  # noqa: S104
+    api_port: Annotated[int, Field(ge=0, le=65_535)] = 8000
+    api_root_path: str = ""
+    cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_origins)] = (
+        "http://localhost:3000",
+    )
+    taskport_data_dir: Path = Path(".data")
+    debug: bool = False
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        if None not in (self.database_url, self.neon_db_url) and (
+            self.database_url != self.neon_db_url
+        ):
+            raise ValueError("DATABASE_URL and NEON_DB_URL name two databases: set one of them")
+        secret = self.better_auth_secret
+        if secret is not None and len(secret.get_secret_value()) < SECRET_MIN_LENGTH:
+            raise ValueError(
+                f"BETTER_AUTH_SECRET must have at least {SECRET_MIN_LENGTH} characters:"
+                " make one with `openssl rand -base64 32`"
+            )
+        if secret is None and self.url is not None:
+            raise ValueError(
+                "BETTER_AUTH_SECRET must be set along with a database URL: to the very value that"
+                " the Better Auth server uses"
+            )
+        return self
+
+    @property
+    def url(self) -> str | None:
+        """The database, or None for the embedded one."""
+        return self.database_url or self.neon_db_url
+
+    @property
+    def direct_url(self) -> str | None:
+        """The database past any pooler, for migrations."""
+        if self.database_direct_url is not None or self.url is None:
+            return self.database_direct_url
+        return re.sub(r"(@[^/?]*)-pooler(\.[^/?]*\bneon\.)", r"\1\2", self.url)
+
+    @property
+    def secret(self) -> str:
+        """Empty until it is known: with the embedded database it lies beside the data."""
+        return self.better_auth_secret.get_secret_value() if self.better_auth_secret else ""
+
+    @property
+    def token_lifetime(self) -> timedelta:
+        return timedelta(days=self.jwt_expiry_days)
+
+    def with_database(self, url: str, secret: str) -> Self:
+        """The same settings with the database and the secret of an embedded server."""
+        return self.model_copy(
+            update={"database_url": url, "better_auth_secret": SecretStr(secret)}
+        )
+
+
+def problems(error: ValidationError) -> list[str]:
+    """What is wrong with the settings, a line each; no value is quoted."""
+    lines = []
+    for problem in error.errors(include_input=False, include_url=False, include_context=False):
+        reason = problem["msg"].removeprefix("Value error, ")
+        name = "_".join(str(part) for part in problem["loc"]).upper()
+        lines.append(f"{name} {reason[0].lower()}{reason[1:]}" if name else reason)
+    return lines
