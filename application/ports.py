@@ -45,7 +45,7 @@ class UnitsOfWork(Protocol):
 class CredentialKind(StrEnum):
     """The forms in which somebody can prove who they are."""
 
-    SHARED_SECRET = "shared_secret"
+    SHARED_SECRET = "shared_secret"  # noqa: S105
 
 
 @dataclass(frozen=True, slots=True)

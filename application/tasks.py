@@ -118,7 +118,7 @@ class UpdateTask(ChangeTask):
         task_id: int,
         *,
         title: str | Keep = KEEP,
-        description: str | None | Keep = KEEP,
+        description: str | Keep | None = KEEP,
         status: TaskStatus | Keep = KEEP,
         expected: Collection[int] | None = None,
     ) -> Task:

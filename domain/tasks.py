@@ -70,7 +70,7 @@ class TaskChange:
     """A partial update whose texts are clean: what is given is changed, the rest is kept."""
 
     title: str | Keep = KEEP
-    description: str | None | Keep = KEEP
+    description: str | Keep | None = KEEP
     status: TaskStatus | Keep = KEEP
 
     @classmethod
@@ -78,7 +78,7 @@ class TaskChange:
         cls,
         *,
         title: str | Keep = KEEP,
-        description: str | None | Keep = KEEP,
+        description: str | Keep | None = KEEP,
         status: TaskStatus | Keep = KEEP,
     ) -> Self:
         """Raises `Invalid`."""

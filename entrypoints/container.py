@@ -13,7 +13,7 @@ from adapters.memory.store import MemoryStore
 from adapters.memory.tasks import MemoryTasks
 from adapters.memory.units import MemoryUnitsOfWork
 from adapters.memory.users import MemoryUsers
-from adapters.postgres.pool import PoolDatabase
+from adapters.postgres.pipeline import PipelineDatabase
 from adapters.postgres.schema import PostgresHealth
 from adapters.postgres.tasks import PostgresTasks
 from adapters.postgres.units import PostgresUnitsOfWork
@@ -40,7 +40,7 @@ class Service:
     use_cases: UseCases
     health: StorageHealth
     users: UserRepository
-    database: PoolDatabase | None
+    database: PipelineDatabase | None
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -62,7 +62,7 @@ def build(settings: Settings) -> Service:
         database = None
         _register_memory(container)
     else:
-        database = PoolDatabase(settings.url)
+        database = PipelineDatabase(settings.url)
         _register_postgres(container, database)
     _register_identity(container, settings)
     container.register(Clock, instance=SystemClock())
@@ -86,7 +86,7 @@ def _register_memory(container: punq.Container) -> None:
     container.register(StorageHealth, instance=store)
 
 
-def _register_postgres(container: punq.Container, database: PoolDatabase) -> None:
+def _register_postgres(container: punq.Container, database: PipelineDatabase) -> None:
     container.register(TaskRepository, instance=PostgresTasks(database))
     container.register(UserRepository, instance=PostgresUsers(database))
     container.register(UnitsOfWork, instance=PostgresUnitsOfWork(database))

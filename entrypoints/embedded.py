@@ -10,7 +10,7 @@ from typing import Final
 from adapters.postgres.embedded import EmbeddedPostgres
 from entrypoints.settings import SECRET_MIN_LENGTH, Settings
 
-_SECRET_FILE: Final = "secret"
+_SECRET_FILE: Final = "secret"  # noqa: S105
 
 
 @contextmanager

@@ -5,7 +5,7 @@ import signal
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Final
 
 import uvicorn
@@ -113,7 +113,8 @@ def _listening(settings: Settings) -> Iterator[socket.socket]:
             listener.bind((host, port))
         except OSError as error:
             raise PortTaken(
-                f"cannot listen on {host} port {port} ({error.strerror}): choose another with --port"
+                f"cannot listen on {host} port {port} ({error.strerror}):"
+                " choose another with --port"
             ) from error
         yield listener
 
@@ -130,10 +131,8 @@ def _stopping_in_order() -> Iterator[None]:
 
     for number in _STOP_SIGNALS:
         signal.signal(number, stop)
-    try:
+    with suppress(KeyboardInterrupt):
         yield
-    except KeyboardInterrupt:
-        pass
 
 
 @contextmanager

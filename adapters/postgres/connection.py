@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import select
+from contextlib import suppress
 from typing import Any, Final
 
 from psycopg import AsyncConnection, AsyncRawCursor, errors, generators, waiting
@@ -58,7 +59,7 @@ class Connection(AsyncConnection[Any]):
                 gen, self.pgconn.socket, interval=_POLL_SECONDS, timeout=STATEMENT_SECONDS
             )
         except (errors._WaitTimeout, asyncio.CancelledError):
-            self._hang_up()
+            self.hang_up()
             raise
 
     def is_lost(self) -> bool:
@@ -67,13 +68,15 @@ class Connection(AsyncConnection[Any]):
         poll.register(self.pgconn.socket, select.POLLIN)
         return bool(poll.poll(0))
 
-    def _hang_up(self) -> None:
+    def hang_up(self) -> None:
+        """Close at once, and have the server end what it is doing."""
         if self.pgconn.transaction_status == TransactionStatus.ACTIVE:
             request = self.pgconn.cancel_conn()
-            request.start()
-            task = asyncio.create_task(_send(generators.cancel(request)))
-            _cancelling.add(task)
-            task.add_done_callback(_cancelling.discard)
+            with suppress(errors.OperationalError):
+                request.start()
+                task = asyncio.create_task(_send(generators.cancel(request)))
+                _cancelling.add(task)
+                task.add_done_callback(_cancelling.discard)
         self.pgconn.finish()
 
 

@@ -9,10 +9,12 @@ does not answer or asks to try again, `Invalid` for a value that it cannot hold,
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol, Self
 
 from sqlalchemy import ClauseElement
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
+from sqlalchemy.sql.dml import UpdateBase
 
 Row = tuple[Any, ...]
 Values = Mapping[str, object]
@@ -20,18 +22,24 @@ Values = Mapping[str, object]
 _DIALECT = PGDialect_psycopg(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Statement:
     """SQL text and the names of its parameters, in order. Compiled once, when it is defined."""
 
     sql: str
-    parameters: tuple[str, ...]
+    parameters: tuple[str, ...] = ()
+    is_write: bool = False
 
     @classmethod
     def compile(cls, clause: ClauseElement) -> Self:
         """From SQLAlchemy Core, where every value is a named `bindparam`."""
         compiled = clause.compile(dialect=_DIALECT)
-        return cls(str(compiled), tuple(compiled.positiontup or ()))  # type: ignore[attr-defined]
+        names = tuple(compiled.positiontup or ())  # type: ignore[attr-defined]
+        return cls(str(compiled), names, is_write=isinstance(clause, UpdateBase))
+
+    @cached_property
+    def encoded(self) -> bytes:
+        return self.sql.encode()
 
     def bind(self, values: Values) -> list[object]:
         return [values[name] for name in self.parameters]

@@ -26,9 +26,9 @@ _SCRIPTS: Final = Path(__file__).parents[2] / "alembic"
 _LOCK: Final = 8_295_742_001
 _LOCK_SECONDS: Final = 60
 
-_PING = Statement("select 1", ())
-_HAS_REVISION = Statement(f"select to_regclass('{SCHEMA}.alembic_version') is not null", ())
-_REVISION = Statement(f"select version_num from {SCHEMA}.alembic_version", ())
+_PING = Statement("select 1")
+_HAS_REVISION = Statement(f"select to_regclass('{SCHEMA}.alembic_version') is not null")
+_REVISION = Statement(f"select version_num from {SCHEMA}.alembic_version")  # noqa: S608
 
 
 class SchemaError(Exception):
