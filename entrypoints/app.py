@@ -24,6 +24,7 @@ def from_settings(settings: Settings) -> FastAPI:
             # What lives until the end need not be looked at by each collection.
             gc.collect()
             gc.freeze()
+            gc.set_threshold(50_000, 20, 100)
             yield
 
     return create_app(

@@ -10,7 +10,7 @@ from adapters.http.errors import add_error_handlers
 from adapters.http.health import add_health_routes
 from adapters.http.middleware import Cors, Head, Identify, LastResort, SecurityHeaders
 from adapters.http.openapi import customise
-from adapters.http.strict import StrictRoute
+from adapters.http.routing import DirectRoute
 from adapters.http.tasks import add_task_routes
 from application.ports import StorageHealth
 from application.use_cases import UseCases
@@ -43,7 +43,7 @@ def create_app(
         redoc_url=None,
         lifespan=lifespan,
     )
-    app.router.route_class = StrictRoute
+    app.router.route_class = DirectRoute
     app.state.use_cases = use_cases
     add_task_routes(app, use_cases)
     add_health_routes(app, storage)

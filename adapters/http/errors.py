@@ -39,7 +39,7 @@ STATUSES: Final[Mapping[type[TaskportError], int]] = {
 _WORDS: Final = {
     "Value error, ": "",
     "Field required": "is required",
-    "Extra inputs are not permitted": "is not a member here",
+    "Extra inputs are not permitted": "is not known here",
     "a valid dictionary or object to extract fields from": "an object",
     "Input should be": "must be",
 }

@@ -6,7 +6,6 @@ from typing import Any, Final
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
-from fastapi.routing import APIRoute
 
 from adapters.http.errors import (
     BodyTooLarge,
@@ -23,7 +22,7 @@ from adapters.http.problems import (
     Problem,
     problem_body,
 )
-from adapters.http.strict import is_protected
+from adapters.http.routing import DirectRoute
 from domain.errors import TaskportError, Unauthenticated, Unavailable
 from domain.users import EmailTaken, UnknownUser
 
@@ -83,7 +82,7 @@ def _document(app: FastAPI) -> dict[str, Any]:
         }
     }
     for route in app.routes:
-        if isinstance(route, APIRoute) and is_protected(route):
+        if isinstance(route, DirectRoute) and route.user_name is not None:
             for method in route.methods or ():
                 operation = document["paths"][route.path_format][method.lower()]
                 operation["security"] = [{_BEARER: []}]

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 from starlette.types import Scope
 
-from adapters.http.context import instance_of, request_id_of
+from adapters.http.context import new_instance, request_id_of
 from domain.errors import Invalid, Unavailable
 
 MEDIA_TYPE: Final = "application/problem+json"
@@ -77,7 +77,7 @@ def problem(
         code,
         message,
         details or {},
-        instance=instance_of(scope),
+        instance=new_instance(),
         request_id=request_id_of(scope),
         timestamp=datetime.now(UTC),
     )

@@ -1,16 +1,11 @@
-"""Reading requests strictly: what most servers let pass is refused here."""
+"""Reading bodies strictly: what most servers let pass is refused here."""
 
 import asyncio
 import json
 import re
-from collections import Counter
-from collections.abc import Callable, Collection, Coroutine
 from typing import Any, Final
 
-from fastapi import Request
-from fastapi.exceptions import RequestValidationError
-from fastapi.routing import APIRoute
-from starlette.responses import Response
+from starlette.requests import Request
 
 from adapters.http.errors import (
     BodyTooLarge,
@@ -18,8 +13,8 @@ from adapters.http.errors import (
     RequestTimeout,
     UnsupportedMediaType,
 )
-from adapters.http.identity import current_user
 
+ABSENT: Final = object()
 BODY_MAX_BYTES: Final = 64 * 1024
 BODY_SECONDS: Final = 8.0
 DEPTH_MAX: Final = 32
@@ -50,10 +45,10 @@ class StrictRequest(Request):
                 self._check_media_type()
         return self._body
 
-    async def json(self) -> Any:
-        if not hasattr(self, "_json"):
-            self._json = strict_json(await self.body())
-        return self._json
+    async def strict_json(self) -> Any:
+        """The value of the body; `ABSENT` where there is no body."""
+        body = await self.body()
+        return strict_json(body) if body else ABSENT
 
     async def _read(self) -> bytes:
         chunks, size = [], 0
@@ -76,43 +71,6 @@ class StrictRequest(Request):
             or encoding.lower() != "identity"
         ):
             raise UnsupportedMediaType
-
-
-class StrictRoute(APIRoute):
-    """A FastAPI route that reads its body strictly, and no query parameter that it did not ask
-    for, nor one twice."""
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        handle = super().get_route_handler()
-        known = frozenset(parameter.alias for parameter in self.dependant.query_params)
-        protected = is_protected(self)
-
-        async def strict(request: Request) -> Response:
-            if request.scope["query_string"] and (odd := _odd_parameters(request, known)):
-                if protected:
-                    # Who nobody is gets to know before what is wrong.
-                    await current_user(request)
-                raise RequestValidationError(odd)
-            return await handle(StrictRequest(request.scope, request.receive))
-
-        return strict
-
-
-def is_protected(route: APIRoute) -> bool:
-    """Whether a route asks who is there."""
-    return any(dependency.call is current_user for dependency in route.dependant.dependencies)
-
-
-def _odd_parameters(request: Request, known: Collection[str]) -> list[dict[str, Any]]:
-    counts = Counter(name for name, _ in request.query_params.multi_items())
-    return [
-        {
-            "loc": ("query", name),
-            "msg": "is given more than once" if name in known else "is not a parameter here",
-        }
-        for name, count in counts.items()
-        if count > 1 or name not in known
-    ]
 
 
 def strict_json(body: bytes) -> Any:
