@@ -146,7 +146,8 @@ def prepare(url: str, users: int) -> None:
     engine.dispose()
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(
-            "insert into tutorial_task (user_id, title, description, status, created_at, updated_at)"
+            "insert into tutorial_task"
+            " (user_id, title, description, status, created_at, updated_at)"
             " select user_id, title, description, status, created_at, updated_at"
             " from taskport.tasks order by id"
         )
@@ -207,11 +208,11 @@ def servers(url: str, secret: str, folder: Path) -> Iterator[list[Server]]:
 
 
 def report(results: Results, names: list[str], options: argparse.Namespace) -> str:
+    optimised = "--enable-optimizations" in str(sysconfig.get_config_var("CONFIG_ARGS"))
     lines = [
-        f"{platform.python_implementation()} {platform.python_version()}"
-        f" ({'PGO' if 'profile' in str(sysconfig.get_config_var('CONFIG_ARGS')) or '--enable-optimizations' in str(sysconfig.get_config_var('CONFIG_ARGS')) else 'no PGO'}),"
-        f" {options.users} users x {TASKS_PER_USER} tasks, {options.rounds} rounds of"
-        f" {options.seconds} s slices",
+        f"CPython {platform.python_version()} ({'with' if optimised else 'without'} PGO),"
+        f" {options.users} users x {TASKS_PER_USER} tasks,"
+        f" {options.rounds} rounds of {options.seconds} s slices",
         "",
         "| connections | operation | server | requests/s | p95 ms | CPU us/request | errors |",
         "|--:|---|---|--:|--:|--:|--:|",

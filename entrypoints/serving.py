@@ -97,6 +97,7 @@ def _config(settings: Settings, workers: int) -> uvicorn.Config:
         # Who the client is, is ours to find out: uvicorn believes any header from loopback.
         proxy_headers=False,
         server_header=False,
+        root_path=settings.api_root_path,
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=_DRAIN_SECONDS,
     )

@@ -18,7 +18,10 @@ from application.use_cases import UseCases
 
 @dataclass(frozen=True, slots=True)
 class HttpOptions:
-    """What of the settings concerns HTTP; they have the meaning that the settings give them."""
+    """What of the settings concerns HTTP; they have the meaning that the settings give them.
+
+    `root_path` is for the document alone: a request brings it along in its ASGI scope.
+    """
 
     cors_origins: Collection[str] = ()
     root_path: str = ""
@@ -38,7 +41,6 @@ def create_app(
     app = FastAPI(
         title="Taskport",
         version="0.1.0",
-        root_path=options.root_path,
         redirect_slashes=False,
         redoc_url=None,
         lifespan=lifespan,
@@ -48,7 +50,7 @@ def create_app(
     add_task_routes(app, use_cases)
     add_health_routes(app, storage)
     add_error_handlers(app, hide_foreign_tasks=options.hide_foreign_tasks)
-    customise(app)
+    customise(app, options.root_path)
     # The last to be added is the first that a request meets.
     app.add_middleware(LastResort)
     app.add_middleware(Head)

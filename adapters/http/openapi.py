@@ -52,24 +52,24 @@ def documented(*errors: _Error, protected: bool = True) -> dict[int | str, dict[
     return {status: _response(status, by_status[status]) for status in sorted(by_status)}
 
 
-def customise(app: FastAPI) -> None:
+def customise(app: FastAPI, root_path: str) -> None:
     """Complete the document: the shape of errors, and what proves who is asking."""
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
-            app.openapi_schema = _document(app)
+            app.openapi_schema = _document(app, root_path)
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]
 
 
-def _document(app: FastAPI) -> dict[str, Any]:
+def _document(app: FastAPI, root_path: str) -> dict[str, Any]:
     document = get_openapi(
         title=app.title,
         version=app.version,
         description=_DESCRIPTION,
         routes=app.routes,
-        servers=[{"url": app.root_path or "/"}],
+        servers=[{"url": root_path or "/"}],
     )
     components = document.setdefault("components", {})
     components.setdefault("schemas", {})["Problem"] = Problem.model_json_schema()

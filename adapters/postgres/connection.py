@@ -3,7 +3,8 @@
 import asyncio
 import logging
 import select
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 from psycopg import AsyncConnection, AsyncRawCursor, errors, generators, waiting
@@ -12,7 +13,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.pq import TransactionStatus
 
 from adapters.postgres.database import ConstraintViolated
-from domain.errors import Invalid, TaskportError, Unavailable
+from domain.errors import Invalid, Unavailable
 
 STATEMENT_SECONDS: Final = 5.0
 CANCEL_SECONDS: Final = 2.0
@@ -95,11 +96,21 @@ CONNECT_OPTIONS: Final[dict[str, Any]] = {
 }
 
 
+@contextmanager
+def translating() -> Iterator[None]:
+    """Say what goes wrong in a `with` block in the words of `translated`."""
+    try:
+        yield
+    except (errors.Error, UnicodeEncodeError) as error:
+        meaning = translated(error)
+        if meaning is error:
+            raise
+        raise meaning from error
+
+
 def translated(error: Exception) -> Exception:
     """What a driver's error means to the rest of the house; an unexpected one stays itself."""
     match error:
-        case TaskportError() | ConstraintViolated():
-            return error
         case errors.IntegrityError():
             return ConstraintViolated(error.diag.constraint_name or "")
         case errors.DataError() | UnicodeEncodeError():
@@ -107,7 +118,6 @@ def translated(error: Exception) -> Exception:
             return Invalid()
         case (
             errors.OperationalError()
-            | errors.QueryCanceled()
             | errors.ReadOnlySqlTransaction()
             | errors.IdleInTransactionSessionTimeout()
         ):

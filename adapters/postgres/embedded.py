@@ -26,7 +26,9 @@ from psycopg.conninfo import conninfo_to_dict
 from adapters.postgres.program import Account, EmbeddedPostgresError, Program
 
 MAJOR: Final = 18
-_NAME: Final = "taskport"
+# A role called as our schema would find that before `public`, and so would Better Auth.
+_ROLE: Final = "postgres"
+_DATABASE: Final = "taskport"
 _WAIT_SECONDS: Final = 300.0
 _STOP_SECONDS: Final = 30.0
 _POLL_SECONDS: Final = 0.05
@@ -96,7 +98,7 @@ class EmbeddedPostgres:
 
     def _join(self) -> None:
         give_up = time.monotonic() + _WAIT_SECONDS
-        while not (self.url_file.exists() and self._answers(_NAME)):
+        while not (self.url_file.exists() and self._answers(_DATABASE)):
             if time.monotonic() > give_up:
                 raise EmbeddedPostgresError(f"the server of {self._folder} does not get ready")
             time.sleep(_POLL_SECONDS)
@@ -110,8 +112,8 @@ class EmbeddedPostgres:
         password = secrets.token_urlsafe(24)
         # Under another name until it is whole: an interrupted start must not leave half of it.
         partial = self._folder / "postgres.partial"
-        program.initialise(partial, superuser=_NAME, password=password)
-        self._write_url(password, _free_port())
+        program.initialise(partial, superuser=_ROLE, password=password)
+        self._write_url(password, free_port())
         partial.rename(self._data)
 
     def _adopt(self) -> bool:
@@ -134,7 +136,7 @@ class EmbeddedPostgres:
         said = conninfo_to_dict(self.url)
         port = int(said["port"] or 0)
         if not _is_free(port):
-            port = _free_port()
+            port = free_port()
             self._write_url(str(said["password"]), port)
         self._server = program.serve(self._data, port, self._log)
         give_up = time.monotonic() + _WAIT_SECONDS
@@ -150,8 +152,8 @@ class EmbeddedPostgres:
     def _create_database(self) -> None:
         with self._connect("postgres") as connection:
             query = "select 1 from pg_database where datname = %s"
-            if connection.execute(query, (_NAME,)).fetchone() is None:
-                connection.execute(f"create database {_NAME}")
+            if connection.execute(query, (_DATABASE,)).fetchone() is None:
+                connection.execute(f"create database {_DATABASE}")
 
     def _stop(self) -> None:
         """A fast shutdown: open transactions are undone, everything committed is on disk."""
@@ -194,7 +196,7 @@ class EmbeddedPostgres:
         partial = self.url_file.with_suffix(".partial")
         partial.unlink(missing_ok=True)
         partial.touch(mode=0o600, exist_ok=False)
-        partial.write_text(f"postgresql://{_NAME}:{password}@127.0.0.1:{port}/{_NAME}\n")
+        partial.write_text(f"postgresql://{_ROLE}:{password}@127.0.0.1:{port}/{_DATABASE}\n")
         partial.rename(self.url_file)
 
 
@@ -213,7 +215,8 @@ def _is_postgres(pid: int) -> bool:
     return "postgres" in found.stdout
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of loopback that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

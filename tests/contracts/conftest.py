@@ -1,0 +1,72 @@
+"""The stores that every contract test runs over."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import pytest
+
+from adapters.memory.store import MemoryStore
+from adapters.memory.tasks import MemoryTasks
+from adapters.memory.units import MemoryUnitsOfWork
+from adapters.memory.users import MemoryUsers
+from adapters.postgres.pipeline import PipelineDatabase
+from adapters.postgres.pool import PoolDatabase
+from adapters.postgres.tasks import PostgresTasks
+from adapters.postgres.units import PostgresUnitsOfWork
+from adapters.postgres.users import PostgresUsers
+from application.ports import UnitsOfWork
+from domain.tasks import TaskRepository
+from domain.users import User, UserRepository
+
+NOW = datetime(2026, 11, 20, 18, 0, 0, 123456, tzinfo=UTC)
+
+
+@dataclass
+class Stores:
+    """The ports of one store."""
+
+    tasks: TaskRepository
+    users: UserRepository
+    units: UnitsOfWork
+
+    async def user(self, user_id: str) -> User:
+        user = User.create(id=user_id, email=f"{user_id}@example.com", name=user_id, now=NOW)
+        await self.users.add(user, issued_at=NOW)
+        return user
+
+
+def _postgres(database: PoolDatabase | PipelineDatabase) -> Stores:
+    return Stores(PostgresTasks(database), PostgresUsers(database), PostgresUnitsOfWork(database))
+
+
+KINDS = [
+    "memory",
+    pytest.param("pool", marks=pytest.mark.postgres),
+    pytest.param("pipeline", marks=pytest.mark.postgres),
+    pytest.param("pipeline on 15", marks=[pytest.mark.postgres, pytest.mark.debian]),
+]
+
+
+@pytest.fixture(params=KINDS)
+async def stores(request: pytest.FixtureRequest) -> AsyncIterator[Stores]:
+    if request.param == "memory":
+        store = MemoryStore()
+        yield Stores(MemoryTasks(store), MemoryUsers(store), MemoryUnitsOfWork(store))
+        return
+    fixture = "database_15_url" if request.param.endswith("15") else "database_url"
+    url = request.getfixturevalue(fixture)
+    database = PoolDatabase(url) if request.param == "pool" else PipelineDatabase(url)
+    await database.open()
+    yield _postgres(database)
+    await database.close()
+
+
+@pytest.fixture
+async def ann(stores: Stores) -> User:
+    return await stores.user("ann")
+
+
+@pytest.fixture
+async def bob(stores: Stores) -> User:
+    return await stores.user("bob")

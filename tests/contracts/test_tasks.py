@@ -1,0 +1,228 @@
+"""What every `TaskRepository` does."""
+
+import asyncio
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from adapters.system import JitteredRetries, SystemClock
+from application.tasks import CompleteTask, DeleteTask, UpdateTask
+from domain.tasks import (
+    StaleTask,
+    Task,
+    TaskChange,
+    TaskNotFound,
+    TaskNotYours,
+    TaskQuery,
+    TaskSort,
+    TaskStatus,
+)
+from domain.users import UnknownUser, User
+from tests.contracts.conftest import NOW, Stores
+
+LATER = NOW + timedelta(hours=1)
+NASTY = "Robert'); drop table tasks;-- \\ %_ $1 :x {} 👩\u200d👧 é"
+
+
+def new(user_id: str, title: str = "Water the plants", **values: object) -> Task:
+    return Task.create(**{"user_id": user_id, "title": title, "now": NOW, **values})  # type: ignore[arg-type]
+
+
+async def test_what_was_added_comes_back(stores: Stores, ann: User) -> None:
+    task = new(ann.id, NASTY, description=f"{NASTY}\n\t.", status=TaskStatus.COMPLETED)
+    added = await stores.tasks.add(task)
+    assert added == replace(task, id=added.id)
+    assert added.id >= 1
+    found = await stores.tasks.get(added.id, ann.id)
+    assert found == added
+    assert found.created_at.utcoffset() == timedelta(0)
+
+
+async def test_what_comes_back_is_a_copy(stores: Stores, ann: User) -> None:
+    added = await stores.tasks.add(new(ann.id))
+    added.title = "changed behind its back"
+    (await stores.tasks.get(added.id, ann.id)).title = "and again"
+    (await stores.tasks.list(ann.id, TaskQuery())).tasks[0].title = "and again"
+    assert (await stores.tasks.get(added.id, ann.id)).title == "Water the plants"
+
+
+async def test_a_task_needs_its_user(stores: Stores) -> None:
+    with pytest.raises(UnknownUser):
+        await stores.tasks.add(new("nobody"))
+
+
+async def test_many_are_added_at_once(stores: Stores, ann: User) -> None:
+    await stores.tasks.add_all([new(ann.id, f"task {n}") for n in range(30)])
+    assert (await stores.tasks.list(ann.id, TaskQuery(limit=100))).total == 30
+
+
+async def test_many_are_added_all_or_none(stores: Stores, ann: User) -> None:
+    with pytest.raises(UnknownUser):
+        await stores.tasks.add_all([new(ann.id), new("nobody"), new(ann.id)])
+    assert (await stores.tasks.list(ann.id, TaskQuery())).total == 0
+
+
+async def test_a_task_that_does_not_exist(stores: Stores, ann: User) -> None:
+    task = replace(new(ann.id), id=2**63 - 1)
+    for attempt in (
+        stores.tasks.get(task.id, ann.id),
+        stores.tasks.save(task, seen=1),
+        stores.tasks.remove(task.id, ann.id),
+        stores.tasks.remove(task.id, ann.id, seen=1),
+    ):
+        with pytest.raises(TaskNotFound):
+            await attempt
+
+
+async def test_a_task_of_another_user(stores: Stores, ann: User, bob: User) -> None:
+    task = await stores.tasks.add(new(ann.id))
+    for attempt in (
+        stores.tasks.get(task.id, bob.id),
+        stores.tasks.save(replace(task, user_id=bob.id, title="stolen"), seen=1),
+        stores.tasks.remove(task.id, bob.id),
+        stores.tasks.remove(task.id, bob.id, seen=1),
+    ):
+        with pytest.raises(TaskNotYours) as caught:
+            await attempt
+        assert (caught.value.user_id, caught.value.owner_id) == (bob.id, ann.id)
+    assert await stores.tasks.get(task.id, ann.id) == task
+    assert (await stores.tasks.list(bob.id, TaskQuery())).total == 0
+
+
+async def test_a_saved_change_lasts(stores: Stores, ann: User) -> None:
+    task = await stores.tasks.add(new(ann.id))
+    change = TaskChange.create(title="b", description="c", status=TaskStatus.COMPLETED)
+    task.update(change, LATER)
+    await stores.tasks.save(task, seen=1)
+    assert await stores.tasks.get(task.id, ann.id) == task
+
+
+async def test_saving_over_a_version_that_has_moved_on(stores: Stores, ann: User) -> None:
+    first = await stores.tasks.add(new(ann.id))
+    second = await stores.tasks.get(first.id, ann.id)
+    first.complete(LATER)
+    await stores.tasks.save(first, seen=1)
+    second.update(TaskChange.create(title="late"), LATER)
+    with pytest.raises(StaleTask):
+        await stores.tasks.save(second, seen=1)
+    assert await stores.tasks.get(first.id, ann.id) == first
+
+
+async def test_removing(stores: Stores, ann: User) -> None:
+    task = await stores.tasks.add(new(ann.id))
+    with pytest.raises(StaleTask):
+        await stores.tasks.remove(task.id, ann.id, seen=2)
+    await stores.tasks.remove(task.id, ann.id, seen=1)
+    with pytest.raises(TaskNotFound):
+        await stores.tasks.get(task.id, ann.id)
+    other = await stores.tasks.add(new(ann.id))
+    assert other.id != task.id
+    await stores.tasks.remove(other.id, ann.id)
+
+
+@pytest.mark.parametrize("sort", TaskSort)
+async def test_every_order_with_ties_by_id(stores: Stores, ann: User, sort: TaskSort) -> None:
+    titles = ["b", "A", "ä", "a", "B", "a"]
+    added = []
+    for number, title in enumerate(titles):
+        task = new(ann.id, title)
+        task.created_at = NOW + timedelta(seconds=number // 2)
+        task.updated_at = NOW + timedelta(hours=1, seconds=-(number // 3))
+        added.append(await stores.tasks.add(task))
+    added.sort(
+        key=lambda task: (getattr(task, sort.attribute), task.id), reverse=sort.is_descending
+    )
+    found = await stores.tasks.list(ann.id, TaskQuery(sort=sort))
+    assert found.tasks == added
+    second = await stores.tasks.list(ann.id, TaskQuery(sort=sort, page=2, limit=4))
+    assert second.tasks == added[4:]
+    assert second.total == 6
+
+
+async def test_a_page_past_the_end_knows_the_total(stores: Stores, ann: User) -> None:
+    await stores.tasks.add(new(ann.id))
+    found = await stores.tasks.list(ann.id, TaskQuery(page=1_000_000, limit=100))
+    assert (list(found.tasks), found.total) == ([], 1)
+    nothing = await stores.tasks.list("nobody", TaskQuery())
+    assert (list(nothing.tasks), nothing.total) == ([], 0)
+
+
+async def test_filtering_by_status(stores: Stores, ann: User) -> None:
+    done = await stores.tasks.add(new(ann.id, status=TaskStatus.COMPLETED))
+    await stores.tasks.add(new(ann.id))
+    found = await stores.tasks.list(ann.id, TaskQuery(status=TaskStatus.COMPLETED))
+    assert (found.tasks, found.total) == ([done], 1)
+
+
+@pytest.mark.parametrize(
+    ("q", "found"),
+    [
+        ("milk", ["Buy MILK", "Errands"]),
+        ("ÉCLAIR", ["éclairs"]),
+        ("БРАТ", ["Брат"]),
+        ("%", ["100%_sure"]),
+        ("_", ["100%_sure"]),
+        ("\\", ["back\\slash"]),
+        ("'", ["it's"]),
+        ("two\nlines", ["Block"]),
+        (" milk", ["Buy MILK", "Errands"]),
+        ("milk ", []),
+        ("x" * 200, []),
+    ],
+)
+async def test_searching(stores: Stores, ann: User, bob: User, q: str, found: list[str]) -> None:
+    tasks = {
+        "Buy MILK": None,
+        "Errands": "bread and milk",
+        "éclairs": None,
+        "Брат": None,
+        "100%_sure": None,
+        "back\\slash": None,
+        "it's": None,
+        "Block": "two\nlines",
+    }
+    for title, description in tasks.items():
+        await stores.tasks.add(new(ann.id, title, description=description))
+    await stores.tasks.add(new(bob.id, "milk", description=q))
+    page = await stores.tasks.list(ann.id, TaskQuery(q=q, sort=TaskSort.CREATED_AT))
+    assert [task.title for task in page.tasks] == found
+    assert page.total == len(found)
+
+
+async def test_fifty_toggles_at_once_all_count(stores: Stores, ann: User) -> None:
+    """No update is lost: an even number of toggles leads back, and each one was a version."""
+    task = await stores.tasks.add(new(ann.id))
+    toggle = CompleteTask(stores.tasks, SystemClock(), JitteredRetries())
+    results = await asyncio.gather(*(toggle(ann.id, task.id) for _ in range(50)))
+    assert sorted(result.version for result in results) == list(range(2, 52))
+    final = await stores.tasks.get(task.id, ann.id)
+    assert (final.status, final.version) == (TaskStatus.PENDING, 51)
+
+
+async def test_of_a_race_with_a_version_one_wins(stores: Stores, ann: User) -> None:
+    task = await stores.tasks.add(new(ann.id))
+    update = UpdateTask(stores.tasks, SystemClock(), JitteredRetries())
+    results = await asyncio.gather(
+        *(update(ann.id, task.id, title=f"title {n}", expected={1}) for n in range(20)),
+        return_exceptions=True,
+    )
+    winners = [result for result in results if isinstance(result, Task)]
+    losers = [result for result in results if isinstance(result, StaleTask)]
+    assert (len(winners), len(losers)) == (1, 19)
+    assert await stores.tasks.get(task.id, ann.id) == winners[0]
+
+
+async def test_of_a_deletion_and_a_change_one_comes_first(stores: Stores, ann: User) -> None:
+    task = await stores.tasks.add(new(ann.id))
+    toggle = CompleteTask(stores.tasks, SystemClock(), JitteredRetries())
+    delete = DeleteTask(stores.tasks)
+    results = await asyncio.gather(
+        *(toggle(ann.id, task.id) for _ in range(10)),
+        delete(ann.id, task.id),
+        *(toggle(ann.id, task.id) for _ in range(10)),
+        return_exceptions=True,
+    )
+    assert all(isinstance(r, Task | TaskNotFound) or r is None for r in results)
+    with pytest.raises(TaskNotFound):
+        await stores.tasks.get(task.id, ann.id)

@@ -1,0 +1,87 @@
+"""What every `UserRepository` does."""
+
+import asyncio
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+
+from domain.tasks import Task, TaskNotFound
+from domain.users import EmailTaken, UnknownUser, User
+from tests.contracts.conftest import NOW, Stores
+
+BEFORE, AFTER = NOW - timedelta(seconds=1), NOW + timedelta(seconds=1)
+
+
+async def test_what_was_added_comes_back(stores: Stores) -> None:
+    user = User.create(
+        id="u", email="u@example.com", name="Zoë 👩", image="https://x/y.png", now=NOW
+    )
+    assert not await stores.users.exists()
+    await stores.users.add(user, issued_at=None)
+    assert await stores.users.exists()
+    assert await stores.users.get("u", issued_at=None) == user
+    assert await stores.users.find_by_email("u@example.com") == user
+
+
+async def test_nobody(stores: Stores) -> None:
+    with pytest.raises(UnknownUser):
+        await stores.users.get("u", issued_at=NOW)
+    assert await stores.users.find_by_email("u@example.com") is None
+
+
+async def test_adding_twice_keeps_the_first(stores: Stores, ann: User) -> None:
+    await stores.users.add(replace(ann, name="Other"), issued_at=NOW)
+    assert await stores.users.get(ann.id, issued_at=NOW) == ann
+
+
+async def test_an_address_belongs_to_one(stores: Stores, ann: User, bob: User) -> None:
+    with pytest.raises(EmailTaken):
+        await stores.users.add(replace(ann, id="other"), issued_at=NOW)
+    with pytest.raises(EmailTaken):
+        await stores.users.save(replace(bob, email=ann.email, updated_at=AFTER))
+
+
+async def test_only_newer_news_change_a_user(stores: Stores, ann: User) -> None:
+    await stores.users.save(replace(ann, name="stale", updated_at=ann.updated_at))
+    assert await stores.users.get(ann.id, issued_at=NOW) == ann
+    newer = replace(
+        ann, name="Ann", email="new@example.com", email_verified=True, image="i", updated_at=AFTER
+    )
+    await stores.users.save(newer)
+    assert await stores.users.get(ann.id, issued_at=NOW) == newer
+
+
+async def test_a_removed_user_takes_everything_along(stores: Stores, ann: User) -> None:
+    task = await stores.tasks.add(Task.create(user_id=ann.id, title="x", now=NOW))
+    await stores.users.remove(ann.id, now=NOW)
+    with pytest.raises(UnknownUser):
+        await stores.users.get(ann.id, issued_at=AFTER)
+    with pytest.raises(TaskNotFound):
+        await stores.tasks.get(task.id, ann.id)
+
+
+@pytest.mark.parametrize("issued_at", [None, BEFORE, NOW])
+async def test_what_was_issued_before_a_deletion_is_dead(
+    stores: Stores, ann: User, issued_at: datetime | None
+) -> None:
+    """Also when something issued later has brought the account back."""
+    await stores.users.remove(ann.id, now=NOW)
+    with pytest.raises(UnknownUser):
+        await stores.users.add(ann, issued_at=issued_at)
+    await stores.users.add(ann, issued_at=AFTER)
+    assert await stores.users.get(ann.id, issued_at=AFTER) == ann
+    with pytest.raises(UnknownUser):
+        await stores.users.get(ann.id, issued_at=issued_at)
+
+
+async def test_removing_nobody_remembers_nothing(stores: Stores, ann: User) -> None:
+    await stores.users.remove("u", now=NOW)
+    await stores.users.add(replace(ann, id="u", email="u@example.com"), issued_at=BEFORE)
+    assert (await stores.users.get("u", issued_at=BEFORE)).id == "u"
+
+
+async def test_first_sights_at_once_make_one_user(stores: Stores) -> None:
+    user = User.create(id="u", email="u@example.com", now=NOW)
+    await asyncio.gather(*(stores.users.add(user, issued_at=NOW) for _ in range(20)))
+    assert await stores.users.get("u", issued_at=NOW) == user

@@ -1,0 +1,42 @@
+"""A client of the application in this process, and the tokens that it shows."""
+
+import time
+from typing import Any
+
+import httpx
+import jwt
+from fastapi import FastAPI
+
+SECRET = "a secret that only tests know, of some length"
+ORIGIN = "http://localhost:3000"
+TASK = {"title": "Water the plants"}
+
+
+def token(user_id: str = "ann", **claims: Any) -> str:
+    """A token as the front end's server would sign it."""
+    now = int(time.time())
+    said = {"sub": user_id, "email": f"{user_id}@example.com", "iat": now, "exp": now + 900}
+    return jwt.encode({k: v for k, v in {**said, **claims}.items() if v is not None}, SECRET)
+
+
+def client_of(app: FastAPI, user_id: str | None = None) -> httpx.AsyncClient:
+    """Somebody's client; nobody's where no user is named."""
+    headers = {} if user_id is None else {"Authorization": f"Bearer {token(user_id)}"}
+    # A crash must come out as the answer that a client would get.
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    return httpx.AsyncClient(transport=transport, base_url="http://test", headers=headers)
+
+
+async def new_task(client: httpx.AsyncClient, **values: object) -> dict[str, Any]:
+    answer = await client.post("/api/tasks", json={**TASK, **values})
+    assert answer.status_code == 201, answer.text
+    body: dict[str, Any] = answer.json()
+    return body
+
+
+def code(answer: httpx.Response) -> tuple[int, str]:
+    """The status and the `error_code` of an answer that must be an error."""
+    assert answer.headers["content-type"] == "application/problem+json"
+    body = answer.json()
+    assert body["status"] == answer.status_code
+    return answer.status_code, body["error_code"]

@@ -1,0 +1,23 @@
+"""Parts of the system that a test needs and a machine may lack."""
+
+import os
+import shutil
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+
+def missing(what: str, package: str) -> NoReturn:
+    """Leave a test out, and say why; where every part is required, fail."""
+    reason = f"{what} is missing (Debian: apt-get install {package})"
+    if os.environ.get("TASKPORT_REQUIRE_ALL"):
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+def program(name: str, package: str, *folders: str) -> Path:
+    """The path of a program, in the search path or in one of these folders."""
+    path = os.pathsep.join([os.environ.get("PATH", os.defpath), *folders])
+    found = shutil.which(name, path=path)
+    return Path(found) if found else missing(name, package)

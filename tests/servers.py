@@ -1,0 +1,94 @@
+"""Real PostgreSQL servers for tests, and databases on them."""
+
+import itertools
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+
+from adapters.postgres.embedded import EmbeddedPostgres, free_port
+from adapters.postgres.program import Account, Program
+from adapters.postgres.schema import migrate
+from tests.requirements import program
+
+_TEMPLATE = "taskport_template"
+
+
+class PostgresServer:
+    """Hands out databases that are copies of a migrated one."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._numbers = itertools.count()
+        with psycopg.connect(url, autocommit=True) as connection:
+            # Faster, and of no use to a test that does not cut the power.
+            connection.execute("alter system set fsync = off")
+            connection.execute("select pg_reload_conf()")
+            connection.execute(f"create database {_TEMPLATE}")
+        migrate(self.url_of(_TEMPLATE))
+
+    def url_of(self, database: str) -> str:
+        said = conninfo_to_dict(self.url)
+        credentials = f"{said['user']}:{said['password']}@{said['host']}:{said['port']}"
+        return f"postgresql://{credentials}/{database}"
+
+    @contextmanager
+    def database(self, template: str = _TEMPLATE) -> Iterator[str]:
+        name = f"test_{next(self._numbers)}"
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            connection.execute(f"create database {name} template {template}")
+            try:
+                yield self.url_of(name)
+            finally:
+                connection.execute(f"drop database {name} with (force)")
+
+
+@contextmanager
+def passable_folder() -> Iterator[Path]:
+    """A folder that the account of a server may enter, whoever runs the tests."""
+    with tempfile.TemporaryDirectory(dir="/tmp", ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        folder.chmod(0o711)
+        yield folder
+
+
+@contextmanager
+def postgres_18() -> Iterator[PostgresServer]:
+    with passable_folder() as folder, EmbeddedPostgres(folder / "data") as embedded:
+        yield PostgresServer(embedded.url)
+
+
+@contextmanager
+def postgres_15() -> Iterator[PostgresServer]:
+    """Debian's, started as the wheel's is."""
+    initdb = program("initdb", "postgresql-15", "/usr/lib/postgresql/15/bin")
+    with passable_folder() as folder:
+        account = Account.choose()
+        debian = Program(initdb.parent, account)
+        data = folder / "data"
+        debian.initialise(
+            data, superuser="taskport", password="secret", locale=("--locale=C.UTF-8",)
+        )
+        port = free_port()
+        server = debian.serve(data, port, folder / "log")
+        url = f"postgresql://taskport:secret@127.0.0.1:{port}/postgres"
+        try:
+            _wait_for(url, server)
+            yield PostgresServer(url)
+        finally:
+            server.terminate()
+            server.wait(30)
+
+
+def _wait_for(url: str, server: subprocess.Popen[bytes]) -> None:
+    while server.poll() is None:
+        try:
+            psycopg.connect(url).close()
+        except psycopg.OperationalError:
+            continue
+        return
+    raise RuntimeError("the server did not start")
