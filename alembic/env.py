@@ -4,7 +4,7 @@
 """
 
 from alembic import context
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 
 from adapters.postgres.schema import connection
 from adapters.postgres.tables import METADATA, SCHEMA
@@ -23,6 +23,9 @@ def include_object(
 
 
 def run(conn: Connection) -> None:
+    # Every name in a migration says its schema; and what is in the path loses it when reflected,
+    # so that the foreign key to "user" would seem to have changed.
+    conn.execute(text("set local search_path = ''"))
     context.configure(
         connection=conn,
         target_metadata=METADATA,

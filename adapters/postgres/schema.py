@@ -93,16 +93,17 @@ def connection(url: str) -> Iterator[Connection]:
         "postgresql+psycopg://", creator=lambda: psycopg.connect(conninfo(url)), poolclass=NullPool
     )
     try:
-        with engine.begin() as conn:
+        try:
+            connected = engine.connect()
+        except DBAPIError as error:
+            reason = _first_line(error.orig or error)
+            raise DatabaseUnreachable(f"the database does not answer: {reason}") from error
+        with connected as conn, conn.begin():
             # Whatever pooler or role this is, a migration may take its time.
             conn.execute(text("set local statement_timeout = 0"))
             yield conn
-    except psycopg.OperationalError as error:
-        raise DatabaseUnreachable(f"the database does not answer: {_first_line(error)}") from error
     except DBAPIError as error:
-        reason = _first_line(error.orig or error)
-        kind = DatabaseUnreachable if error.connection_invalidated else SchemaError
-        raise kind(f"the database refuses: {reason}") from error
+        raise SchemaError(f"the database refuses: {_first_line(error.orig or error)}") from error
     finally:
         engine.dispose()
 

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     DateTime,
@@ -40,7 +41,7 @@ class UserRow(SQLModel, table=True):
     id: str = Field(sa_column=Column("id", Text, primary_key=True))
     name: str = Field(sa_column=Column("name", Text, nullable=False))
     email: str = Field(sa_column=Column("email", Text, nullable=False, unique=True))
-    email_verified: bool = Field(sa_column=Column("emailVerified", nullable=False))
+    email_verified: bool = Field(sa_column=Column("emailVerified", Boolean, nullable=False))
     image: str | None = Field(sa_column=Column("image", Text))
     created_at: datetime = Field(sa_column=_time("createdAt"))
     updated_at: datetime = Field(sa_column=_time("updatedAt"))

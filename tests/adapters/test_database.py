@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 import psycopg
 import pytest
 
-from adapters.postgres import connection, pipeline, pool
+from adapters.postgres import connection, pipeline, pipelined, pool
 from adapters.postgres.database import ConstraintViolated, Statement
 from adapters.postgres.embedded import free_port
 from adapters.postgres.pipeline import PipelineDatabase
@@ -63,7 +63,7 @@ async def database(opening: Opening, database_url: str) -> AsyncIterator[AnyData
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Waits of half a second where they are several, so that tests need not."""
     monkeypatch.setattr(connection, "STATEMENT_SECONDS", 0.5)
-    monkeypatch.setattr(pipeline, "STATEMENT_SECONDS", 0.5)
+    monkeypatch.setattr(pipelined, "STATEMENT_SECONDS", 0.5)
     monkeypatch.setattr(pipeline, "QUEUE_SECONDS", 0.5)
     monkeypatch.setattr(pool, "POOL_WAIT_SECONDS", 0.5)
 
@@ -224,7 +224,7 @@ async def test_a_full_pipeline(database_url: str) -> None:
     """What cannot be sent in time is `Unavailable`; what is under way is not disturbed."""
     database = PipelineDatabase(database_url)
     await database.open()
-    room = pipeline.READERS * pipeline._IN_FLIGHT
+    room = pipeline.READERS * pipelined.IN_FLIGHT
     sleepers = [
         asyncio.create_task(database.fetch_one(SLEEP, {"seconds": 0.02})) for _ in range(room)
     ]

@@ -7,7 +7,7 @@ import httpx
 import jwt
 from fastapi import FastAPI
 
-SECRET = "a secret that only tests know, of some length"
+SECRET = "a secret that only tests know, long enough for each of the HMACs"
 ORIGIN = "http://localhost:3000"
 TASK = {"title": "Water the plants"}
 

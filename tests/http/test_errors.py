@@ -78,7 +78,7 @@ async def test_the_body_of_an_error(nobody: httpx.AsyncClient) -> None:
 async def test_a_request_id_that_is_not_sane_is_replaced(
     nobody: httpx.AsyncClient, given: str
 ) -> None:
-    answer = await nobody.get("/health", headers={"X-Request-ID": given.encode()})
+    answer = await nobody.get("/health", headers={b"X-Request-ID": given.encode()})
     assert re.fullmatch(r"[0-9a-f]{32}", answer.headers["x-request-id"])
 
 

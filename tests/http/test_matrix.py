@@ -73,7 +73,7 @@ async def test_nobody_learns_nothing_else_first(
 ) -> None:
     """401 comes before what is wrong with an id, a parameter or a value."""
     for suffix in ("", "?unknown=1"):
-        body = {"json": {"wrong": 1}} if sent else {}
+        body: dict[str, Any] = {"json": {"wrong": 1}} if sent else {}
         answer = await nobody.request(method, path.format(task_id="x") + suffix, **body)
         assert code(answer) == (401, "UNAUTHENTICATED")
 

@@ -1,0 +1,167 @@
+"""One connection in pipeline mode."""
+
+import asyncio
+import logging
+import random
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from psycopg import errors
+from psycopg.pq import ExecStatus
+from psycopg.pq.abc import PGresult
+
+from adapters.postgres.connection import CONNECT_OPTIONS, STATEMENT_SECONDS, Connection, conninfo
+from domain.errors import Unavailable
+
+IN_FLIGHT: Final = 16
+_BACK_OFF_SECONDS: Final = (0.05, 2.0)
+
+_log = logging.getLogger("taskport.postgres")
+
+
+@dataclass(slots=True)
+class Unit:
+    """A statement on its way, with the moment by which it must be at the next stop."""
+
+    sql: bytes
+    parameters: Sequence[Any]
+    types: Sequence[int]
+    formats: Sequence[Any]
+    answer: asyncio.Future[PGresult]
+    tries: int
+    deadline: float
+    result: PGresult | None = None
+
+
+class PipelinedConnection:
+    """One connection in pipeline mode, which reconnects for as long as it is open."""
+
+    def __init__(self, url: str, on_room: Callable[[], None], take_back: Callable[[Unit], None]):
+        self._url = url
+        self._on_room = on_room
+        self._take_back = take_back
+        self._connection: Connection | None = None
+        self._in_flight: deque[Unit] = deque()
+        # Remembered, because libpq forgets it together with a connection that it finds lost.
+        self._socket = -1
+        self._lost = asyncio.Event()
+        self._task = asyncio.create_task(self._stay_connected())
+
+    @property
+    def room(self) -> int:
+        """How many more statements it would take now."""
+        return 0 if self._connection is None else IN_FLIGHT - len(self._in_flight)
+
+    @property
+    def is_idle(self) -> bool:
+        return not self._in_flight
+
+    def has_died_in_its_sleep(self) -> bool:
+        """Whether the server has hung up while there was nothing to say; then we do, too."""
+        if self._connection is None or self._in_flight or not self._connection.is_lost():
+            return False
+        self._fall()
+        return True
+
+    def send(self, units: Iterable[Unit]) -> None:
+        assert self._connection is not None
+        pgconn = self._connection.pgconn
+        deadline = asyncio.get_running_loop().time() + STATEMENT_SECONDS
+        try:
+            for unit in units:
+                unit.deadline = deadline
+                self._in_flight.append(unit)
+                pgconn.send_query_params(
+                    unit.sql, unit.parameters, unit.types, unit.formats, result_format=1
+                )
+                pgconn.pipeline_sync()
+            self._flush()
+        except errors.OperationalError:
+            self._fall()
+
+    def watch(self, now: float) -> None:
+        """Give the connection up where its oldest statement is overdue."""
+        if self._in_flight and self._in_flight[0].deadline < now:
+            _log.warning("a statement took longer than %d s", STATEMENT_SECONDS)
+            self._fall()
+
+    async def close(self) -> None:
+        self._task.cancel()
+        await asyncio.wait({self._task})
+        self._fall()
+
+    async def _stay_connected(self) -> None:
+        wait, longest = _BACK_OFF_SECONDS
+        while True:
+            try:
+                connection = await Connection.connect(conninfo(self._url), **CONNECT_OPTIONS)
+            except errors.Error as error:
+                _log.warning("cannot connect to Postgres: %s", type(error).__name__)
+                # Not a secret: it only keeps workers from trying all at once.
+                await asyncio.sleep(random.uniform(wait / 2, wait))  # noqa: S311
+                wait = min(wait * 2, longest)
+                continue
+            wait = _BACK_OFF_SECONDS[0]
+            self._lost.clear()
+            connection.pgconn.enter_pipeline_mode()
+            self._socket = connection.fileno()
+            asyncio.get_running_loop().add_reader(self._socket, self._on_readable)
+            self._connection = connection
+            self._on_room()
+            await self._lost.wait()
+
+    def _on_readable(self) -> None:
+        assert self._connection is not None
+        pgconn = self._connection.pgconn
+        try:
+            pgconn.consume_input()
+            while self._in_flight and not pgconn.is_busy():
+                result = pgconn.get_result()
+                if result is None:
+                    continue
+                if result.status != ExecStatus.PIPELINE_SYNC:
+                    self._in_flight[0].result = result
+                    continue
+                unit = self._in_flight.popleft()
+                if unit.result is not None and not unit.answer.done():
+                    unit.answer.set_result(unit.result)
+        except errors.OperationalError:
+            self._fall()
+        self._on_room()
+
+    def _flush(self) -> None:
+        """Send what libpq has buffered; the rest goes when the socket takes it."""
+        connection = self._connection
+        assert connection is not None
+        loop = asyncio.get_running_loop()
+        if connection.pgconn.flush():
+            loop.add_writer(self._socket, self._on_writable)
+
+    def _on_writable(self) -> None:
+        assert self._connection is not None
+        asyncio.get_running_loop().remove_writer(self._socket)
+        try:
+            self._flush()
+        except errors.OperationalError:
+            self._fall()
+
+    def _fall(self) -> None:
+        """Hang up; hand back what was to be read, and fail what was to be written."""
+        connection, self._connection = self._connection, None
+        if connection is None:
+            return
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(self._socket)
+        loop.remove_writer(self._socket)
+        connection.hang_up()
+        self._lost.set()
+        fallen, self._in_flight = self._in_flight, deque()
+        now = loop.time()
+        for unit in fallen:
+            unit.tries -= 1
+            if unit.tries > 0 and unit.deadline >= now:
+                self._take_back(unit)
+            elif not unit.answer.done():
+                unit.answer.set_exception(Unavailable())

@@ -1,0 +1,120 @@
+"""Behind a transaction-mode pooler: PgBouncer, the real one."""
+
+import asyncio
+import subprocess
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+from psycopg.conninfo import conninfo_to_dict
+
+from adapters.postgres.database import Statement
+from adapters.postgres.embedded import free_port
+from adapters.postgres.pipeline import PipelineDatabase
+from adapters.postgres.pool import PoolDatabase
+from adapters.postgres.program import Account
+from tests.requirements import program
+from tests.servers import passable_folder
+
+pytestmark = [pytest.mark.postgres, pytest.mark.debian]
+
+ECHO = Statement("select $1::int + 0", ("number",))
+WRITE = Statement("insert into numbers values ($1)", ("number",), is_write=True)
+
+
+@pytest.fixture
+def pooled_url(database_url: str) -> Iterator[str]:
+    """A PgBouncer with four server connections, in transaction mode."""
+    said = conninfo_to_dict(database_url)
+    port = free_port()
+    pgbouncer = program("pgbouncer", "pgbouncer", "/usr/sbin")
+    with passable_folder() as folder:
+        config, users = folder / "pgbouncer.ini", folder / "users.txt"
+        users.write_text(f'"{said["user"]}" "{said["password"]}"\n')
+        config.write_text(
+            f"""[databases]
+{said["dbname"]} = host=127.0.0.1 port={said["port"]}
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = {port}
+unix_socket_dir =
+auth_type = plain
+auth_file = {users}
+pool_mode = transaction
+default_pool_size = 4
+"""
+        )
+        process = subprocess.Popen(
+            [pgbouncer, "-q", str(config)], stderr=subprocess.DEVNULL, **Account.choose().options
+        )
+        url = database_url.replace(f":{said['port']}/", f":{port}/")
+        try:
+            _wait_for(url, process)
+            yield url
+        finally:
+            process.kill()
+            process.wait(10)
+
+
+def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
+    while process.poll() is None:
+        try:
+            psycopg.connect(url).close()
+        except psycopg.OperationalError:
+            continue
+        return
+    raise RuntimeError("PgBouncer did not start")
+
+
+@pytest.mark.parametrize("kind", [PoolDatabase, PipelineDatabase])
+async def test_r1_r2_no_error_through_a_pooler(
+    kind: type[PoolDatabase | PipelineDatabase], pooled_url: str
+) -> None:
+    """No prepared statement, no startup option, no session setting: nothing to trip over."""
+    with psycopg.connect(pooled_url, autocommit=True, prepare_threshold=None) as conn:
+        conn.execute("create table numbers (number int)")
+    database = kind(pooled_url)
+    await database.open()
+
+    async def client(number: int) -> None:
+        for turn in range(60):
+            row = await database.fetch_one(ECHO, {"number": number * 100 + turn})
+            assert row == (number * 100 + turn,)
+            await database.execute(WRITE, {"number": turn})
+            async with database.transaction() as transaction:
+                await transaction.execute(WRITE, {"number": turn})
+                if turn % 2:
+                    await transaction.commit()
+
+    await asyncio.gather(*(client(number) for number in range(8)))
+    row = await database.fetch_one(Statement("select count(*) from numbers"), {})
+    assert row == (8 * 60 + 8 * 30,)
+    await database.close()
+
+
+async def test_r1_the_pooler_would_bite(pooled_url: str) -> None:
+    """With prepared statements the same load fails: the test above tests something."""
+    failed = 0
+
+    async def client() -> None:
+        nonlocal failed
+        for _ in range(20):
+            try:
+                async with await psycopg.AsyncConnection.connect(
+                    pooled_url, autocommit=True, prepare_threshold=0
+                ) as conn:
+                    for _ in range(3):
+                        await conn.execute("select 1")
+            except psycopg.Error:
+                failed += 1
+
+    await asyncio.gather(*(client() for _ in range(8)))
+    assert failed > 0
+
+
+def test_migrations_through_a_pooler_too(pooled_url: str) -> None:
+    """Not how it is meant, but a lock that is bound to its transaction holds even there."""
+    from adapters.postgres.schema import examine, migrate  # noqa: PLC0415
+
+    migrate(pooled_url)
+    examine(pooled_url)

@@ -1,0 +1,112 @@
+"""What the use cases add to entities and repositories."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import pytest
+
+from adapters.memory.store import MemoryStore
+from adapters.memory.tasks import MemoryTasks
+from adapters.memory.users import MemoryUsers
+from application.tasks import CompleteTask, CreateTask, DeleteTask, UpdateTask
+from domain.errors import Invalid, Unavailable
+from domain.tasks import StaleTask, Task, TaskNotFound, TaskStatus
+from domain.users import User
+from tests.conftest import FixedClock
+
+
+@dataclass
+class CountedRetries:
+    """`Retries` without a wait, and as many as a test wants."""
+
+    attempts: int = 3
+    used: int = 0
+
+    async def __call__(self) -> AsyncIterator[int]:
+        for number in range(1, self.attempts + 1):
+            self.used = number
+            yield number
+
+
+class ContestedTasks(MemoryTasks):
+    """Somebody else is faster, as often as a test wants."""
+
+    races = 0
+
+    async def save(self, task: Task, *, seen: int) -> None:
+        if ContestedTasks.races > 0:
+            ContestedTasks.races -= 1
+            raise StaleTask
+        await super().save(task, seen=seen)
+
+
+@pytest.fixture
+async def tasks(clock: FixedClock) -> ContestedTasks:
+    store = MemoryStore()
+    ann = User.create(id="ann", email="ann@example.com", now=clock.now())
+    await MemoryUsers(store).add(ann, issued_at=None)
+    ContestedTasks.races = 0
+    return ContestedTasks(store)
+
+
+@pytest.fixture
+async def task(tasks: ContestedTasks, clock: FixedClock) -> Task:
+    return await CreateTask(tasks, clock)("ann", title="x")
+
+
+async def test_a_lost_race_is_run_again(
+    tasks: ContestedTasks, task: Task, clock: FixedClock
+) -> None:
+    ContestedTasks.races = 2
+    retries = CountedRetries()
+    done = await CompleteTask(tasks, clock, retries)("ann", task.id)
+    assert (done.status, done.version, retries.used) == (TaskStatus.COMPLETED, 2, 3)
+
+
+async def test_a_race_that_is_always_lost_ends(
+    tasks: ContestedTasks, task: Task, clock: FixedClock
+) -> None:
+    ContestedTasks.races = 99
+    with pytest.raises(Unavailable):
+        await CompleteTask(tasks, clock, CountedRetries())("ann", task.id)
+    assert await tasks.get(task.id, "ann") == task
+
+
+async def test_a_race_with_a_version_is_run_once(
+    tasks: ContestedTasks, task: Task, clock: FixedClock
+) -> None:
+    ContestedTasks.races = 1
+    retries = CountedRetries()
+    with pytest.raises(StaleTask):
+        await UpdateTask(tasks, clock, retries)("ann", task.id, title="y", expected={1})
+    assert retries.used == 1
+
+
+async def test_what_is_invalid_is_said_before_what_is_missing(
+    tasks: ContestedTasks, clock: FixedClock
+) -> None:
+    with pytest.raises(Invalid):
+        await UpdateTask(tasks, clock, CountedRetries())("ann", 99, title="")
+
+
+async def test_a_version_that_nobody_has_is_stale(
+    tasks: ContestedTasks, task: Task, clock: FixedClock
+) -> None:
+    with pytest.raises(StaleTask):
+        await UpdateTask(tasks, clock, CountedRetries())("ann", task.id, expected=())
+    with pytest.raises(StaleTask):
+        await DeleteTask(tasks)("ann", task.id, expected={2, 3})
+    await DeleteTask(tasks)("ann", task.id, expected={1})
+    with pytest.raises(TaskNotFound):
+        await tasks.get(task.id, "ann")
+
+
+async def test_the_clock_is_read_when_the_task_changes(
+    tasks: ContestedTasks, task: Task, clock: FixedClock
+) -> None:
+    clock.advance(60)
+    done = await CompleteTask(tasks, clock, CountedRetries())("ann", task.id, completed=True)
+    assert done.completed_at == done.updated_at == clock.now()
+    clock.advance(60)
+    again = await CompleteTask(tasks, clock, CountedRetries())("ann", task.id, completed=True)
+    assert again == done

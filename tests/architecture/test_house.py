@@ -1,0 +1,71 @@
+"""Rules of the house that no tool knows."""
+
+import ast
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+ROOMS = ("domain", "application", "adapters", "entrypoints")
+MODULES = sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))
+
+
+def names(module: Path) -> set[str]:
+    return {
+        node.id for node in ast.walk(ast.parse(module.read_text())) if isinstance(node, ast.Name)
+    }
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_module_is_short_and_says_what_it_is(module: Path) -> None:
+    text = module.read_text()
+    assert len(text.splitlines()) <= 320
+    assert ast.get_docstring(ast.parse(text)), "the first line says what belongs here"
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_only_the_settings_read_the_environment(module: Path) -> None:
+    """Whoever starts processes may hand an environment on, or say where a terminal is."""
+    reads = re.findall(r"os\.(?:getenv|environ(?:\.get|\[)(?!\S*\] = ))", module.read_text())
+    assert not reads
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_slow_middleware_and_no_clock_in_the_core(module: Path) -> None:
+    assert "BaseHTTPMiddleware" not in module.read_text()
+    if module.relative_to(ROOT).parts[0] in ("domain", "application"):
+        assert not re.search(r"datetime\.now|time\.time|uuid4|random\.", module.read_text())
+
+
+def test_nothing_names_a_registry_or_a_machine() -> None:
+    tracked = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False
+    ).stdout.split()
+    hosts = re.compile(
+        r"(?:files|registry|deb|//)\.?(?:pythonh[o]sted|p[y]pi|n[p]mjs|d[e]bian)\.org|/w[o]rk/|bash_j[o]bs"
+    )
+    for name in tracked:
+        path = ROOT / name
+        if path.is_file():
+            assert not hosts.search(path.read_text(errors="replace")), name
+
+
+def test_what_is_locked_has_hashes_and_no_address() -> None:
+    for name in ("requirements.txt", "requirements-dev.txt"):
+        text = (ROOT / name).read_text()
+        assert "://" not in text
+        assert "--index" not in text
+        for requirement in re.split(r"\n(?=\w)", text.strip()):
+            assert "--hash=sha256:" in requirement, requirement[:40]
+
+
+def test_every_dependency_is_locked() -> None:
+    import tomllib  # noqa: PLC0415
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    locked = (ROOT / "requirements.txt").read_text()
+    for requirement in project["project"]["dependencies"]:
+        name = re.split(r"[\[<>=]", requirement)[0]
+        assert re.search(rf"^{name}==", locked, re.MULTILINE), name

@@ -1,0 +1,64 @@
+"""The arrows between the rooms, and that the check of them bites."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+ROOMS = ("domain", "application", "adapters", "entrypoints")
+
+
+def lint_imports(folder: Path) -> subprocess.CompletedProcess[str]:
+    """The contracts of `pyproject.toml`, over the rooms in a folder."""
+    code = (
+        "from importlinter.cli import lint_imports; raise SystemExit(lint_imports(no_cache=True))"
+    )
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(folder)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Path:
+    """A copy of the rooms, to plant something in."""
+    for room in ROOMS:
+        shutil.copytree(ROOT / room, tmp_path / room, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    return tmp_path
+
+
+def test_the_contracts_hold(house: Path) -> None:
+    found = lint_imports(house)
+    assert found.returncode == 0, found.stdout + found.stderr
+
+
+@pytest.mark.parametrize(
+    ("file", "line"),
+    [
+        ("domain/tasks.py", "import sqlmodel"),
+        ("domain/users.py", "import application.ports"),
+        ("application/tasks.py", "import psycopg"),
+        ("application/ports.py", "import adapters.memory"),
+        ("adapters/http/tasks.py", "import adapters.postgres.tasks"),
+        ("adapters/http/app.py", "import sqlalchemy"),
+        ("adapters/memory/tasks.py", "import adapters.postgres.database"),
+        ("adapters/better_auth/tokens.py", "import adapters.http"),
+        ("adapters/postgres/pool.py", "import entrypoints.settings"),
+        ("entrypoints/cli.py", "import punq"),
+    ],
+)
+def test_a_planted_import_breaks_them(house: Path, file: str, line: str) -> None:
+    target = house / file
+    target.write_text(f"{target.read_text()}\n{line}\n")
+    found = lint_imports(house)
+    assert found.returncode != 0
+    assert "BROKEN" in found.stdout

@@ -1,0 +1,102 @@
+"""What the document says is what the service does."""
+
+import dataclasses
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+from fastapi import FastAPI
+
+from adapters.http import schemas
+from adapters.http.routing import DirectRoute
+from domain.tasks import Task
+
+
+@pytest.fixture
+def document(app: FastAPI) -> dict[str, Any]:
+    return app.openapi()
+
+
+def operations(document: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
+    return [
+        (path, method, operation)
+        for path, item in document["paths"].items()
+        for method, operation in item.items()
+    ]
+
+
+def test_it_is_3_1(document: dict[str, Any]) -> None:
+    assert document["openapi"].startswith("3.1")
+    assert document["info"]["title"] == "Taskport"
+
+
+def test_every_route_is_in_it(app: FastAPI, document: dict[str, Any]) -> None:
+    served = {
+        (route.path_format, method.lower())
+        for route in app.routes
+        if isinstance(route, DirectRoute)
+        for method in route.methods or ()
+    }
+    assert {(path, method) for path, method, _ in operations(document)} == served
+
+
+def test_operation_ids_are_stable_and_unique(document: dict[str, Any]) -> None:
+    ids = [operation["operationId"] for _, _, operation in operations(document)]
+    assert len(ids) == len(set(ids))
+    assert {"listTasks", "createTask", "getTask", "updateTask", "patchTask"} < set(ids)
+    assert {"completeTask", "deleteTask", "health", "readyz"} < set(ids)
+
+
+def test_protected_operations_say_so_and_document_their_errors(document: dict[str, Any]) -> None:
+    for path, method, operation in operations(document):
+        answers = set(operation["responses"])
+        assert {"500", "503"} <= answers
+        if not path.startswith("/api"):
+            assert "security" not in operation
+            continue
+        assert operation["security"] == [{"bearer": []}]
+        assert {"401", "409", "422"} <= answers
+        if "{task_id}" in path:
+            assert {"403", "404"} <= answers
+            assert ("412" in answers) is (method != "get")
+        if "requestBody" in operation:
+            assert {"400", "408", "413", "415"} <= answers
+
+
+def test_errors_are_documented_with_an_example_for_each_code(document: dict[str, Any]) -> None:
+    for _, _, operation in operations(document):
+        for status, answer in operation["responses"].items():
+            if int(status) < 400:
+                continue
+            content = answer["content"]["application/problem+json"]
+            assert content["schema"] == {"$ref": "#/components/schemas/Problem"}
+            for name, example in content["examples"].items():
+                assert example["value"]["error_code"] == name
+                assert example["value"]["status"] == int(status)
+            assert ("Retry-After" in answer["headers"]) is (status in ("429", "503"))
+
+
+def test_examples_are_valid() -> None:
+    for name in ("NewTask", "TaskUpdate", "Completion", "Task", "TaskPage"):
+        model = getattr(schemas, name)
+        examples = model.model_config["json_schema_extra"]["examples"]
+        for example in examples:
+            model.model_validate(example)
+
+
+def test_what_is_written_out_is_what_the_schema_says() -> None:
+    """Entities go over the wire as they are: neither may have a field that the other lacks."""
+    names = [field.name for field in dataclasses.fields(Task)]
+    assert names == list(schemas.Task.model_fields)
+    task = Task.create(user_id="u", title="x", now=datetime(2026, 11, 20, tzinfo=UTC))
+    task.id = 1
+    written = msgspec.json.encode(task)
+    assert list(msgspec.json.decode(written)) == names
+    schemas.Task.model_validate_json(written)
+
+
+async def test_it_is_served(nobody: httpx.AsyncClient, document: dict[str, Any]) -> None:
+    assert (await nobody.get("/openapi.json")).json() == document
+    assert (await nobody.get("/docs")).status_code == 200

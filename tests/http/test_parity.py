@@ -1,0 +1,98 @@
+"""The routes as they are read directly, and as FastAPI's own solver would read them."""
+
+from collections.abc import Callable, Coroutine
+from itertools import count
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import Request
+from fastapi.routing import APIRoute
+from starlette.responses import Response
+
+from adapters.http import app as http_app
+from adapters.http.strict import ABSENT, StrictRequest
+from entrypoints.app import from_settings
+from entrypoints.settings import Settings
+from tests.http.client import SECRET, client_of
+
+
+class Body(StrictRequest):
+    async def json(self) -> Any:
+        value = await self.strict_json()
+        return None if value is ABSENT else value
+
+
+class SolvedRoute(APIRoute):
+    """Read by FastAPI; only the body is read strictly."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def handler(request: Request) -> Response:
+            return await handle(Body(request.scope, request.receive))
+
+        return handler
+
+
+JSON = {"Content-Type": "application/json"}
+REQUESTS: list[tuple[str, str, dict[str, Any]]] = [
+    ("POST", "/api/tasks", {"json": {"title": "a"}}),
+    ("POST", "/api/tasks", {"json": {"title": "b", "description": None, "status": "Completed"}}),
+    ("POST", "/api/tasks", {"json": {"title": 5, "x": 1}}),
+    ("POST", "/api/tasks", {"json": {}}),
+    ("POST", "/api/tasks", {"json": []}),
+    ("POST", "/api/tasks", {"json": None}),
+    ("POST", "/api/tasks", {}),
+    ("POST", "/api/tasks", {"content": b"{", "headers": JSON}),
+    ("GET", "/api/tasks", {}),
+    ("GET", "/api/tasks?page=2&limit=1&sort=title&status=Pending&q=a", {}),
+    ("GET", "/api/tasks?page=0&limit=x&status=y&sort=z", {}),
+    ("GET", "/api/tasks?q=", {}),
+    ("GET", "/api/tasks/1", {}),
+    ("GET", "/api/tasks/01", {}),
+    ("GET", f"/api/tasks/{2**63}", {}),
+    ("GET", "/api/tasks/9", {}),
+    ("PUT", "/api/tasks/1", {"json": {"title": "c", "description": "d"}}),
+    ("PATCH", "/api/tasks/1", {"json": {}}),
+    ("PATCH", "/api/tasks/x", {"json": {"status": None, "title": None}}),
+    ("PATCH", "/api/tasks/1", {"json": {"title": "c"}, "headers": {"If-Match": '"9"'}}),
+    ("PATCH", "/api/tasks/1/complete", {}),
+    ("PATCH", "/api/tasks/1/complete", {"json": {"completed": False}}),
+    ("PATCH", "/api/tasks/1/complete", {"json": {"completed": 1}}),
+    ("PATCH", "/api/tasks/1/complete", {"content": b"null", "headers": JSON}),
+    ("DELETE", "/api/tasks/1", {}),
+    ("DELETE", "/api/tasks/1", {}),
+    ("GET", "/health", {}),
+    ("GET", "/nowhere", {}),
+]
+VARYING = ("instance", "request_id", "timestamp", "created_at", "updated_at", "completed_at")
+
+
+def comparable(answer: httpx.Response) -> Any:
+    def without_times(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {k: without_times(v) for k, v in value.items() if k not in VARYING}
+        return [without_times(v) for v in value] if isinstance(value, list) else value
+
+    headers = {
+        k: v for k, v in answer.headers.items() if k not in ("x-request-id", "content-length")
+    }
+    return answer.status_code, headers, without_times(answer.json()) if answer.content else None
+
+
+async def test_both_ways_answer_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = Settings(better_auth_secret=SECRET)
+    direct = from_settings(settings)
+    monkeypatch.setattr(http_app, "DirectRoute", SolvedRoute)
+    solved = from_settings(settings)
+    assert {type(route) for route in solved.routes} >= {SolvedRoute}
+    async with client_of(direct, "ann") as one, client_of(solved, "ann") as other:
+        for number, (method, path, sent) in zip(count(), REQUESTS, strict=False):
+            answers = [await client.request(method, path, **sent) for client in (one, other)]
+            assert comparable(answers[0]) == comparable(answers[1]), (number, method, path)
+    async with client_of(direct) as one, client_of(solved) as other:
+        for method, path, sent in REQUESTS:
+            if "content" not in sent:
+                answers = [await client.request(method, path, **sent) for client in (one, other)]
+                assert comparable(answers[0]) == comparable(answers[1]), (method, path)

