@@ -14,16 +14,16 @@ _SECRET_FILE: Final = "secret"  # noqa: S105
 
 
 @contextmanager
-def with_database(settings: Settings) -> Iterator[Settings]:
+def with_database(settings: Settings, *, stays: bool = False) -> Iterator[Settings]:
     """The settings with a database in them: the configured one, or the embedded one, which runs
-    at least as long as the `with` block.
+    as long as the `with` block does; for `stays`, see `EmbeddedPostgres`.
 
     Raises `EmbeddedPostgresError`.
     """
     if settings.url is not None:
         yield settings
         return
-    with EmbeddedPostgres(settings.taskport_data_dir) as server:
+    with EmbeddedPostgres(settings.taskport_data_dir, stays=stays) as server:
         yield settings.with_database(server.url, settings.secret or kept_secret(settings))
 
 

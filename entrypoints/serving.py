@@ -51,7 +51,7 @@ def serve_database(configured: Settings, *, workers: int, migrate: bool) -> None
     with (
         _stopping_in_order(),
         _listening(configured) as listener,
-        with_database(configured) as settings,
+        with_database(configured, stays=True) as settings,
         _deaf_in_the_end(),
     ):
         if migrate:

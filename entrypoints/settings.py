@@ -51,7 +51,7 @@ def _database_url(url: str | None) -> str | None:
     if not url.startswith("postgresql://"):
         raise ValueError("must start with postgres:// or postgresql://")
     try:
-        conninfo_to_dict(url)
+        said = conninfo_to_dict(url)
     except ProgrammingError as error:
         # libpq names the parameter it does not know, but quotes whatever else it stumbles over.
         named = re.search(r'invalid URI query parameter: "(\w{1,40})"', str(error))
@@ -60,7 +60,19 @@ def _database_url(url: str | None) -> str | None:
             if named
             else "is not a connection URL that libpq understands"
         ) from None
+    # libpq itself would look for such a host, and name it in its error.
+    if "@" in str(said.get("host", "")) or not re.fullmatch(r"[\d,]*", str(said.get("port", ""))):
+        raise ValueError("has a password that must be percent-encoded (`@` as %40, `/` as %2F)")
     return url
+
+
+def _past_the_pooler(url: str) -> str:
+    """The URL with `-pooler` taken out of a Neon host, and out of nothing else."""
+    scheme, rest = url.split("://", 1)
+    authority, *tail = re.split(r"(?=[/?])", rest, maxsplit=1)
+    user, at, hosts = authority.rpartition("@")
+    hosts = re.sub(r"-pooler(?=(\.[\w-]+)*\.neon\.tech\b)", "", hosts)
+    return f"{scheme}://{user}{at}{hosts}{''.join(tail)}"
 
 
 def _empty_is_none(value: object) -> object:
@@ -130,7 +142,7 @@ class Settings(BaseSettings):
         """The database past any pooler, for migrations."""
         if self.database_direct_url is not None or self.url is None:
             return self.database_direct_url
-        return re.sub(r"(@[^/?]*)-pooler(\.[^/?]*\bneon\.)", r"\1\2", self.url)
+        return _past_the_pooler(self.url)
 
     @property
     def secret(self) -> str:
@@ -144,7 +156,11 @@ class Settings(BaseSettings):
     def with_database(self, url: str, secret: str) -> Self:
         """The same settings with the database and the secret of an embedded server."""
         return self.model_copy(
-            update={"database_url": url, "better_auth_secret": SecretStr(secret)}
+            update={
+                "database_url": url,
+                "database_direct_url": None,
+                "better_auth_secret": SecretStr(secret),
+            }
         )
 
 

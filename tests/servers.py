@@ -27,6 +27,8 @@ class PostgresServer:
         with psycopg.connect(url, autocommit=True) as connection:
             # Faster, and of no use to a test that does not cut the power.
             connection.execute("alter system set fsync = off")
+            # A client that a test cut off while it connected would hold its database for a minute.
+            connection.execute("alter system set authentication_timeout = '1s'")
             connection.execute("select pg_reload_conf()")
             connection.execute(f"create database {_TEMPLATE}")
         migrate(self.url_of(_TEMPLATE))
@@ -71,11 +73,11 @@ def postgres_15() -> Iterator[PostgresServer]:
         debian = Program(initdb.parent, account)
         data = folder / "data"
         debian.initialise(
-            data, superuser="taskport", password="secret", locale=("--locale=C.UTF-8",)
+            data, superuser="postgres", password="secret", locale=("--locale=C.UTF-8",)
         )
         port = free_port()
         server = debian.serve(data, port, folder / "log")
-        url = f"postgresql://taskport:secret@127.0.0.1:{port}/postgres"
+        url = f"postgresql://postgres:secret@127.0.0.1:{port}/postgres"
         try:
             _wait_for(url, server)
             yield PostgresServer(url)

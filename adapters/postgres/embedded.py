@@ -2,7 +2,9 @@
 
 We drive its binaries ourselves. One process owns the server: it holds a lock on `owner.lock` for
 as long as it lives, starts the server (or adopts one that an owner left behind), and stops it in
-the end. Whoever finds the lock taken joins: it waits for the server, and never stops it.
+the end. Whoever finds the lock taken joins: it waits for the server, and never stops it. An owner
+that leaves lets those who joined finish, for some seconds; one that joined in order to stay takes
+the lock over then, and starts the server anew where it was.
 
 The server listens on loopback and asks everybody for the password in `database-url`, which only
 the user who started it can read. As root it runs as a user of its own, because Postgres refuses
@@ -15,7 +17,9 @@ import secrets
 import signal
 import socket
 import subprocess
+import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -31,6 +35,7 @@ _ROLE: Final = "postgres"
 _DATABASE: Final = "taskport"
 _WAIT_SECONDS: Final = 300.0
 _STOP_SECONDS: Final = 30.0
+_PARTING_SECONDS: Final = 5.0
 _POLL_SECONDS: Final = 0.05
 
 
@@ -38,14 +43,17 @@ class EmbeddedPostgres:
     """The server of one data folder, for the time of a `with` block.
 
     To be entered in the main thread: the kernel is asked to stop the server together with the
-    thread that started it. Raises `EmbeddedPostgresError`.
+    thread that started it. With `stays`, the server outlives the process that it was joined in.
+    Raises `EmbeddedPostgresError`.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, stays: bool = False) -> None:
+        self._stays = stays
         self._folder = folder.resolve()
         self._data = self._folder / "postgres"
         self._log = self._folder / "postgres.log"
-        self._lock = -1
+        self._owner_lock = self._user_lock = -1
+        self._verified: int | None = None
         self._server: subprocess.Popen[bytes] | None = None
         self.url_file = self._folder / "database-url"
         self.is_owner = False
@@ -57,13 +65,17 @@ class EmbeddedPostgres:
     def __enter__(self) -> Self:
         account = Account.choose()
         self._folder.mkdir(parents=True, exist_ok=True, mode=account.folder_mode)
-        self._lock = os.open(self._folder / "owner.lock", os.O_RDWR | os.O_CREAT, 0o600)
-        self.is_owner = _try_lock(self._lock)
+        self._owner_lock = _open(self._folder / "owner.lock")
+        self._user_lock = _open(self._folder / "users.lock")
+        fcntl.flock(self._user_lock, fcntl.LOCK_SH)
+        self.is_owner = _try_lock(self._owner_lock)
         try:
             if self.is_owner:
                 self._own(account)
             else:
                 self._join()
+                if self._stays:
+                    threading.Thread(target=self._inherit, args=(account,), daemon=True).start()
         except BaseException:
             self._leave()
             raise
@@ -103,10 +115,21 @@ class EmbeddedPostgres:
                 raise EmbeddedPostgresError(f"the server of {self._folder} does not get ready")
             time.sleep(_POLL_SECONDS)
 
+    def _inherit(self, account: Account) -> None:
+        fcntl.flock(self._owner_lock, fcntl.LOCK_EX)
+        self.is_owner = True
+        self._own(account)
+        # The server ends with the thread that started it.
+        threading.Event().wait()
+
     def _leave(self) -> None:
         if self.is_owner:
+            give_up = time.monotonic() + _PARTING_SECONDS
+            while not _try_lock(self._user_lock) and time.monotonic() < give_up:
+                time.sleep(_POLL_SECONDS)
             self._stop()
-        os.close(self._lock)
+        os.close(self._owner_lock)
+        os.close(self._user_lock)
 
     def _initialise(self, program: Program) -> None:
         password = secrets.token_urlsafe(24)
@@ -127,9 +150,8 @@ class EmbeddedPostgres:
                     f"a server, process {pid}, runs in {self._data} and does not answer"
                 )
             time.sleep(_POLL_SECONDS)
-            if self._postmaster() == pid and not _is_postgres(pid):
-                # A lock file from before a crash, whose number now belongs to somebody else.
-                (self._data / "postmaster.pid").unlink(missing_ok=True)
+        # One from before a crash, whose number may belong to somebody else by now.
+        (self._data / "postmaster.pid").unlink(missing_ok=True)
         return False
 
     def _start(self, program: Program) -> None:
@@ -157,6 +179,12 @@ class EmbeddedPostgres:
 
     def _stop(self) -> None:
         """A fast shutdown: open transactions are undone, everything committed is on disk."""
+        self._signal()
+        if self._server is not None:
+            with suppress(subprocess.TimeoutExpired):
+                self._server.wait(_STOP_SECONDS)
+
+    def _signal(self) -> None:
         for sign in (signal.SIGINT, signal.SIGQUIT):
             pid = self._postmaster()
             if pid is None:
@@ -170,7 +198,7 @@ class EmbeddedPostgres:
                 time.sleep(_POLL_SECONDS)
 
     def _postmaster(self) -> int | None:
-        """The process id in the server's lock file, where that process is alive."""
+        """The process id in the server's lock file, where that process is our server."""
         if self._server is not None:
             self._server.poll()  # or a dead one stays a zombie, and looks alive
         try:
@@ -178,8 +206,9 @@ class EmbeddedPostgres:
             os.kill(pid, 0)
         except (FileNotFoundError, ValueError, ProcessLookupError):
             return None
-        except PermissionError:
-            return pid
+        if pid != self._verified and not _serves(pid, self._data):
+            return None
+        self._verified = pid
         return pid
 
     def _connect(self, database: str) -> psycopg.Connection:
@@ -208,11 +237,15 @@ def _try_lock(file: int) -> bool:
     return True
 
 
-def _is_postgres(pid: int) -> bool:
-    """Whether a process is a PostgreSQL server."""
-    command = ("ps", "-p", str(pid), "-o", "comm=")
-    found = subprocess.run(command, capture_output=True, text=True, check=False)
-    return "postgres" in found.stdout
+def _open(lock_file: Path) -> int:
+    return os.open(lock_file, os.O_RDWR | os.O_CREAT, 0o600)
+
+
+def _serves(pid: int, data: Path) -> bool:
+    """Whether a process is the PostgreSQL server of this data folder."""
+    command = ("ps", "-ww", "-p", str(pid), "-o", "args=")
+    found = subprocess.run(command, capture_output=True, text=True, check=False).stdout.split()
+    return str(data) in found and any("postgres" in part for part in found[:1])
 
 
 def free_port() -> int:

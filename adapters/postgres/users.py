@@ -85,7 +85,14 @@ class PostgresUsers:
 
     async def add(self, user: User, *, issued_at: datetime | None) -> None:
         values = {**to_values(user), "issued_at": issued_at}
-        if await self._write(_ADD, values):
+        try:
+            added = await self._write(_ADD, values)
+        except EmailTaken:
+            # Who adds the same user at the same moment may meet the address before the id.
+            if await self.database.fetch_one(_GET, values) is None:
+                raise
+            return
+        if added:
             return
         row = await self.database.fetch_one(_WAS_DELETED, values)
         if row is not None and row[0]:

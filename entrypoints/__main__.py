@@ -1,0 +1,6 @@
+"""`python -m entrypoints`: the command line, where `taskport` itself is not installed."""
+
+from entrypoints.cli import main
+
+if __name__ == "__main__":
+    main()

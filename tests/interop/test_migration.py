@@ -1,0 +1,198 @@
+"""Our migration and Better Auth's own, on one database, in either order."""
+
+import subprocess
+from pathlib import Path
+from typing import Any, Final
+
+import psycopg
+import pytest
+from psycopg.rows import dict_row
+
+from adapters.postgres.better_auth_tables import TABLES
+from adapters.postgres.program import Account, Program
+from adapters.postgres.schema import SchemaError, downgrade, examine, migrate
+from tests.interop.better_auth import better_auth
+
+pytestmark = [
+    pytest.mark.node,
+    pytest.mark.postgres,
+    pytest.mark.usefixtures("node_modules"),
+]
+
+Rows = dict[str, list[dict[str, Any]]]
+
+NOTHING_TO_DO: Final = {"toBeCreated": [], "toBeAdded": [], "sql": ";", "problems": []}
+INSERT_TASK: Final = """
+    insert into taskport.tasks (user_id, title, status, version, created_at, updated_at)
+    values (%s, 'Buy milk', 'Pending', 1, now(), now())
+"""
+DRIZZLE_USER: Final = """
+    create table "user" (
+        id text primary key,
+        name text not null,
+        email text not null unique,
+        email_verified boolean default false not null,
+        image text,
+        "createdAt" timestamp default now() not null,
+        "updatedAt" timestamp default now() not null
+    )
+"""
+
+
+def test_theirs_finds_nothing_to_do_after_ours(database_url: str) -> None:
+    """Every table, column and index that Better Auth wants is there, in a type that it knows."""
+    assert better_auth(database_url) == NOTHING_TO_DO
+
+
+def test_both_make_the_same_tables(database_url: str, empty_database_url: str) -> None:
+    """Nobody can tell from Better Auth's tables who made them."""
+    better_auth(empty_database_url, "run")
+
+    assert public_schema(database_url) == public_schema(empty_database_url)
+
+
+def test_ours_after_theirs_changes_nothing_of_theirs(empty_database_url: str) -> None:
+    """A database with users in it is adopted as it is."""
+    better_auth(empty_database_url, "run")
+    user_id = sign_up(empty_database_url)
+    tables, rows = public_schema(empty_database_url), better_auth_rows(empty_database_url)
+
+    migrate(empty_database_url)
+
+    examine(empty_database_url)
+    assert public_schema(empty_database_url) == tables
+    assert better_auth_rows(empty_database_url) == rows
+    assert [len(rows[name]) for name in ("user", "account", "session")] == [1, 1, 1]
+    assert better_auth(empty_database_url) == NOTHING_TO_DO
+    insert_task(empty_database_url, user_id)
+
+
+def test_theirs_signs_up_after_ours(database_url: str) -> None:
+    """A user whom Better Auth makes in our tables owns tasks, and takes them along."""
+    user_id = sign_up(database_url)
+    insert_task(database_url, user_id)
+
+    with psycopg.connect(database_url) as connection:
+        connection.execute('delete from "user" where id = %s', [user_id])
+
+    assert scalar(database_url, "select count(*) from taskport.tasks") == 0
+
+
+def test_downgrade_leaves_their_tables_to_them(empty_database_url: str) -> None:
+    """Leaving Taskport costs the tasks and nothing else; coming back is possible."""
+    better_auth(empty_database_url, "run")
+    user_id = sign_up(empty_database_url)
+    tables, rows = public_schema(empty_database_url), better_auth_rows(empty_database_url)
+    migrate(empty_database_url)
+    insert_task(empty_database_url, user_id)
+
+    downgrade(empty_database_url)
+
+    assert public_schema(empty_database_url) == tables
+    assert better_auth_rows(empty_database_url) == rows
+    assert not exists(empty_database_url, "taskport.tasks")
+    assert better_auth(empty_database_url) == NOTHING_TO_DO
+    migrate(empty_database_url)
+    insert_task(empty_database_url, user_id)
+
+
+def test_downgrade_leaves_their_tables_that_we_made(database_url: str) -> None:
+    """Better Auth's tables hold its users, so they stay even where our migration made them."""
+    insert_task(database_url, sign_up(database_url))
+    tables, rows = public_schema(database_url), better_auth_rows(database_url)
+
+    downgrade(database_url)
+
+    assert public_schema(database_url) == tables
+    assert better_auth_rows(database_url) == rows
+    assert not exists(database_url, "taskport.tasks")
+    assert better_auth(database_url) == NOTHING_TO_DO
+
+
+def test_a_missing_table_is_made_beside_theirs(empty_database_url: str) -> None:
+    """A front end that takes up the jwt plugin later finds its table ready."""
+    better_auth(empty_database_url, "run", PLUGINS="none")
+    sign_up(empty_database_url, PLUGINS="none")
+    assert better_auth(empty_database_url)["toBeCreated"] == ["jwks"]
+
+    migrate(empty_database_url)
+
+    assert exists(empty_database_url, "public.jwks")
+    assert better_auth(empty_database_url) == NOTHING_TO_DO
+    assert better_auth(empty_database_url, PLUGINS="none") == NOTHING_TO_DO
+
+
+def test_ids_of_another_type_are_refused(empty_database_url: str) -> None:
+    """A front end with uuid ids is told so, in a sentence, and its database stays as it is."""
+    better_auth(empty_database_url, "run", GENERATE_ID="uuid")
+    tables = public_schema(empty_database_url)
+
+    assert "is of type uuid, not text" in refusal(empty_database_url)
+
+    assert public_schema(empty_database_url) == tables
+    assert not has_our_schema(empty_database_url)
+
+
+def test_columns_of_other_names_are_refused(empty_database_url: str) -> None:
+    """A front end whose tables Drizzle made is told which column is missing."""
+    with psycopg.connect(empty_database_url) as connection:
+        connection.execute(DRIZZLE_USER)
+    tables = public_schema(empty_database_url)
+
+    assert 'has no column "emailVerified"' in refusal(empty_database_url)
+
+    assert public_schema(empty_database_url) == tables
+    assert not has_our_schema(empty_database_url)
+
+
+def sign_up(url: str, **settings: str) -> str:
+    """The id of a user whom Better Auth made."""
+    user_id = better_auth(url, "sign-up", "ada@example.com", **settings)["user"]["id"]
+    assert isinstance(user_id, str)
+    return user_id
+
+
+def insert_task(url: str, user_id: str) -> None:
+    with psycopg.connect(url) as connection:
+        connection.execute(INSERT_TASK, [user_id])
+
+
+def better_auth_rows(url: str) -> Rows:
+    with psycopg.connect(url, row_factory=dict_row) as connection:
+        return {
+            table: connection.execute(f'select * from public."{table}" order by id').fetchall()
+            for table in TABLES
+        }
+
+
+def public_schema(url: str) -> str:
+    """Better Auth's schema as `pg_dump` writes it, without what differs from run to run."""
+    pg_dump = Program.find(Path(), Account(None, None)).folder / "pg_dump"
+    command = [str(pg_dump), "--schema=public", "--schema-only", f"--dbname={url}"]
+    dump = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
+    noise = ("--", "\\restrict ", "\\unrestrict ")
+    return "\n".join(line for line in dump.splitlines() if line and not line.startswith(noise))
+
+
+def refusal(url: str) -> str:
+    """The one sentence with which our migration refuses."""
+    with pytest.raises(SchemaError) as refused:
+        migrate(url)
+    message = str(refused.value)
+    assert len(message.splitlines()) == 1
+    return message
+
+
+def exists(url: str, table: str) -> bool:
+    return scalar(url, f"select to_regclass('{table}') is not null") is True
+
+
+def has_our_schema(url: str) -> bool:
+    return scalar(url, "select to_regnamespace('taskport') is not null") is True
+
+
+def scalar(url: str, query: str) -> object:
+    with psycopg.connect(url) as connection:
+        row = connection.execute(query.encode()).fetchone()
+    assert row is not None
+    return row[0]

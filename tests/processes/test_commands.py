@@ -1,0 +1,273 @@
+"""`taskport token`, `seed`, `check` and `migrate`: what they do, and what they refuse.
+
+What they say is looked through for secrets after each of them.
+"""
+
+import re
+from collections.abc import Iterator
+
+import jwt
+import psycopg
+import pytest
+
+from adapters.postgres.embedded import free_port
+from tests.processes.service import (
+    SECRET,
+    Environment,
+    Home,
+    Outcome,
+    new_home,
+    sentence,
+)
+
+PASSWORD = "canary-Xq7-password"
+NOWHERE = f"postgresql://ann:{PASSWORD}@127.0.0.1:1/app"
+
+
+class Cli:
+    """Runs commands with these settings, and sees to it that no secret is printed."""
+
+    def __init__(self, home: Home, settings: Environment) -> None:
+        self.home = home
+        self.settings = settings
+
+    def __call__(self, *arguments: str, **settings: str) -> Outcome:
+        env = {**self.settings, **settings}
+        done = self.home.run(*arguments, env=env)
+        for secret in (PASSWORD, env.get("BETTER_AUTH_SECRET")):
+            assert not secret or secret not in done.out + done.err
+        assert "Traceback" not in done.err
+        return done
+
+
+@pytest.fixture
+def home() -> Iterator[Home]:
+    with new_home() as home:
+        yield home
+
+
+@pytest.fixture
+def cli(home: Home) -> Cli:
+    """Commands with the settings that a test gives them."""
+    return Cli(home, {})
+
+
+@pytest.fixture
+def configured(home: Home, database_url: str) -> Cli:
+    """Commands on a migrated database."""
+    return Cli(home, {"DATABASE_URL": database_url, "BETTER_AUTH_SECRET": SECRET})
+
+
+@pytest.fixture
+def unmigrated(home: Home, empty_database_url: str) -> Cli:
+    """Commands on a database with nothing in it."""
+    return Cli(home, {"DATABASE_URL": empty_database_url, "BETTER_AUTH_SECRET": SECRET})
+
+
+def counted(url: str) -> tuple[int, int]:
+    """How many users and how many tasks there are."""
+    with psycopg.connect(url) as connection:
+        row = connection.execute(
+            'select (select count(*) from public."user"), (select count(*) from taskport.tasks)'
+        ).fetchone()
+        assert row is not None
+        return row[0], row[1]
+
+
+@pytest.mark.postgres
+def test_a_token_is_one_line_and_works(configured: Cli) -> None:
+    """Twice for one address, in whatever case, is twice the same user."""
+    first = configured("token", "ann@example.com", DEBUG="true")
+    second = configured("token", "Ann@Example.COM", DEBUG="true")
+
+    tokens = [done.out.removesuffix("\n") for done in (first, second)]
+    assert all(len(token.split()) == 1 and token.count(".") == 2 for token in tokens)
+    subjects = {jwt.decode(t, SECRET, algorithms=["HS256"])["sub"] for t in tokens}
+    assert len(subjects) == 1
+    assert counted(configured.settings["DATABASE_URL"]) == (1, 0)
+    with configured.home.serving(env=configured.settings) as service:
+        for token in tokens:
+            service.create(token, "by a printed token")
+        assert service.titles(tokens[0]) == {"by a printed token"}
+
+
+@pytest.mark.postgres
+def test_a_token_for_a_configured_database_needs_debug(configured: Cli) -> None:
+    """Whoever can read the settings of a live service must not become anybody by accident."""
+    done = configured("token", "ann@example.com")
+
+    assert "DEBUG=true" in sentence(done)
+    assert done.out == ""
+    assert counted(configured.settings["DATABASE_URL"]) == (0, 0)
+
+
+def test_a_token_that_would_not_be_accepted_is_not_made(cli: Cli) -> None:
+    """And no database for it."""
+    done = cli("token", "ann@example.com", SHARED_SECRET_TOKENS="false")
+
+    assert "SHARED_SECRET_TOKENS" in sentence(done)
+    assert not cli.home.data.exists()
+
+
+@pytest.mark.postgres
+def test_a_token_needs_an_address(configured: Cli) -> None:
+    """What is wrong is said by its name."""
+    done = configured("token", "ann.example.com", DEBUG="true")
+
+    assert sentence(done).startswith("email ")
+    assert done.out == ""
+
+
+@pytest.mark.postgres
+def test_seed_fills_an_empty_database_and_asks_before_it_adds(unmigrated: Cli) -> None:
+    """It brings the schema along; on a database that is in use it wants to hear --yes."""
+    url = unmigrated.settings["DATABASE_URL"]
+    first = unmigrated("seed", "--users", "3", "--tasks", "5")
+    assert first.code == 0, first.err
+    assert counted(url) == (3, 15)
+
+    assert "--yes" in sentence(unmigrated("seed", "--users", "2", "--tasks", "1"))
+    assert counted(url) == (3, 15)
+
+    added = unmigrated("seed", "--users", "2", "--tasks", "1", "--yes")
+    assert added.code == 0, added.err
+    assert counted(url) == (5, 17)
+
+
+@pytest.mark.postgres
+def test_seed_adds_to_the_embedded_database_without_asking(cli: Cli) -> None:
+    """Nobody's data but one's own is in there."""
+    for _ in range(2):
+        done = cli("seed", "--users", "1", "--tasks", "0")
+        assert done.code == 0, done.err
+
+    cli.home.start_postgres()
+    assert counted(cli.home.database_url()) == (2, 0)
+
+
+@pytest.mark.postgres
+def test_check_finds_everything_fine(configured: Cli) -> None:
+    """Both ways to the database, where there are two."""
+    url = configured.settings["DATABASE_URL"]
+
+    done = configured("check", DATABASE_DIRECT_URL=f"{url}?application_name=direct")
+
+    assert done.code == 0, done.err
+    assert done.err == ""
+    said = [re.split(" {2,}", line) for line in done.out.splitlines()]
+    assert [subject for subject, _ in said] == ["settings", "database", "pooled URL"]
+    assert all(verdict.startswith("fine") for _, verdict in said)
+
+
+@pytest.mark.postgres
+def test_check_sends_to_migrate_and_is_content_after_it(unmigrated: Cli) -> None:
+    """It changes nothing by itself."""
+    done = unmigrated("check")
+    assert "`taskport migrate`" in sentence(done)
+    assert "settings    fine" in done.out
+    with psycopg.connect(unmigrated.settings["DATABASE_URL"]) as connection:
+        assert connection.execute("select to_regnamespace('taskport')").fetchone() == (None,)
+
+    assert unmigrated("migrate").code == 0
+    assert unmigrated("check").code == 0
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("command", ["check", "migrate"])
+def test_a_foreign_schema_is_said_in_one_sentence(unmigrated: Cli, command: str) -> None:
+    """Tables of Better Auth's names that are laid out differently; they are left as they are."""
+    with psycopg.connect(unmigrated.settings["DATABASE_URL"]) as connection:
+        connection.execute('create table public."session" (id text primary key)')
+
+    assert 'the table "session"' in sentence(unmigrated(command))
+
+
+@pytest.mark.postgres
+def test_check_tells_of_a_refused_password(configured: Cli) -> None:
+    """By the name of the user, not by the password."""
+    url = configured.settings["DATABASE_URL"]
+    scheme, _, rest = url.partition("//")
+
+    done = configured("check", DATABASE_URL=f"{scheme}//ann:{PASSWORD}@{rest.partition('@')[2]}")
+
+    assert '"ann"' in sentence(done)
+
+
+@pytest.mark.postgres
+def test_check_tells_of_an_unreachable_pooler(configured: Cli) -> None:
+    """The direct URL alone is not enough to serve."""
+    direct = configured.settings["DATABASE_URL"]
+
+    done = configured("check", DATABASE_URL=NOWHERE, DATABASE_DIRECT_URL=direct)
+
+    assert "the database does not answer" in sentence(done)
+    assert "the schema is at head" in done.out
+
+
+@pytest.mark.parametrize("command", ["check", "migrate"])
+def test_an_unreachable_database_is_said_in_one_sentence(cli: Cli, command: str) -> None:
+    """Where nobody listens, whatever was to be done there."""
+    port = free_port()
+    url = f"postgresql://ann:{PASSWORD}@127.0.0.1:{port}/app"
+
+    done = cli(command, DATABASE_URL=url, BETTER_AUTH_SECRET=SECRET)
+
+    assert sentence(done).startswith("the database does not answer: ")
+    assert str(port) in done.err
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        (
+            {"BETTER_AUTH_SECRET": "canary-Xq7-much-too-short"},
+            ["BETTER_AUTH_SECRET", "32 characters"],
+        ),
+        ({"DATABASE_URL": NOWHERE}, ["BETTER_AUTH_SECRET must be set"]),
+        (
+            {
+                "DATABASE_URL": NOWHERE,
+                "NEON_DB_URL": NOWHERE.replace("app", "other"),
+                "BETTER_AUTH_SECRET": SECRET,
+            },
+            ["DATABASE_URL", "NEON_DB_URL"],
+        ),
+        ({"CORS_ORIGINS": "http://localhost:3000,*"}, ["CORS_ORIGINS", "each origin"]),
+        (
+            {"DATABASE_URL": f"{NOWHERE}?schema=public", "BETTER_AUTH_SECRET": SECRET},
+            ["DATABASE_URL", "schema"],
+        ),
+        (
+            {
+                "DATABASE_URL": f"postgresql://ann:some@{PASSWORD}@localhost/app",
+                "BETTER_AUTH_SECRET": SECRET,
+            },
+            ["DATABASE_URL"],
+        ),
+    ],
+    ids=["short secret", "no secret", "two databases", "any origin", "parameter", "at sign"],
+)
+def test_check_tells_what_is_wrong_with_the_settings(
+    cli: Cli, settings: Environment, named: list[str]
+) -> None:
+    """By the name of the setting, before anything is asked or made."""
+    done = cli("check", **settings)
+
+    said = sentence(done)
+    assert all(name in said for name in named)
+    assert done.out == ""
+    assert not cli.home.data.exists()
+
+
+@pytest.mark.postgres
+def test_check_makes_and_leaves_an_embedded_database(cli: Cli) -> None:
+    """Nothing is configured, so nothing can be wrong, but the schema is not there yet."""
+    done = cli("check")
+
+    assert "`taskport migrate`" in sentence(done)
+    assert not cli.home.postgres()
+
+
+def test_a_mistake_of_usage_has_an_exit_code_of_its_own(cli: Cli) -> None:
+    """Exit code 2; what is wrong with the settings or the database has 1."""
+    assert cli("seed", "--users", "0").code == 2

@@ -1,0 +1,367 @@
+"""The settings: what the environment may say, and what of it is refused without being quoted."""
+
+import re
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from psycopg.conninfo import conninfo_to_dict
+from pydantic import ValidationError
+
+from adapters.postgres.connection import conninfo
+from entrypoints.settings import Settings, problems
+
+CANARY = "canary-Xq7"
+SECRET = "0123456789abcdef0123456789abcdef"
+EXAMPLE = Path(__file__).parents[2] / ".env.example"
+
+Load = Callable[..., Settings]
+
+
+@pytest.fixture
+def load(monkeypatch: pytest.MonkeyPatch) -> Load:
+    """The settings of an environment."""
+
+    def load(**environment: str) -> Settings:
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        return Settings()
+
+    return load
+
+
+@pytest.fixture
+def load_url(load: Load) -> Load:
+    """The settings of an environment that has the secret, too."""
+
+    def with_secret(**environment: str) -> Settings:
+        return load(BETTER_AUTH_SECRET=SECRET, **environment)
+
+    return with_secret
+
+
+def refusal(load: Load, **environment: str) -> str:
+    """Why these settings are refused, with the canary nowhere in it."""
+    with pytest.raises(ValidationError) as caught:
+        load(**environment)
+    said = "\n".join(problems(caught.value))
+    for text in (said, str(caught.value), repr(caught.value)):
+        assert CANARY not in text
+    return said
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgres://ann:pw@db.example.com/app",
+        "postgresql://ann:pw@db.example.com:6543/app",
+        "postgresql+psycopg://ann:pw@db.example.com/app",
+        "postgresql+asyncpg://ann:pw@db.example.com/app",
+        "postgresql://ann:pw@db.example.com/app?sslmode=require",
+        "postgresql://ann:pw@db.example.com/app?sslmode=require&channel_binding=require",
+        "postgresql://ann:pw@db.example.com/app?sslmode=verify-full&sslrootcert=system",
+        "postgresql://ann:pw@ep-a-1-pooler.eu-central-1.aws.neon.tech/app?sslmode=require",
+        "postgresql://ann:pw@db.example.com/app?options=endpoint%3Dep-cool-name-123456",
+        "postgresql://ann:pw@db.example.com/app?options=-c%20search_path%3Dx%20-c%20geqo%3Doff",
+        "postgresql://ann:pw@/app?host=/var/run/postgresql",
+        "postgresql://ann:pw@%2Fvar%2Frun%2Fpostgresql/app",
+        "postgresql:///app?host=/var/run/postgresql&user=ann",
+        "postgresql://ann:pw@one.example.com:5432,two.example.com:5433/app"
+        "?target_session_attrs=read-write",
+        "postgresql://ann:p%40ss%2Fw%3Ard%25%23%3F@db.example.com/app",
+        "postgresql://ann:p?w#x@db.example.com/app",
+        "postgresql://ann:pw@[::1]:5432/app",
+        "postgresql://db.example.com/app?user=ann&password=pw",
+        "postgresql://ann:pw@db.example.com/app?connect_timeout=3&application_name=other",
+    ],
+)
+def test_a_database_url_reaches_libpq_untouched(load_url: Load, url: str) -> None:
+    """Only the scheme is put into the one form that libpq and psycopg share."""
+    settings = load_url(DATABASE_URL=url)
+
+    assert settings.url is not None
+    assert settings.url.partition("://")[2] == url.partition("://")[2]
+    said = conninfo_to_dict(re.sub(r"^[a-z+]+", "postgresql", url))
+    assert said.items() <= conninfo_to_dict(conninfo(settings.url)).items()
+
+
+def test_a_percent_encoded_password_is_decoded_by_libpq_alone(load_url: Load) -> None:
+    """What libpq in the end makes of the password is what was meant."""
+    settings = load_url(DATABASE_URL="postgresql://ann:p%40ss%2Fw%25@db.example.com/app")
+
+    assert conninfo_to_dict(settings.url or "")["password"] == "p@ss/w%"
+
+
+@pytest.mark.parametrize("name", ["DATABASE_URL", "NEON_DB_URL", "DATABASE_DIRECT_URL"])
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        (f"mysql://ann:{CANARY}@db.example.com/app", "must start with postgres://"),
+        (f"ann:{CANARY}@db.example.com/app", "must start with postgres://"),
+        (f"host=db.example.com password={CANARY}", "must start with postgres://"),
+        (f"https://ann:{CANARY}@db.example.com/", "must start with postgres://"),
+        (f"postgresql://ann:{CANARY}@db.example.com/app?schema=public", "the parameter schema"),
+        (f"postgresql://ann:{CANARY}@db.example.com/app?pgbouncer=true", "parameter pgbouncer"),
+        (f"postgresql://ann:{CANARY}@db.example.com/app?x%20{CANARY}=1", "libpq understands"),
+        (f"postgresql://ann:{CANARY}%zz@db.example.com/app", "libpq understands"),
+        (f"postgresql://ann:{CANARY}@[::1/app", "libpq understands"),
+    ],
+)
+def test_a_url_that_is_none_is_refused_and_not_quoted(
+    load_url: Load, name: str, url: str, reason: str
+) -> None:
+    """The refusal names the variable, and a parameter that libpq does not know."""
+    said = refusal(load_url, **{name: url})
+
+    assert said.startswith(f"{name} ")
+    assert reason in said
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"postgresql://ann:{CANARY}/more@db.example.com/app",
+        f"postgresql://ann:some@{CANARY}@db.example.com/app",
+    ],
+)
+def test_a_password_that_is_not_percent_encoded_is_refused(load_url: Load, url: str) -> None:
+    """libpq takes a part of it for the host or the port, and the host is named in errors."""
+    assert refusal(load_url, DATABASE_URL=url).startswith("DATABASE_URL ")
+
+
+@pytest.mark.parametrize(
+    ("url", "direct"),
+    [
+        (
+            "postgresql://ann:pw@ep-a-1-pooler.eu-central-1.aws.neon.tech/app?sslmode=require",
+            "postgresql://ann:pw@ep-a-1.eu-central-1.aws.neon.tech/app?sslmode=require",
+        ),
+        (
+            "postgresql://ann:pw@ep-a-1-pooler.neon.tech:5432/app",
+            "postgresql://ann:pw@ep-a-1.neon.tech:5432/app",
+        ),
+        (
+            "postgresql://a-pooler.b:p-pooler.w@ep-a-1-pooler.eu.aws.neon.tech/my-pooler.db"
+            "?application_name=x-pooler.neon.y",
+            "postgresql://a-pooler.b:p-pooler.w@ep-a-1.eu.aws.neon.tech/my-pooler.db"
+            "?application_name=x-pooler.neon.y",
+        ),
+        (
+            "postgresql://ep-a-1-pooler.eu.aws.neon.tech/app?user=ann&password=pw",
+            "postgresql://ep-a-1.eu.aws.neon.tech/app?user=ann&password=pw",
+        ),
+    ],
+)
+def test_the_direct_url_of_neon_goes_past_the_pooler(load_url: Load, url: str, direct: str) -> None:
+    """`-pooler` is taken out of the host, and out of nothing else."""
+    settings = load_url(DATABASE_URL=url)
+
+    assert settings.direct_url == direct
+    assert settings.url == url
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://ann:pw@ep-a-1.eu-central-1.aws.neon.tech/app",
+        "postgresql://ann:x-pooler.neon.tech@db.example.com/app",
+        "postgresql://ann:pw@db.example.com/x-pooler.neon.tech",
+        "postgresql://ann:pw@db.example.com/app?application_name=x-pooler.neon.tech",
+        "postgresql://ann:pw@db-pooler.example.com/app",
+        "postgresql://ann:pw@a-pooler.myneon.tech/app",
+    ],
+)
+def test_any_other_url_is_its_own_direct_url(load_url: Load, url: str) -> None:
+    """Where no Neon host has `-pooler` in it, nothing is changed."""
+    assert load_url(DATABASE_URL=url).direct_url == url
+
+
+def test_a_configured_direct_url_is_taken_as_it_is(load_url: Load) -> None:
+    """Whoever names one knows better, a pooler included."""
+    direct = "postgresql://ann:pw@ep-b-2-pooler.eu.aws.neon.tech/app"
+    settings = load_url(DATABASE_URL="postgres://ann:pw@db/app", DATABASE_DIRECT_URL=direct)
+
+    assert settings.direct_url == direct
+
+
+def test_the_embedded_database_is_migrated_where_it_is_served(load: Load) -> None:
+    """A direct URL beside no database URL is of some other database: never migrate that one."""
+    settings = load(DATABASE_DIRECT_URL="postgresql://ann:pw@db.example.com/app")
+    embedded = settings.with_database("postgresql://taskport:pw@127.0.0.1:5/taskport", SECRET)
+
+    assert embedded.direct_url == embedded.url
+
+
+def test_the_two_names_of_the_database_url(load_url: Load) -> None:
+    """Either will do; both will do where they say the same."""
+    url = "postgresql://ann:pw@db.example.com/app"
+
+    assert load_url(NEON_DB_URL=url).url == url
+    assert load_url(DATABASE_URL=url.replace("ql", "", 1)).url == url
+
+
+def test_two_different_databases_are_refused(load_url: Load) -> None:
+    """Nobody can know which one was meant."""
+    said = refusal(
+        load_url,
+        DATABASE_URL=f"postgresql://ann:{CANARY}@one.example.com/app",
+        NEON_DB_URL=f"postgresql://ann:{CANARY}@two.example.com/app",
+    )
+
+    assert "DATABASE_URL" in said
+    assert "NEON_DB_URL" in said
+
+
+@pytest.mark.parametrize("name", ["DATABASE_URL", "NEON_DB_URL"])
+def test_a_database_url_demands_the_secret(load: Load, name: str) -> None:
+    """One made up here would be another than the Better Auth server's."""
+    said = refusal(load, **{name: f"postgresql://ann:{CANARY}@db.example.com/app"})
+
+    assert said.startswith("BETTER_AUTH_SECRET must be set")
+
+
+def test_a_short_secret_is_refused_and_not_quoted(load: Load) -> None:
+    """31 characters are too few, 32 are enough."""
+    assert "at least 32 characters" in refusal(load, BETTER_AUTH_SECRET=CANARY.ljust(31, "x"))
+    assert load(BETTER_AUTH_SECRET=SECRET).secret == SECRET
+
+
+def test_no_secret_is_in_what_the_settings_print(load: Load) -> None:
+    """Neither the secret nor the password of a database."""
+    url = f"postgresql://ann:{CANARY}@db.example.com/app"
+    settings = load(
+        DATABASE_URL=url,
+        NEON_DB_URL=url,
+        DATABASE_DIRECT_URL=url,
+        BETTER_AUTH_SECRET=CANARY.ljust(32, "x"),
+    )
+
+    assert CANARY not in repr(settings)
+    assert CANARY not in str(settings)
+    assert CANARY not in repr(settings.with_database(url, CANARY))
+
+
+@pytest.mark.parametrize(
+    ("url", "origin"),
+    [
+        ("http://localhost:3000", "http://localhost:3000"),
+        ("http://localhost:3000/", "http://localhost:3000"),
+        ("https://App.Example.COM/api/auth?x=1#y", "https://app.example.com"),
+        ("https://app.example.com:443", "https://app.example.com"),
+        ("http://app.example.com:80/", "http://app.example.com"),
+        ("https://app.example.com:80", "https://app.example.com:80"),
+        ("http://[::1]:3000/x", "http://[::1]:3000"),
+        ("  https://app.example.com  ", "https://app.example.com"),
+    ],
+)
+def test_better_auth_url_is_reduced_to_its_origin(load: Load, url: str, origin: str) -> None:
+    """It is compared with what a browser sends and with what Better Auth writes into a token."""
+    assert load(BETTER_AUTH_URL=url).better_auth_url == origin
+
+
+@pytest.mark.parametrize("name", ["BETTER_AUTH_URL", "CORS_ORIGINS"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"{CANARY}.example.com",
+        f"ftp://{CANARY}.example.com",
+        f"https://ann:{CANARY}@app.example.com",
+        f"https:///{CANARY}",
+        f"http://{CANARY}:port",
+        f"http://{CANARY}:99999",
+        f"http://[{CANARY}",
+    ],
+)
+def test_what_is_no_origin_is_refused_and_not_quoted(load: Load, name: str, url: str) -> None:
+    """The refusal says what one looks like."""
+    assert refusal(load, **{name: url}).startswith(f"{name} must be a URL such as https://")
+
+
+@pytest.mark.parametrize(
+    ("text", "origins"),
+    [
+        ("https://app.example.com", ("https://app.example.com",)),
+        (
+            " https://A.example.com/ ,http://localhost:5173,, https://b.example.com:443,",
+            ("https://a.example.com", "http://localhost:5173", "https://b.example.com"),
+        ),
+        (",", ()),
+    ],
+)
+def test_cors_origins_are_separated_by_commas(
+    load: Load, text: str, origins: tuple[str, ...]
+) -> None:
+    """White space and empty places do not count; each is written as a browser writes it."""
+    assert load(CORS_ORIGINS=text).cors_origins == origins
+
+
+@pytest.mark.parametrize("text", ["*", "https://app.example.com,*", "https://*.example.com", " * "])
+def test_a_wildcard_in_cors_origins_is_refused(load: Load, text: str) -> None:
+    """Credentials are allowed, and a browser would send them from anywhere."""
+    said = refusal(load, CORS_ORIGINS=text)
+
+    assert said.startswith("CORS_ORIGINS must name each origin")
+
+
+@pytest.mark.parametrize("name", [name.upper() for name in Settings.model_fields])
+def test_an_empty_value_counts_as_none(load: Load, name: str) -> None:
+    """As `NAME=` in a file or in a container's definition."""
+    assert load(**{name: ""}) == Settings.model_construct()
+
+
+def test_names_are_read_in_any_case(load: Load) -> None:
+    """As shells on some platforms hand them over."""
+    assert load(api_port="8123").api_port == 8123
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("API_PORT", CANARY),
+        ("API_PORT", "65536"),
+        ("JWT_EXPIRY_DAYS", "0"),
+        ("JWT_EXPIRY_DAYS", "366"),
+        ("DEBUG", CANARY),
+        ("LOG_LEVEL", CANARY),
+        ("SHARED_SECRET_TOKENS", CANARY),
+    ],
+)
+def test_a_value_of_the_wrong_kind_is_refused_by_name(load: Load, name: str, value: str) -> None:
+    """In one line, which does not repeat the value."""
+    said = refusal(load, **{name: value})
+
+    assert said.startswith(f"{name} ")
+    assert "\n" not in said
+
+
+def test_everything_that_is_wrong_is_said_at_once(load: Load) -> None:
+    """A line each."""
+    said = refusal(load, API_PORT="x", CORS_ORIGINS="*", BETTER_AUTH_URL="x")
+
+    names = {line.partition(" ")[0] for line in said.splitlines()}
+    assert names == {"API_PORT", "CORS_ORIGINS", "BETTER_AUTH_URL"}
+
+
+def test_days_become_a_lifetime(load: Load) -> None:
+    """`JWT_EXPIRY_DAYS` is what its name says."""
+    assert load(JWT_EXPIRY_DAYS="3").token_lifetime == timedelta(days=3)
+
+
+def test_the_example_lists_each_setting_with_a_comment() -> None:
+    """No setting is missing, none is made up, and what each one means stands above it."""
+    lines = EXAMPLE.read_text().splitlines()
+    named = {line.partition("=")[0]: number for number, line in enumerate(lines) if "=" in line}
+    named = {name: number for name, number in named.items() if not name.startswith("#")}
+
+    assert sorted(named) == sorted(name.upper() for name in Settings.model_fields)
+    for number in named.values():
+        assert lines[number - 1].startswith("# ")
+
+
+def test_the_example_loads_as_it_is() -> None:
+    """Copied and left alone it changes nothing; the secret in it is empty."""
+    settings = Settings(_env_file=EXAMPLE)
+
+    assert settings == Settings()
+    assert settings.better_auth_secret is None
