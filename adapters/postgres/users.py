@@ -43,9 +43,13 @@ _ADD = Statement.compile(
             ~_deleted_since
         ),
     )
-    .on_conflict_do_nothing(index_elements=["id"])
+    # Whichever it meets first, the id or the address: who adds the same user at the same moment
+    # may meet either. Nothing fails, so that a transaction can go on.
+    .on_conflict_do_nothing()
 )
-_WAS_DELETED = Statement.compile(select(_deleted_since))
+_WHY_NOT_ADDED = Statement.compile(
+    select(_deleted_since, exists().select_from(USERS).where(USERS.c.id == _ID))
+)
 _SAVE = Statement.compile(
     update(USERS)
     .where(USERS.c.id == _ID, USERS.c.updatedAt < bindparam("updatedAt"))
@@ -85,32 +89,25 @@ class PostgresUsers:
 
     async def add(self, user: User, *, issued_at: datetime | None) -> None:
         values = {**to_values(user), "issued_at": issued_at}
-        try:
-            added = await self._write(_ADD, values)
-        except EmailTaken:
-            # Who adds the same user at the same moment may meet the address before the id.
-            if await self.database.fetch_one(_GET, values) is None:
-                raise
+        if await self.database.execute(_ADD, values):
             return
-        if added:
-            return
-        row = await self.database.fetch_one(_WAS_DELETED, values)
-        if row is not None and row[0]:
+        row = await self.database.fetch_one(_WHY_NOT_ADDED, values)
+        was_deleted, is_there = row or (False, False)
+        if was_deleted:
             raise UnknownUser
+        if not is_there:
+            raise EmailTaken
 
     async def save(self, user: User) -> None:
-        await self._write(_SAVE, to_values(user))
-
-    async def remove(self, user_id: str, *, now: datetime) -> None:
-        await self.database.execute(_REMOVE, {"id": user_id, "deleted_at": now})
-
-    async def _write(self, statement: Statement, values: dict[str, Any]) -> int:
         try:
-            return await self.database.execute(statement, values)
+            await self.database.execute(_SAVE, to_values(user))
         except ConstraintViolated as violated:
             if violated.name == _EMAIL_CONSTRAINT:
                 raise EmailTaken from violated
             raise
+
+    async def remove(self, user_id: str, *, now: datetime) -> None:
+        await self.database.execute(_REMOVE, {"id": user_id, "deleted_at": now})
 
 
 def to_user(row: Row) -> User:
