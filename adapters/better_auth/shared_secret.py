@@ -42,14 +42,15 @@ class SharedSecretTokens:
         """Raises `Unauthenticated`."""
         now = self.clock.now()
         seen = self._seen.get(token)
-        if seen is None:
-            seen = self._verify(token, now)
-            while len(self._seen) >= _REMEMBERED:
-                del self._seen[next(iter(self._seen))]
-            self._seen[token] = seen
-        expires_at, proof = seen
-        if expires_at + LEEWAY_SECONDS <= now.timestamp():
-            raise Unauthenticated
+        if seen is not None:
+            expires_at, proof = seen
+            if expires_at + LEEWAY_SECONDS <= now.timestamp():
+                raise Unauthenticated
+            return proof
+        expires_at, proof = self._verify(token, now)
+        if len(self._seen) >= _REMEMBERED:
+            del self._seen[next(iter(self._seen))]
+        self._seen[token] = expires_at, proof
         return proof
 
     def __call__(self, *, user_id: str, email: str, now: datetime) -> str:

@@ -46,7 +46,7 @@ def verified_claims(
     try:
         header = jwt.get_unverified_header(token)
         kind = header.get("typ")
-        if (kind.lower() if isinstance(kind, str) else kind) not in types or "crit" in header:
+        if (kind.lower() if isinstance(kind, str) else kind) not in types:
             raise Unauthenticated
         claims: dict[str, Any] = jwt.decode(
             token, key, algorithms=[algorithm], options=_SIGNATURE_ONLY
