@@ -79,14 +79,15 @@ def postgres_15() -> Iterator[PostgresServer]:
         server = debian.serve(data, port, folder / "log")
         url = f"postgresql://postgres:secret@127.0.0.1:{port}/postgres"
         try:
-            _wait_for(url, server)
+            wait_for(url, server)
             yield PostgresServer(url)
         finally:
             server.terminate()
             server.wait(30)
 
 
-def _wait_for(url: str, server: subprocess.Popen[bytes]) -> None:
+def wait_for(url: str, server: subprocess.Popen[bytes]) -> None:
+    """Wait until somebody answers at a URL, for as long as the process lives."""
     while server.poll() is None:
         try:
             psycopg.connect(url).close()

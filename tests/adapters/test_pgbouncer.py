@@ -14,7 +14,7 @@ from adapters.postgres.pipeline import PipelineDatabase
 from adapters.postgres.pool import PoolDatabase
 from adapters.postgres.program import Account
 from tests.requirements import program
-from tests.servers import passable_folder
+from tests.servers import passable_folder, wait_for
 
 pytestmark = [pytest.mark.postgres, pytest.mark.debian]
 
@@ -49,21 +49,11 @@ default_pool_size = 4
         )
         url = database_url.replace(f":{said['port']}/", f":{port}/")
         try:
-            _wait_for(url, process)
+            wait_for(url, process)
             yield url
         finally:
             process.kill()
             process.wait(10)
-
-
-def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
-    while process.poll() is None:
-        try:
-            psycopg.connect(url).close()
-        except psycopg.OperationalError:
-            continue
-        return
-    raise RuntimeError("PgBouncer did not start")
 
 
 @pytest.mark.parametrize("kind", [PoolDatabase, PipelineDatabase])
