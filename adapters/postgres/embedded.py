@@ -70,12 +70,10 @@ class EmbeddedPostgres:
         fcntl.flock(self._user_lock, fcntl.LOCK_SH)
         self.is_owner = _try_lock(self._owner_lock)
         try:
-            if self.is_owner:
+            if self.is_owner or not self._join():
                 self._own(account)
-            else:
-                self._join()
-                if self._stays:
-                    threading.Thread(target=self._inherit, args=(account,), daemon=True).start()
+            elif self._stays:
+                threading.Thread(target=self._inherit, args=(account,), daemon=True).start()
         except BaseException:
             self._leave()
             raise
@@ -108,12 +106,17 @@ class EmbeddedPostgres:
             self._start(program)
         self._create_database()
 
-    def _join(self) -> None:
+    def _join(self) -> bool:
+        """Whether the owner's server is there; otherwise the owner has gone, and we are it."""
         give_up = time.monotonic() + _WAIT_SECONDS
         while not (self.url_file.exists() and self._answers(_DATABASE)):
+            if _try_lock(self._owner_lock):
+                self.is_owner = True
+                return False
             if time.monotonic() > give_up:
                 raise EmbeddedPostgresError(f"the server of {self._folder} does not get ready")
             time.sleep(_POLL_SECONDS)
+        return True
 
     def _inherit(self, account: Account) -> None:
         fcntl.flock(self._owner_lock, fcntl.LOCK_EX)
