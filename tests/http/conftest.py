@@ -1,24 +1,32 @@
 """The whole application over memory, and clients of it."""
 
 from collections.abc import AsyncIterator
+from itertools import count
 
 import httpx
 import pytest
 from fastapi import FastAPI
 
+from adapters.memory.store import MemoryStore
 from entrypoints.app import from_settings
 from entrypoints.settings import Settings
 from tests.http.client import ORIGIN, SECRET, client_of
 
 
-@pytest.fixture
-def settings() -> Settings:
-    return Settings(better_auth_secret=SECRET, cors_origins=ORIGIN)
+@pytest.fixture(scope="session")
+def built_app() -> FastAPI:
+    """Made once: FastAPI takes longer to look at the routes than most tests take."""
+    return from_settings(Settings(better_auth_secret=SECRET, cors_origins=ORIGIN))
 
 
 @pytest.fixture
-def app(settings: Settings) -> FastAPI:
-    return from_settings(settings)
+def app(built_app: FastAPI) -> FastAPI:
+    """The application, with nothing in it."""
+    store: MemoryStore = built_app.state.use_cases.get_task.tasks.store
+    for kept in (store.tasks, store.users, store.deleted_users):
+        kept.clear()
+    store.task_ids = count(1)
+    return built_app
 
 
 @pytest.fixture
