@@ -6,7 +6,7 @@ BIN := .venv/bin
 JOBS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-fast check format bench lock clean
+.PHONY: help run test test-fast check format bench migration lock clean
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +34,10 @@ format: .venv/dev ## Format the code and mend what ruff can mend
 
 bench: .venv/dev ## Measure beside the tutorial service (ARGS="--rounds 1"); needs wrk
 	@$(BIN)/python -m benchmarks.run $(ARGS)
+
+migration: .venv/dev ## Write a migration for what changed in tables.py (NAME="add a due date")
+	@$(BIN)/taskport migrate
+	@$(BIN)/alembic revision --autogenerate -m "$(NAME)"
 
 lock: .venv/dev ## Lock the dependencies anew, with hashes and without addresses
 	@$(LOCK) pyproject.toml --output-file requirements.txt

@@ -8,6 +8,8 @@ from sqlalchemy import Connection, text
 
 from adapters.postgres.schema import connection
 from adapters.postgres.tables import METADATA, SCHEMA
+from entrypoints.embedded import with_database
+from entrypoints.settings import Settings
 
 
 def include_name(name: str | None, kind: str, _parents: object) -> bool:
@@ -42,7 +44,5 @@ def run(conn: Connection) -> None:
 if (given := context.config.attributes.get("connection")) is not None:
     run(given)
 else:
-    from entrypoints.settings import Settings
-
-    with connection(Settings().direct_url()) as conn:
+    with with_database(Settings()) as settings, connection(settings.direct_url or "") as conn:
         run(conn)

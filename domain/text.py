@@ -18,8 +18,9 @@ _CONTROL_BUT_NEWLINE_AND_TAB = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 # Embeddings and isolates reorder text just as overrides do (CVE-2021-42574).
 _BIDI_OVERRIDE = re.compile(r"[\u202a-\u202e\u2066-\u2069]")
-# Letters, marks and symbols that Unicode lets a renderer draw as nothing at all; the categories
-# C* and Z*, checked beside this, hold the rest.
+# Letters, marks and symbols that Unicode lets a renderer draw as nothing at all; the categories of
+# control, format and space, checked beside this, hold the rest. Unassigned is visible: it may be
+# an emoji that is younger than this Python.
 _BLANK = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\uffa0\ufe00-\ufe0f"
     "\U000e0100-\U000e01ef]"

@@ -14,7 +14,7 @@ from adapters.postgres.program import EmbeddedPostgresError
 from domain.errors import Invalid, TaskportError
 from entrypoints import seeding, serving
 from entrypoints.container import build
-from entrypoints.embedded import with_database
+from entrypoints.embedded import with_database, without_database
 from entrypoints.settings import Settings, problems
 
 app = typer.Typer(
@@ -28,7 +28,9 @@ app = typer.Typer(
 @app.command()
 def serve(
     host: Annotated[str | None, typer.Option(help="Where to listen. [default: API_HOST]")] = None,
-    port: Annotated[int | None, typer.Option(help="Which port. [default: API_PORT]")] = None,
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65_535, help="Which port. [default: API_PORT]")
+    ] = None,
     workers: Annotated[int, typer.Option(min=1, help="How many processes.")] = 1,
     memory: Annotated[
         bool, typer.Option("--memory", help="Keep everything in memory; no database at all.")
@@ -69,8 +71,7 @@ def seed(
     with _failing_clearly():
         configured = _settings()
         with with_database(configured) as settings:
-            assert settings.direct_url is not None
-            schema.migrate(settings.direct_url)
+            _prepare(configured, settings)
             asyncio.run(
                 seeding.seed(
                     settings,
@@ -82,7 +83,12 @@ def seed(
 
 
 @app.command()
-def token(email: Annotated[str, typer.Argument(help="Whose token.")]) -> None:
+def token(
+    email: Annotated[str, typer.Argument(help="Whose token.")],
+    memory: Annotated[
+        bool, typer.Option("--memory", help="For `serve --memory`: no database is asked.")
+    ] = False,
+) -> None:
     """Print a development token for a user, who is created where missing.
 
     Only with the embedded database, or with DEBUG=true.
@@ -93,9 +99,11 @@ def token(email: Annotated[str, typer.Argument(help="Whose token.")]) -> None:
             _fail("tokens for a configured database are printed only with DEBUG=true")
         if not configured.shared_secret_tokens:
             _fail("SHARED_SECRET_TOKENS=false: the service would not accept such a token")
+        if memory:
+            typer.echo(asyncio.run(_token(without_database(configured), email)))
+            return
         with with_database(configured) as settings:
-            assert settings.direct_url is not None
-            schema.migrate(settings.direct_url)
+            _prepare(configured, settings)
             typer.echo(asyncio.run(_token(settings, email)))
 
 
@@ -105,6 +113,9 @@ def check() -> None:
     with _failing_clearly():
         configured = _settings()
         typer.echo("settings    fine")
+        if configured.url is None and not (configured.taskport_data_dir / "postgres").exists():
+            typer.echo("database    none yet: `taskport serve` makes one")
+            return
         with with_database(configured) as settings:
             assert settings.direct_url is not None
             schema.examine(settings.direct_url)
@@ -112,6 +123,18 @@ def check() -> None:
             if settings.url is not None and settings.url != settings.direct_url:
                 schema.reach(settings.url)
                 typer.echo("pooled URL  fine")
+
+
+def _prepare(configured: Settings, settings: Settings) -> None:
+    """Our own database is brought to head; one of somebody else's is left as it is.
+
+    Raises `SchemaError`.
+    """
+    assert settings.direct_url is not None
+    if configured.url is None:
+        schema.migrate(settings.direct_url)
+    else:
+        schema.examine(settings.direct_url)
 
 
 async def _token(settings: Settings, email: str) -> str:
@@ -142,6 +165,8 @@ def _failing_clearly() -> Iterator[None]:
         serving.PortTaken,
     ) as error:
         _fail(str(error))
+    except OSError as error:
+        _fail(f"{error.filename or 'the system'}: {error.strerror}")
 
 
 def _fail(*reasons: str) -> NoReturn:

@@ -7,7 +7,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from pydantic import SecretStr
+
 from adapters.postgres.embedded import EmbeddedPostgres
+from adapters.postgres.program import EmbeddedPostgresError
 from entrypoints.settings import SECRET_MIN_LENGTH, Settings
 
 _SECRET_FILE: Final = "secret"  # noqa: S105
@@ -27,8 +30,25 @@ def with_database(settings: Settings, *, stays: bool = False) -> Iterator[Settin
         yield settings.with_database(server.url, settings.secret or kept_secret(settings))
 
 
+def without_database(settings: Settings) -> Settings:
+    """The settings with no database in them, and with a secret all the same.
+
+    Raises `EmbeddedPostgresError`.
+    """
+    return settings.model_copy(
+        update={
+            "database_url": None,
+            "neon_db_url": None,
+            "better_auth_secret": SecretStr(settings.secret or kept_secret(settings)),
+        }
+    )
+
+
 def kept_secret(settings: Settings) -> str:
-    """The secret beside the data; made, at the first call, by whoever comes first."""
+    """The secret beside the data; made, at the first call, by whoever comes first.
+
+    Raises `EmbeddedPostgresError`.
+    """
     path = secret_file(settings)
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -42,7 +62,13 @@ def kept_secret(settings: Settings) -> str:
             pass
         finally:
             partial.unlink()
-    return path.read_text().strip()
+    secret = path.read_text().strip()
+    if len(secret) < SECRET_MIN_LENGTH:
+        raise EmbeddedPostgresError(
+            f"the secret in {path} has fewer than {SECRET_MIN_LENGTH} characters: remove the file,"
+            " and a new one is made"
+        )
+    return secret
 
 
 def secret_file(settings: Settings) -> Path:

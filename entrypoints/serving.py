@@ -9,13 +9,12 @@ from contextlib import contextmanager, suppress
 from typing import Final
 
 import uvicorn
-from psycopg.conninfo import conninfo_to_dict
-from pydantic import SecretStr
 from uvicorn.supervisors import Multiprocess
 
 from adapters.postgres import schema
+from entrypoints import greeting
 from entrypoints.app import from_settings
-from entrypoints.embedded import kept_secret, secret_file, with_database
+from entrypoints.embedded import with_database, without_database
 from entrypoints.logs import log_config
 from entrypoints.settings import Settings
 
@@ -35,14 +34,8 @@ class PortTaken(Exception):
 def serve_memory(settings: Settings) -> None:
     """Serve until a signal comes; then everything is gone. Raises `PortTaken`."""
     with _listening(settings) as listener:
-        settings = settings.model_copy(
-            update={
-                "database_url": None,
-                "neon_db_url": None,
-                "better_auth_secret": SecretStr(settings.secret or kept_secret(settings)),
-            }
-        )
-        _say(settings, listener, "in memory: it is gone when this process ends")
+        settings = without_database(settings)
+        print(greeting.in_memory(settings, listener.getsockname()[1]), flush=True)
         uvicorn.Server(_config(settings, workers=1)).run(sockets=[listener])
 
 
@@ -56,7 +49,7 @@ def serve_database(configured: Settings, *, workers: int, migrate: bool) -> None
     ):
         if migrate:
             _migrate(settings)
-        _say(settings, listener, _where(configured, settings))
+        print(greeting.on_postgres(configured, settings, listener.getsockname()[1]), flush=True)
         config = _config(settings, workers)
         if workers == 1:
             uvicorn.Server(config).run(sockets=[listener])
@@ -117,7 +110,7 @@ def _listening(settings: Settings) -> Iterator[socket.socket]:
         except OSError as error:
             raise PortTaken(
                 f"cannot listen on {host} port {port} ({error.strerror}):"
-                " choose another with --port"
+                " choose another with --host or --port"
             ) from error
         yield listener
 
@@ -146,35 +139,3 @@ def _deaf_in_the_end() -> Iterator[None]:
     finally:
         for number in _STOP_SIGNALS:
             signal.signal(number, signal.SIG_IGN)
-
-
-def _where(configured: Settings, settings: Settings) -> str:
-    said = conninfo_to_dict(settings.url or "")
-    if configured.url is not None:
-        return f"PostgreSQL at {said.get('host', 'the default host')}"
-    folder = configured.taskport_data_dir.resolve()
-    url = f"postgresql://{said['user']}@{said['host']}:{said['port']}/{said['dbname']}"
-    return (
-        f"PostgreSQL 18, embedded, {url}\n"
-        f"             its data is in {folder / 'postgres'}\n"
-        "             a Better Auth server shares it, and the secret, with\n"
-        f'               DATABASE_URL="$(cat {folder / "database-url"})"\n'
-        f'               BETTER_AUTH_SECRET="$(cat {secret_file(configured)})"'
-    )
-
-
-def _say(settings: Settings, listener: socket.socket, database: str) -> None:
-    """Tell whoever started this what to do next."""
-    port = listener.getsockname()[1]
-    host = "localhost" if settings.api_host in ("0.0.0.0", "::") else settings.api_host  # noqa: S104
-    origin = f"http://{host}:{port}"
-    print(
-        f"""
-Taskport     {origin}   (documentation: {origin}/docs)
-Database     {database}
-First steps  TOKEN="$(.venv/bin/taskport token ann@example.com)"
-             curl -i {origin}/api/tasks -H "Authorization: Bearer $TOKEN"
-Stop         Ctrl-C
-""",
-        flush=True,
-    )

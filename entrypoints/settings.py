@@ -75,6 +75,18 @@ def _past_the_pooler(url: str) -> str:
     return f"{scheme}://{user}{at}{hosts}{''.join(tail)}"
 
 
+def _prefix(path: str) -> str:
+    """The path without a slash at its end."""
+    path = path.strip().rstrip("/")
+    if not re.fullmatch(r"(/[\w.~-]+)*", path, re.ASCII):
+        raise ValueError("must be a path such as /backend")
+    return path
+
+
+def _lower(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
+
+
 def _empty_is_none(value: object) -> object:
     return None if value == "" else value
 
@@ -105,13 +117,15 @@ class Settings(BaseSettings):
     hide_foreign_tasks: bool = False
     api_host: str = "0.0.0.0"  # noqa: S104
     api_port: Annotated[int, Field(ge=0, le=65_535)] = 8000
-    api_root_path: str = ""
+    api_root_path: Annotated[str, AfterValidator(_prefix)] = ""
     cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_origins)] = (
         "http://localhost:3000",
     )
     taskport_data_dir: Path = Path(".data")
     debug: bool = False
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = (
+        "info"
+    )
 
     @model_validator(mode="after")
     def _agree(self) -> Self:

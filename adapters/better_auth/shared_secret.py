@@ -103,6 +103,6 @@ def _storable(text: str) -> str:
 def _time(value: object) -> datetime | None:
     try:
         time = datetime.fromisoformat(value) if isinstance(value, str) else None
-    except ValueError:
+        return time.astimezone(UTC) if time is not None and time.tzinfo is not None else None
+    except (ValueError, OverflowError):
         return None
-    return time.astimezone(UTC) if time is not None and time.tzinfo is not None else None

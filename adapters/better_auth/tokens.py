@@ -56,7 +56,8 @@ def verified_claims(
     except (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError):
         # Among them what PyJWT lets through of hostile numbers and broken Unicode.
         raise Unauthenticated from None
-    if not 0 < len(subject) <= _SUBJECT_MAX_LENGTH or "\0" in subject:
+    # What cannot be printed cannot be stored either, or would break a line of the log.
+    if not 0 < len(subject) <= _SUBJECT_MAX_LENGTH or not subject.isprintable():
         raise Unauthenticated
     return claims
 

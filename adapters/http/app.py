@@ -8,7 +8,7 @@ from fastapi import FastAPI
 
 from adapters.http.errors import add_error_handlers
 from adapters.http.health import add_health_routes
-from adapters.http.middleware import Cors, Head, Identify, LastResort, SecurityHeaders
+from adapters.http.middleware import Cors, Head, Identify, LastResort, NoUpgrade, SecurityHeaders
 from adapters.http.openapi import customise
 from adapters.http.routing import DirectRoute
 from adapters.http.tasks import add_task_routes
@@ -43,6 +43,7 @@ def create_app(
         version="0.1.0",
         redirect_slashes=False,
         redoc_url=None,
+        swagger_ui_oauth2_redirect_url=None,
         lifespan=lifespan,
     )
     app.router.route_class = DirectRoute
@@ -53,6 +54,7 @@ def create_app(
     customise(app, options.root_path)
     # The last to be added is the first that a request meets.
     app.add_middleware(LastResort)
+    app.add_middleware(NoUpgrade)
     app.add_middleware(Head)
     app.add_middleware(Cors, origins=options.cors_origins)
     app.add_middleware(SecurityHeaders)

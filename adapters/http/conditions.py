@@ -11,7 +11,7 @@ from domain.tasks import Task
 
 # etagc is any visible character but the double quote, and any byte above ASCII.
 _TAG: Final = r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"'
-_LIST: Final = re.compile(rf"\s*{_TAG}\s*(?:,\s*(?:{_TAG}\s*)?)*")
+_LIST: Final = re.compile(rf"\s*(?:,\s*)*{_TAG}\s*(?:,\s*(?:{_TAG}\s*)?)*")
 _OURS: Final = re.compile(r'"([1-9][0-9]{0,9})"')
 
 

@@ -11,7 +11,14 @@ from starlette.responses import Response
 from starlette.routing import Match, Route
 from starlette.types import Scope
 
-from adapters.http.problems import invalid, located, problem, unavailable
+from adapters.http.problems import (
+    MALFORMED_MESSAGE,
+    MALFORMED_REQUEST,
+    invalid,
+    located,
+    problem,
+    unavailable,
+)
 from domain.errors import (
     Conflict,
     Forbidden,
@@ -42,6 +49,7 @@ _WORDS: Final = {
     "Extra inputs are not permitted": "is not known here",
     "a valid dictionary or object to extract fields from": "an object",
     "Input should be": "must be",
+    "Unable to parse input string as an integer, exceeded maximum size": "is too large",
 }
 
 _log = logging.getLogger("taskport.http")
@@ -60,8 +68,8 @@ class WireError(HTTPException):
 
 class MalformedRequest(WireError):
     status = 400
-    code = "MALFORMED_REQUEST"
-    message = "The request cannot be read."
+    code = MALFORMED_REQUEST
+    message = MALFORMED_MESSAGE
 
 
 class MethodNotAllowed(WireError):

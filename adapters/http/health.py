@@ -12,14 +12,14 @@ from adapters.http import schemas
 from adapters.http.openapi import documented
 from adapters.http.problems import unavailable
 from application.ports import StorageHealth
-from domain.errors import Unavailable
+from domain.errors import Invalid, Unavailable
 
 READY_SECONDS: Final = 2.0
 
 
 def add_health_routes(app: FastAPI, storage: StorageHealth) -> None:
     """`/health`, `/health/db`, `/livez`, `/readyz`."""
-    answers = documented(protected=False)
+    answers = documented(Invalid, protected=False)
 
     async def alive() -> Response:
         """Whether the process runs. The database is not asked."""

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from adapters.http.context import identify
-from adapters.http.problems import crashed, problem, unavailable
+from adapters.http.problems import crashed, malformed, problem, unavailable
 from domain.errors import Forbidden
 
 REQUEST_SECONDS: Final = 10.0
@@ -104,6 +104,29 @@ class Cors(CORSMiddleware):
                 await answer(scope, receive, send)
                 return
         await super().__call__(scope, receive, send)
+
+
+class NoUpgrade:
+    """Refuses a body behind the wish to speak another protocol.
+
+    The parser takes such a request to be over with its headers (RFC 9110, 7.8): what follows
+    would be lost, or be taken for another request. Without a body the wish is ignored.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            headers = dict(scope["headers"])
+            has_body = (
+                b"transfer-encoding" in headers or headers.get(b"content-length", b"0") != b"0"
+            )
+            if b"upgrade" in headers and has_body:
+                answer = malformed(scope)
+                await answer(scope, receive, send)
+                return
+        await self.app(scope, receive, send)
 
 
 class Head:

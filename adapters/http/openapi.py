@@ -7,6 +7,7 @@ from typing import Any, Final
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from adapters.http import schemas
 from adapters.http.errors import (
     BodyTooLarge,
     MalformedRequest,
@@ -34,6 +35,12 @@ _PROTECTED: Final[tuple[_Error, ...]] = (Unauthenticated, UnknownUser, EmailTake
 _ANYWHERE: Final[tuple[_Error, ...]] = (Unavailable,)
 _EXAMPLE_ID: Final = "2b1e7c1c-6d3c-4d0e-9a5f-0f6b6f1b8a34"
 _BEARER: Final = "bearer"
+_HEADERS: Final = {
+    "ETag": 'The version of the task, such as `"3"`.',
+    "Location": "Where the new task is.",
+    "If-Match": "Only in one of these versions, or 412: a tag, a list of tags, or `*`.",
+    "If-None-Match": "Not in one of these versions: then 304.",
+}
 _DESCRIPTION: Final = """\
 Tasks for web front ends whose users sign in with Better Auth.
 
@@ -73,6 +80,11 @@ def _document(app: FastAPI, root_path: str) -> dict[str, Any]:
     )
     components = document.setdefault("components", {})
     components.setdefault("schemas", {})["Problem"] = Problem.model_json_schema()
+    for name, schema in components["schemas"].items():
+        # FastAPI leaves every null out of an example.
+        extra = getattr(getattr(schemas, name, None), "model_config", {}).get("json_schema_extra")
+        schema.update(extra or {})
+    _mend_bounds(document)
     components["securitySchemes"] = {
         _BEARER: {
             "type": "http",
@@ -86,7 +98,32 @@ def _document(app: FastAPI, root_path: str) -> dict[str, Any]:
             for method in route.methods or ():
                 operation = document["paths"][route.path_format][method.lower()]
                 operation["security"] = [{_BEARER: []}]
+                _add_conditions(route, method, operation)
     return document
+
+
+def _add_conditions(route: DirectRoute, method: str, operation: dict[str, Any]) -> None:
+    """The headers of entity tags, which the routes read and write themselves."""
+    for status, names in ((200, ("ETag",)), (201, ("ETag", "Location")), (304, ("ETag",))):
+        answer = operation["responses"].get(str(status))
+        if answer is not None and route.response_model is not schemas.TaskPage:
+            answer["headers"] = {name: _header(_HEADERS[name], "string") for name in names}
+    if "{task_id}" in route.path:
+        name = "If-None-Match" if method == "GET" else "If-Match"
+        operation["parameters"].append(
+            {"name": name, "in": "header", **_header(_HEADERS[name], "string")}
+        )
+
+
+def _mend_bounds(part: Any) -> None:
+    """FastAPI makes a float of every bound, and 2^63 - 1 is none."""
+    if isinstance(part, dict):
+        for name in ("maximum", "minimum"):
+            if isinstance(part.get(name), float):
+                part[name] = min(int(part[name]), schemas.ID_MAX)
+    for inner in part.values() if isinstance(part, dict) else part:
+        if isinstance(inner, dict | list):
+            _mend_bounds(inner)
 
 
 def _response(status: int, errors: Sequence[tuple[str, str]]) -> dict[str, Any]:

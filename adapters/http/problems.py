@@ -15,6 +15,8 @@ from adapters.http.context import new_instance, request_id_of
 from domain.errors import Invalid, Unavailable
 
 MEDIA_TYPE: Final = "application/problem+json"
+MALFORMED_REQUEST: Final = "MALFORMED_REQUEST"
+MALFORMED_MESSAGE: Final = "The request cannot be read."
 INTERNAL_ERROR: Final = "INTERNAL_ERROR"
 INTERNAL_ERROR_MESSAGE: Final = "Something went wrong on our side."
 _NAMEABLE: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
@@ -96,6 +98,13 @@ def unavailable(scope: Scope, retry_after: int = 1) -> Response:
         Unavailable.code,
         Unavailable.message,
         headers={"Retry-After": str(retry_after)},
+    )
+
+
+def malformed(scope: Scope) -> Response:
+    """For what is wrong with a request as a whole; the connection cannot be trusted any more."""
+    return problem(
+        scope, 400, MALFORMED_REQUEST, MALFORMED_MESSAGE, headers={"Connection": "close"}
     )
 
 

@@ -22,7 +22,9 @@ def _canonical(text: object) -> object:
     return text
 
 
-PlainInt = Annotated[int, BeforeValidator(_canonical)]
+TaskId = Annotated[int, Field(ge=1, le=ID_MAX), BeforeValidator(_canonical)]
+PageNumber = Annotated[int, Field(ge=1, le=PAGE_MAX), BeforeValidator(_canonical)]
+PageLimit = Annotated[int, Field(ge=1, le=LIMIT_MAX), BeforeValidator(_canonical)]
 
 _TITLE: Final[dict[str, Any]] = {"minLength": 1, "maxLength": TITLE_MAX_LENGTH}
 _DESCRIPTION: Final[dict[str, Any]] = {"maxLength": DESCRIPTION_MAX_LENGTH}

@@ -25,7 +25,6 @@ _DRAIN_BYTES: Final = 1024 * 1024
 _MEDIA_TYPE: Final = re.compile(
     r"""application/json\s*(;\s*charset\s*=\s*("utf-8"|utf-8)\s*)?""", re.IGNORECASE
 )
-_STRING: Final = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
 
 
 class StrictRequest(Request):
@@ -80,28 +79,31 @@ def strict_json(body: bytes) -> Any:
     than `DEPTH_MAX` levels.
     """
     try:
-        text = body.decode()
-        if text.count("[") + text.count("{") > DEPTH_MAX:
-            _check_depth(text)
-        return json.loads(
-            text,
+        value = json.loads(
+            body.decode(),
             object_pairs_hook=_distinct,
             parse_constant=_refuse_constant,
             parse_float=_finite,
         )
+        _check_depth(value)
     except (ValueError, RecursionError):
         raise MalformedRequest from None
+    return value
 
 
-def _check_depth(text: str) -> None:
-    depth = 0
-    for character in _STRING.sub("", text):
-        if character in "[{":
-            depth += 1
-        elif character in "]}":
-            depth -= 1
-        if depth > DEPTH_MAX:
-            raise ValueError("too deep")
+def _check_depth(value: Any) -> None:
+    """Level by level: each value is looked at once."""
+    level = [value]
+    for _ in range(DEPTH_MAX + 1):
+        containers = [inner for inner in level if isinstance(inner, dict | list)]
+        if not containers:
+            return
+        level = [
+            inner
+            for container in containers
+            for inner in (container.values() if isinstance(container, dict) else container)
+        ]
+    raise ValueError("too deep")
 
 
 def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from typing import Annotated, Any, Final
 
 import msgspec
-from fastapi import FastAPI, Path, Query, Request
+from fastapi import FastAPI, Query, Request
 from starlette.responses import Response
 
 from adapters.http import schemas
@@ -15,8 +15,6 @@ from application.use_cases import UseCases
 from domain.errors import Invalid
 from domain.tasks import (
     LIMIT_DEFAULT,
-    LIMIT_MAX,
-    PAGE_MAX,
     SEARCH_MAX_LENGTH,
     StaleTask,
     Task,
@@ -25,8 +23,6 @@ from domain.tasks import (
     TaskSort,
     TaskStatus,
 )
-
-TaskId = Annotated[schemas.PlainInt, Path(ge=1, le=schemas.ID_MAX)]
 
 # A cache may keep what a user has read, for that user alone, and asks again each time.
 _READ_HEADERS: Final = {"Cache-Control": "private, no-cache", "Vary": "Cookie, Authorization"}
@@ -51,8 +47,8 @@ def add_task_routes(app: FastAPI, use_cases: UseCases) -> None:
     )
     async def list_tasks(
         user: CurrentUser,
-        page: Annotated[schemas.PlainInt, Query(ge=1, le=PAGE_MAX)] = 1,
-        limit: Annotated[schemas.PlainInt, Query(ge=1, le=LIMIT_MAX)] = LIMIT_DEFAULT,
+        page: schemas.PageNumber = 1,
+        limit: schemas.PageLimit = LIMIT_DEFAULT,
         status: TaskStatus | None = None,
         q: Annotated[
             str | None,
@@ -99,14 +95,14 @@ def add_task_routes(app: FastAPI, use_cases: UseCases) -> None:
         responses={**_UNCHANGED, **documented(*_MISSED)},
         tags=["tasks"],
     )
-    async def get_task(request: Request, user: CurrentUser, task_id: TaskId) -> Response:
+    async def get_task(request: Request, user: CurrentUser, task_id: schemas.TaskId) -> Response:
         task = await use_cases.get_task(user.id, task_id)
         if is_known(task, request):
             return Response(status_code=304, headers={**_READ_HEADERS, "ETag": etag(task)})
         return _task(task, 200, _READ_HEADERS)
 
     async def update_task(
-        request: Request, user: CurrentUser, task_id: TaskId, body: schemas.TaskUpdate
+        request: Request, user: CurrentUser, task_id: schemas.TaskId, body: schemas.TaskUpdate
     ) -> Response:
         task = await use_cases.update_task(
             user.id,
@@ -139,7 +135,7 @@ def add_task_routes(app: FastAPI, use_cases: UseCases) -> None:
     async def complete_task(
         request: Request,
         user: CurrentUser,
-        task_id: TaskId,
+        task_id: schemas.TaskId,
         body: schemas.Completion | None = None,
     ) -> Response:
         task = await use_cases.complete_task(
@@ -155,10 +151,11 @@ def add_task_routes(app: FastAPI, use_cases: UseCases) -> None:
         operation_id="deleteTask",
         summary="Delete a task",
         status_code=204,
+        response_description="The task is gone.",
         responses=documented(*_MISSED, StaleTask, MalformedRequest),
         tags=["tasks"],
     )
-    async def delete_task(request: Request, user: CurrentUser, task_id: TaskId) -> Response:
+    async def delete_task(request: Request, user: CurrentUser, task_id: schemas.TaskId) -> Response:
         await use_cases.delete_task(user.id, task_id, expected=expected_versions(request))
         return Response(status_code=204, headers=_CHANGE_HEADERS)
 

@@ -112,7 +112,10 @@ def translated(error: Exception) -> Exception:
     """What a driver's error means to the rest of the house; an unexpected one stays itself."""
     match error:
         case errors.IntegrityError():
-            return ConstraintViolated(error.diag.constraint_name or "")
+            return ConstraintViolated(
+                error.diag.constraint_name or "",
+                is_unique=isinstance(error, errors.UniqueViolation),
+            )
         case errors.DataError() | UnicodeEncodeError():
             _log.error("a value reached Postgres that it cannot hold: %s", type(error).__name__)
             return Invalid()

@@ -46,11 +46,12 @@ class Statement:
 
 
 class ConstraintViolated(Exception):
-    """A unique, foreign-key or check constraint refused a row; `name` is the constraint's."""
+    """A constraint refused a row; `name` is the constraint's, where it has one."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, is_unique: bool) -> None:
         super().__init__(name)
         self.name = name
+        self.is_unique = is_unique
 
 
 class Database(Protocol):

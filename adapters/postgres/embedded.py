@@ -4,7 +4,8 @@ We drive its binaries ourselves. One process owns the server: it holds a lock on
 as long as it lives, starts the server (or adopts one that an owner left behind), and stops it in
 the end. Whoever finds the lock taken joins: it waits for the server, and never stops it. An owner
 that leaves lets those who joined finish, for some seconds; one that joined in order to stay takes
-the lock over then, and starts the server anew where it was.
+the lock over then, and starts the server anew where it was. Who came to stay also replaces a server
+that died.
 
 The server listens on loopback and asks everybody for the password in `database-url`, which only
 the user who started it can read. As root it runs as a user of its own, because Postgres refuses
@@ -12,7 +13,9 @@ to be root; the folders above the data are left as they are.
 """
 
 import fcntl
+import logging
 import os
+import re
 import secrets
 import signal
 import socket
@@ -36,7 +39,12 @@ _DATABASE: Final = "taskport"
 _WAIT_SECONDS: Final = 300.0
 _STOP_SECONDS: Final = 30.0
 _PARTING_SECONDS: Final = 5.0
+_JOIN_SECONDS: Final = 60.0
+_SILENT_SECONDS: Final = 2.0
+_WATCH_SECONDS: Final = 1.0
 _POLL_SECONDS: Final = 0.05
+
+_log = logging.getLogger("taskport.postgres")
 
 
 class EmbeddedPostgres:
@@ -54,6 +62,7 @@ class EmbeddedPostgres:
         self._log = self._folder / "postgres.log"
         self._owner_lock = self._user_lock = -1
         self._verified: int | None = None
+        self._leaving, self._left = threading.Event(), threading.Event()
         self._server: subprocess.Popen[bytes] | None = None
         self.url_file = self._folder / "database-url"
         self.is_owner = False
@@ -72,8 +81,8 @@ class EmbeddedPostgres:
         try:
             if self.is_owner or not self._join():
                 self._own(account)
-            elif self._stays:
-                threading.Thread(target=self._inherit, args=(account,), daemon=True).start()
+            if self._stays:
+                threading.Thread(target=self._keep, args=(account,), daemon=True).start()
         except BaseException:
             self._leave()
             raise
@@ -108,29 +117,45 @@ class EmbeddedPostgres:
 
     def _join(self) -> bool:
         """Whether the owner's server is there; otherwise the owner has gone, and we are it."""
-        give_up = time.monotonic() + _WAIT_SECONDS
+        started = time.monotonic()
+        said = False
         while not (self.url_file.exists() and self._answers(_DATABASE)):
             if _try_lock(self._owner_lock):
                 self.is_owner = True
                 return False
-            if time.monotonic() > give_up:
-                raise EmbeddedPostgresError(f"the server of {self._folder} does not get ready")
+            waited = time.monotonic() - started
+            if waited > _JOIN_SECONDS:
+                raise EmbeddedPostgresError(f"the server of {self._folder} does not answer")
+            if waited > _SILENT_SECONDS and not said:
+                _log.warning("waiting for the server of %s", self._folder)
+                said = True
             time.sleep(_POLL_SECONDS)
         return True
 
-    def _inherit(self, account: Account) -> None:
-        fcntl.flock(self._owner_lock, fcntl.LOCK_EX)
-        self.is_owner = True
-        self._own(account)
-        # The server ends with the thread that started it.
-        threading.Event().wait()
+    def _keep(self, account: Account) -> None:
+        """Keep a server running: take over from an owner that leaves, replace one that died."""
+        if not self.is_owner:
+            fcntl.flock(self._owner_lock, fcntl.LOCK_EX)
+            self.is_owner = True
+        while not self._leaving.is_set():
+            if self._postmaster() is None:
+                _log.warning("the server of %s has ended; starting it again", self._folder)
+                try:
+                    self._own(account)
+                except EmbeddedPostgresError:
+                    _log.exception("the server of %s cannot be started", self._folder)
+            self._leaving.wait(_WATCH_SECONDS)
+        # A server that this thread started ends with it.
+        self._left.wait()
 
     def _leave(self) -> None:
+        self._leaving.set()
         if self.is_owner:
             give_up = time.monotonic() + _PARTING_SECONDS
             while not _try_lock(self._user_lock) and time.monotonic() < give_up:
                 time.sleep(_POLL_SECONDS)
             self._stop()
+        self._left.set()
         os.close(self._owner_lock)
         os.close(self._user_lock)
 
@@ -247,8 +272,9 @@ def _open(lock_file: Path) -> int:
 def _serves(pid: int, data: Path) -> bool:
     """Whether a process is the PostgreSQL server of this data folder."""
     command = ("ps", "-ww", "-p", str(pid), "-o", "args=")
-    found = subprocess.run(command, capture_output=True, text=True, check=False).stdout.split()
-    return str(data) in found and any("postgres" in part for part in found[:1])
+    found = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    # There may be spaces in the path, and quotes where somebody else started it.
+    return re.search(rf'postgres.* -D "?{re.escape(str(data))}"?(\s|$)', found) is not None
 
 
 def free_port() -> int:

@@ -94,16 +94,19 @@ class PipelinedConnection:
 
     async def _stay_connected(self) -> None:
         wait, longest = _BACK_OFF_SECONDS
+        failing = False
         while True:
             try:
                 connection = await Connection.connect(conninfo(self._url), **CONNECT_OPTIONS)
             except errors.Error as error:
-                _log.warning("cannot connect to Postgres: %s", type(error).__name__)
+                if not failing:
+                    _log.warning("cannot connect to Postgres: %s", type(error).__name__)
+                failing = True
                 # Not a secret: it only keeps workers from trying all at once.
                 await asyncio.sleep(random.uniform(wait / 2, wait))  # noqa: S311
                 wait = min(wait * 2, longest)
                 continue
-            wait = _BACK_OFF_SECONDS[0]
+            wait, failing = _BACK_OFF_SECONDS[0], False
             self._lost.clear()
             connection.pgconn.enter_pipeline_mode()
             self._socket = connection.fileno()

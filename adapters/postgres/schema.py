@@ -60,6 +60,7 @@ def downgrade(url: str, revision: str = "base") -> None:
     Raises `SchemaError`.
     """
     with connection(url) as conn:
+        conn.execute(text(f"set local lock_timeout = '{_LOCK_SECONDS}s'"))
         conn.execute(text("select pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
         command.downgrade(_config(conn), revision)
 

@@ -1,5 +1,6 @@
 """Users in Better Auth's table `"user"`, and the memory of deleted ones in ours."""
 
+import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -20,7 +21,7 @@ from adapters.postgres.database import ConstraintViolated, Database, Row, Statem
 from adapters.postgres.tables import DELETED_USERS, USERS
 from domain.users import EmailTaken, UnknownUser, User
 
-_EMAIL_CONSTRAINT = "user_email_key"
+_log = logging.getLogger("taskport.postgres")
 _ID = bindparam("id", type_=Text)
 _ISSUED_AT = bindparam("issued_at", type_=DateTime(timezone=True))
 _COLUMNS = ("id", "email", "name", "emailVerified", "image", "createdAt", "updatedAt")
@@ -89,8 +90,13 @@ class PostgresUsers:
 
     async def add(self, user: User, *, issued_at: datetime | None) -> None:
         values = {**to_values(user), "issued_at": issued_at}
-        if await self.database.execute(_ADD, values):
-            return
+        try:
+            if await self.database.execute(_ADD, values):
+                return
+        except ConstraintViolated as violated:
+            # The front end has columns of its own that it alone can fill.
+            _log.error("a user cannot be added: a constraint of the table refuses the row")
+            raise UnknownUser from violated
         row = await self.database.fetch_one(_WHY_NOT_ADDED, values)
         was_deleted, is_there = row or (False, False)
         if was_deleted:
@@ -102,7 +108,8 @@ class PostgresUsers:
         try:
             await self.database.execute(_SAVE, to_values(user))
         except ConstraintViolated as violated:
-            if violated.name == _EMAIL_CONSTRAINT:
+            # Whatever the front end calls the constraint: an id never changes.
+            if violated.is_unique:
                 raise EmailTaken from violated
             raise
 

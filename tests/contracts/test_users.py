@@ -4,8 +4,11 @@ import asyncio
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+import psycopg
 import pytest
 
+from adapters.postgres.pipeline import PipelineDatabase
+from adapters.postgres.users import PostgresUsers
 from domain.tasks import Task, TaskNotFound
 from domain.users import EmailTaken, UnknownUser, User
 from tests.contracts.conftest import NOW, Stores
@@ -86,3 +89,26 @@ async def test_first_sights_at_once_make_one_user(stores: Stores) -> None:
     user = User.create(id="u", email="u@example.com", now=NOW)
     await asyncio.gather(*(stores.users.add(user, issued_at=NOW) for _ in range(20)))
     assert await stores.users.get("u", issued_at=NOW) == user
+
+
+@pytest.mark.postgres
+async def test_the_front_end_may_name_its_constraints(database_url: str) -> None:
+    """And it may have columns that it alone can fill."""
+    database = PipelineDatabase(database_url)
+    await database.open()
+    users = PostgresUsers(database)
+    for name in ("ann", "bob"):
+        user = User.create(id=name, email=f"{name}@example.com", now=NOW)
+        await users.add(user, issued_at=None)
+    async with await psycopg.AsyncConnection.connect(database_url) as connection:
+        await connection.execute(
+            'alter table "user" rename constraint user_email_key to user_email_unique'
+        )
+    with pytest.raises(EmailTaken):
+        await users.save(replace(user, email="ann@example.com", updated_at=AFTER))
+    async with await psycopg.AsyncConnection.connect(database_url) as connection:
+        await connection.execute('alter table "user" add tier text not null default 0')
+        await connection.execute('alter table "user" alter tier drop default')
+    with pytest.raises(UnknownUser):
+        await users.add(User.create(id="c", email="c@example.com", now=NOW), issued_at=None)
+    await database.close()

@@ -4,7 +4,9 @@ import asyncio
 import json
 import logging
 import re
+import sys
 import uuid
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,7 +15,7 @@ import pytest
 from fastapi import FastAPI
 
 from adapters.http import middleware, strict
-from adapters.http.errors import STATUSES, WireError, status_of
+from adapters.http.errors import STATUSES, MalformedRequest, WireError, status_of
 from domain import errors, tasks, users
 from domain.errors import TaskportError, Unavailable
 from tests.http.client import client_of, code, new_task
@@ -83,7 +85,16 @@ async def test_a_request_id_that_is_not_sane_is_replaced(
 
 
 async def test_an_address_that_nobody_serves(ann: httpx.AsyncClient) -> None:
-    for path in ("/", "/api", "/api/tasks/", "/api/tasks/1/", "/api/tasks/1/x", "//api/tasks"):
+    for path in (
+        "/",
+        "/api",
+        "/api/tasks%0A",
+        "/health%0A",
+        "/api/tasks/",
+        "/api/tasks/1/",
+        "/api/tasks/1/x",
+        "//api/tasks",
+    ):
         assert code(await ann.get(path)) == (404, "NOT_FOUND")
 
 
@@ -147,6 +158,29 @@ DEEP = b'{"title":' + b"[" * 32 + b"]" * 32 + b"}"
 async def test_bodies_that_cannot_be_read(ann: httpx.AsyncClient, body: bytes) -> None:
     answer = await ann.post(PATH, content=body, headers={"Content-Type": "application/json"})
     assert code(answer) == (400, "MALFORMED_REQUEST")
+
+
+async def test_a_body_is_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twice the body is twice the work, also where a string never ends: counted, not timed."""
+
+    def instructions(body: bytes) -> int:
+        steps = 0
+
+        def count(*_: object) -> None:
+            nonlocal steps
+            steps += 1
+
+        sys.setprofile(count)
+        try:
+            with suppress(MalformedRequest):
+                strict.strict_json(body)
+        finally:
+            sys.setprofile(None)
+        return steps
+
+    for pattern in (b"[" * 33 + b'"', b'{"a":[' * 40, b"[[],"):
+        small, large = (instructions(pattern + b'\\"' * n) for n in (1_000, 16_000))
+        assert large <= 32 * max(small, 1)
 
 
 @pytest.mark.parametrize(
@@ -224,6 +258,20 @@ async def test_a_body_that_does_not_arrive(
     answer = await ann.post(PATH, content=never(), headers={"Content-Type": "application/json"})
     assert code(answer) == (408, "REQUEST_TIMEOUT")
     assert answer.headers["connection"] == "close"
+
+
+@pytest.mark.parametrize("length", [{"Transfer-Encoding": "chunked"}, {}])
+async def test_an_upgrade_with_a_body(ann: httpx.AsyncClient, length: dict[str, str]) -> None:
+    """The parser would lose the body, or take it for another request."""
+    task = await new_task(ann)
+    path = f"{PATH}/{task['id']}"
+    headers = {"Connection": "Upgrade", "Upgrade": "h2c"}
+    answer = await ann.patch(
+        f"{path}/complete", json={"completed": False}, headers={**headers, **length}
+    )
+    assert code(answer) == (400, "MALFORMED_REQUEST")
+    assert answer.headers["connection"] == "close"
+    assert (await ann.get(path, headers=headers)).json() == task
 
 
 async def test_an_empty_body_where_one_is_needed(ann: httpx.AsyncClient) -> None:

@@ -85,6 +85,8 @@ FORGED: dict[str, Callable[[], str]] = {
     "tampered": lambda: tampered(token()),
     "no sub": lambda: signed(claims(sub=None)),
     "an empty sub": lambda: signed(claims(sub="")),
+    "a sub with a surrogate": lambda: signed(claims(sub="a\ud800")),
+    "a sub with a line break": lambda: signed(claims(sub="a\nb")),
     "a sub with NUL": lambda: signed(claims(sub="a\0b")),
     "a long sub": lambda: signed(claims(sub="x" * 256)),
     "no exp": lambda: signed(claims(exp=None)),
@@ -134,6 +136,12 @@ async def test_tokens_that_are_not_believed(
 )
 async def test_what_is_no_bearer(nobody: httpx.AsyncClient, shown: str) -> None:
     assert code(await show(nobody, shown)) == (401, "UNAUTHENTICATED")
+
+
+async def test_two_headers_are_no_credential(nobody: httpx.AsyncClient) -> None:
+    """Somebody on the way might judge by the other one."""
+    shown = [("Authorization", f"Bearer {token()}"), ("Authorization", "Bearer other")]
+    assert code(await nobody.get(PATH, headers=shown)) == (401, "UNAUTHENTICATED")
 
 
 async def test_a_token_in_the_query_is_never_read(nobody: httpx.AsyncClient) -> None:
@@ -195,7 +203,8 @@ async def test_only_newer_claims_change_the_user(app: FastAPI, nobody: httpx.Asy
     assert await name_after(name="no date") == "one"
     assert await name_after(name="older", updatedAt="2025-01-01T00:00:00.000Z") == "one"
     assert await name_after(name="same", updatedAt="2026-01-01T00:00:00.000Z") == "one"
-    assert await name_after(name="nonsense", updatedAt="soon") == "one"
+    for nonsense in ("soon", "9999-12-31T23:59:59-10:00", "0001-01-01T00:00:00+10:00", 5, None):
+        assert await name_after(name="nonsense", updatedAt=nonsense) == "one"
     assert await name_after(name="naive", updatedAt="2027-01-01T00:00:00") == "one"
     assert await name_after(name="two", updatedAt="2026-01-02T00:00:00.000Z") == "two"
     # One that was newer once is old by now.

@@ -78,12 +78,37 @@ def test_errors_are_documented_with_an_example_for_each_code(document: dict[str,
             assert ("Retry-After" in answer["headers"]) is (status in ("429", "503"))
 
 
-def test_examples_are_valid() -> None:
-    for name in ("NewTask", "TaskUpdate", "Completion", "Task", "TaskPage"):
-        model = getattr(schemas, name)
-        examples = model.model_config["json_schema_extra"]["examples"]
+def test_examples_are_valid(document: dict[str, Any]) -> None:
+    """As they stand in the document, nulls and all."""
+    names = ("NewTask", "TaskUpdate", "Completion", "Task", "TaskPage", "Health", "DatabaseHealth")
+    for name in names:
+        examples = document["components"]["schemas"][name]["examples"]
         for example in examples:
-            model.model_validate(example)
+            getattr(schemas, name).model_validate(example)
+    update = document["components"]["schemas"]["TaskUpdate"]["examples"]
+    assert {"description": None} in update
+
+
+def test_bounds_are_those_of_the_service(document: dict[str, Any]) -> None:
+    parameters = {
+        parameter["name"]: parameter["schema"]
+        for _, _, operation in operations(document)
+        for parameter in operation.get("parameters", [])
+    }
+    for name, maximum in (("page", 1_000_000), ("limit", 100), ("task_id", 2**63 - 1)):
+        assert parameters[name]["type"] == "integer"
+        assert (parameters[name]["minimum"], parameters[name]["maximum"]) == (1, maximum)
+        assert {type(parameters[name][bound]) for bound in ("minimum", "maximum")} == {int}
+
+
+def test_entity_tags_are_documented(document: dict[str, Any]) -> None:
+    task, tasks = document["paths"]["/api/tasks/{task_id}"], document["paths"]["/api/tasks"]
+    names = {method: {p["name"] for p in op["parameters"]} for method, op in task.items()}
+    assert names.pop("get") == {"task_id", "If-None-Match"}
+    assert set(map(frozenset, names.values())) == {frozenset({"task_id", "If-Match"})}
+    assert {"ETag", "Location"} <= tasks["post"]["responses"]["201"]["headers"].keys()
+    assert "ETag" in task["get"]["responses"]["304"]["headers"]
+    assert "ETag" not in tasks["get"]["responses"]["200"].get("headers", {})
 
 
 def test_what_is_written_out_is_what_the_schema_says() -> None:

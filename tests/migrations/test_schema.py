@@ -1,7 +1,9 @@
 """The schema: made by the migrations, declared by the models, used by the statements."""
 
+import os
 import re
 import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,6 +23,8 @@ from domain.tasks import TaskQuery, TaskSort, TaskStatus
 from tests.servers import PostgresServer
 
 pytestmark = pytest.mark.postgres
+
+ROOT = Path(__file__).parents[2]
 
 
 def dump(url: str, name: str) -> str:
@@ -207,6 +211,27 @@ def test_down_and_up_again(database_url: str) -> None:
     assert rows(database_url, 'select id from "user"') == [("u",)]
     migrate(database_url)
     examine(database_url)
+
+
+def test_alembic_by_hand(database_url: str) -> None:
+    """Its own command finds the scripts, and the database of the settings."""
+    environment = {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": str(ROOT),
+        "DATABASE_URL": database_url,
+        "BETTER_AUTH_SECRET": "x" * 32,
+    }
+    for arguments in (("check",), ("current",)):
+        done = subprocess.run(
+            [sys.executable, "-m", "alembic.config", *arguments],
+            cwd=ROOT,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+    assert "0001 (head)" in done.stdout
 
 
 def test_a_role_that_works_in_another_schema_is_refused(

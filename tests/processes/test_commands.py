@@ -119,17 +119,17 @@ def test_a_token_needs_an_address(configured: Cli) -> None:
 
 
 @pytest.mark.postgres
-def test_seed_fills_an_empty_database_and_asks_before_it_adds(unmigrated: Cli) -> None:
-    """It brings the schema along; on a database that is in use it wants to hear --yes."""
-    url = unmigrated.settings["DATABASE_URL"]
-    first = unmigrated("seed", "--users", "3", "--tasks", "5")
+def test_seed_fills_an_empty_database_and_asks_before_it_adds(configured: Cli) -> None:
+    """On a database that is in use it wants to hear --yes."""
+    url = configured.settings["DATABASE_URL"]
+    first = configured("seed", "--users", "3", "--tasks", "5")
     assert first.code == 0, first.err
     assert counted(url) == (3, 15)
 
-    assert "--yes" in sentence(unmigrated("seed", "--users", "2", "--tasks", "1"))
+    assert "--yes" in sentence(configured("seed", "--users", "2", "--tasks", "1"))
     assert counted(url) == (3, 15)
 
-    added = unmigrated("seed", "--users", "2", "--tasks", "1", "--yes")
+    added = configured("seed", "--users", "2", "--tasks", "1", "--yes")
     assert added.code == 0, added.err
     assert counted(url) == (5, 17)
 
@@ -254,12 +254,36 @@ def test_check_tells_what_is_wrong_with_the_settings(
 
 
 @pytest.mark.postgres
-def test_check_makes_and_leaves_an_embedded_database(cli: Cli) -> None:
-    """Nothing is configured, so nothing can be wrong, but the schema is not there yet."""
+def test_check_makes_no_embedded_database(cli: Cli) -> None:
+    """Nothing is configured, so nothing can be wrong; to look is not to make."""
     done = cli("check")
 
+    assert (done.code, "none yet" in done.out) == (0, True)
+    assert not cli.home.data.exists()
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("command", [("seed", "--yes"), ("token", "ann@example.com")])
+def test_no_command_migrates_a_configured_database(
+    cli: Cli, empty_database_url: str, command: tuple[str, ...]
+) -> None:
+    """Whoever serves it with --no-migrate means it."""
+    done = cli(*command, DATABASE_URL=empty_database_url, BETTER_AUTH_SECRET="x" * 32, DEBUG="true")
+
     assert "`taskport migrate`" in sentence(done)
-    assert not cli.home.postgres()
+
+
+def test_a_kept_secret_must_be_long_enough(cli: Cli) -> None:
+    """A short one would sign tokens that anybody can forge."""
+    cli.home.data.mkdir()
+    (cli.home.data / "secret").write_text("x")
+
+    assert str(cli.home.data / "secret") in sentence(cli("token", "--memory", "a@example.com"))
+
+
+@pytest.mark.parametrize("place", ["/dev/null", "/dev/null/below"])
+def test_a_data_folder_that_is_none(cli: Cli, place: str) -> None:
+    assert "/dev/null" in sentence(cli("token", "a@example.com", TASKPORT_DATA_DIR=place))
 
 
 def test_a_mistake_of_usage_has_an_exit_code_of_its_own(cli: Cli) -> None:

@@ -9,6 +9,7 @@ import socket
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -345,3 +346,30 @@ def test_root_below_a_folder_of_its_own_is_told_what_to_do() -> None:
         assert "TASKPORT_DATA_DIR" in said
         assert str(home.data) in said
         assert not (home.data / "postgres").exists()
+
+
+def test_a_data_folder_with_a_space_in_its_name(home: Home) -> None:
+    """What runs is recognised by its path."""
+    spaced = home.folder / "a folder" / "data"
+    with home.serving(env={"TASKPORT_DATA_DIR": str(spaced)}) as service:
+        assert f"'{spaced}/secret'" in service.out
+        started = time.monotonic()
+        assert service.terminate() == 0
+        assert time.monotonic() - started < 20, "the server was not found, and not stopped"
+        assert not (spaced / "postgres" / "postmaster.pid").exists()
+
+
+def test_a_server_that_dies_is_replaced(home: Home) -> None:
+    """Its data is on disk, and the service that owns it is still there."""
+    with home.serving() as service:
+        token = home.kept_token()
+        service.create(token, "before")
+        killed = home.postmaster()
+        assert killed is not None
+        os.kill(killed, signal.SIGKILL)
+
+        wait_until(lambda: home.postmaster() not in (None, killed))
+        wait_until(lambda: service.answers("/readyz"))
+        assert service.titles(token) == {"before"}
+        assert service.terminate() == 0
+    assert not home.postgres()

@@ -193,6 +193,20 @@ def test_the_embedded_database_is_migrated_where_it_is_served(load: Load) -> Non
     assert embedded.direct_url == embedded.url
 
 
+@pytest.mark.parametrize("path", ["backend", "/a b", "//evil", "/a/?x", "https://x"])
+def test_a_prefix_that_is_no_path_is_refused(load: Load, path: str) -> None:
+    assert refusal(load, API_ROOT_PATH=path).startswith("API_ROOT_PATH ")
+
+
+def test_a_prefix_needs_no_slash_at_its_end(load: Load) -> None:
+    assert load(API_ROOT_PATH="/backend/").api_root_path == "/backend"
+    assert load(API_ROOT_PATH="/").api_root_path == ""
+
+
+def test_the_level_of_the_log_in_any_case(load: Load) -> None:
+    assert load(LOG_LEVEL="WARNING").log_level == "warning"
+
+
 def test_the_two_names_of_the_database_url(load_url: Load) -> None:
     """Either will do; both will do where they say the same."""
     url = "postgresql://ann:pw@db.example.com/app"
