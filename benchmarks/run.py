@@ -14,8 +14,6 @@ import tempfile
 import time
 import urllib.request
 from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -66,9 +64,10 @@ class Server:
         assert self.process is not None
         self.process.send_signal(signal.SIGTERM)
         try:
-            self.process.wait(20)
+            self.process.wait(3)
         except subprocess.TimeoutExpired:
             self.process.kill()
+            self.process.wait()
 
     def cpu_seconds(self) -> float:
         assert self.process is not None
@@ -104,6 +103,15 @@ class Results:
 
 
 def measure(server: Server, operation: str, connections: int, seconds: int) -> Slice:
+    """A server has the machine to itself: one that choked on the slice before is still at it."""
+    server.start()
+    try:
+        return load(server, operation, connections, seconds)
+    finally:
+        server.stop()
+
+
+def load(server: Server, operation: str, connections: int, seconds: int) -> Slice:
     before = server.cpu_seconds()
     output = subprocess.run(
         [
@@ -161,8 +169,7 @@ def tidy(url: str, table: str, last_id: int) -> None:
         connection.execute(f"vacuum analyze {table}")
 
 
-@contextmanager
-def servers(url: str, secret: str, folder: Path) -> Iterator[list[Server]]:
+def servers(url: str, secret: str, folder: Path) -> list[Server]:
     tokens = SharedSecretTokens(
         secret=secret,
         origin="http://localhost:3000",
@@ -197,14 +204,7 @@ def servers(url: str, secret: str, folder: Path) -> Iterator[list[Server]]:
     ]
     for server in found:
         tokens_file(url, tokens, server.tasks_table, server.users)
-    try:
-        for server in found:
-            server.start()
-        yield found
-    finally:
-        for server in found:
-            if server.process is not None:
-                server.stop()
+    return found
 
 
 def report(results: Results, names: list[str], options: argparse.Namespace) -> str:
@@ -221,6 +221,9 @@ def report(results: Results, names: list[str], options: argparse.Namespace) -> s
         for operation in options.operations:
             for name in names:
                 row = results.row((connections, operation, name))
+                if row["rate"] == 0:
+                    lines.append(f"| {connections} | {operation} | {name} | no answer | | | |")
+                    continue
                 lines.append(
                     f"| {connections} | {operation} | {name} | {row['rate']:.0f} |"
                     f" {row['p95']:.0f} | {row['cpu']:.0f} | {row['errors']:.0f} |"
@@ -248,18 +251,18 @@ def main() -> None:
         with EmbeddedPostgres(Path(name) / "data") as postgres:
             prepare(postgres.url, options.users)
             last_id = options.users * TASKS_PER_USER
-            with servers(postgres.url, secret, Path(name)) as running:
-                chosen = [s for s in running if not options.only or s.name in options.only]
-                for _ in range(options.rounds):
-                    for connections in options.connections:
-                        for operation in options.operations:
-                            for server in chosen:
-                                found = measure(server, operation, connections, options.seconds)
-                                results.slices[connections, operation, server.name].append(found)
-                                print(connections, operation, server.name, found, flush=True)
-                                if operation in ("create", "mixed"):
-                                    tidy(postgres.url, server.tasks_table, last_id)
-                print(report(results, [s.name for s in chosen], options))
+            known = servers(postgres.url, secret, Path(name))
+            chosen = [s for s in known if not options.only or s.name in options.only]
+            for _ in range(options.rounds):
+                for connections in options.connections:
+                    for operation in options.operations:
+                        for server in chosen:
+                            found = measure(server, operation, connections, options.seconds)
+                            results.slices[connections, operation, server.name].append(found)
+                            print(connections, operation, server.name, found, flush=True)
+                            if operation in ("create", "mixed"):
+                                tidy(postgres.url, server.tasks_table, last_id)
+            print(report(results, [s.name for s in chosen], options))
 
 
 if __name__ == "__main__":
