@@ -4,7 +4,7 @@ import asyncio
 import logging
 import random
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -65,14 +65,16 @@ class PipelinedConnection:
         self._fall()
         return True
 
-    def send(self, units: Iterable[Unit]) -> None:
+    def send(self, units: Sequence[Unit]) -> None:
         assert self._connection is not None
         pgconn = self._connection.pgconn
         deadline = asyncio.get_running_loop().time() + STATEMENT_SECONDS
+        for unit in units:
+            unit.deadline = deadline
+        # All of them, before the first may fail: what is in flight is never forgotten.
+        self._in_flight.extend(units)
         try:
             for unit in units:
-                unit.deadline = deadline
-                self._in_flight.append(unit)
                 pgconn.send_query_params(
                     unit.sql, unit.parameters, unit.types, unit.formats, result_format=1
                 )
