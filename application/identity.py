@@ -3,8 +3,35 @@
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from application.ports import Authenticator, Claims, Clock, Credentials, Proof, TokenSigner
-from domain.users import UnknownUser, User, UserRepository
+from application.ports import (
+    Authenticator,
+    Claims,
+    Clock,
+    CredentialKind,
+    Credentials,
+    Proof,
+    SessionProof,
+    TokenSigner,
+    UserProof,
+)
+from domain.errors import Unauthenticated
+from domain.sessions import Session, SessionStore
+from domain.users import UnknownUser, User, UserBanned, UserRepository
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """A user whose row exists, and the credential that proved it.
+
+    `session` is None where the credential stands for none. `beside` is a second session of the
+    same user, which a cookie proved while the bearer decided.
+    """
+
+    user: User
+    credential: CredentialKind
+    session: Session | None = None
+    is_temporary: bool = False
+    beside: Session | None = None
 
 
 @dataclass(frozen=True)
@@ -17,11 +44,48 @@ class Authenticate:
 
     authenticator: Authenticator
     users: UserRepository
+    sessions: SessionStore
     clock: Clock
 
-    async def __call__(self, credentials: Credentials) -> User:
-        """Raises `Unauthenticated`, `UnknownUser`, `EmailTaken`, `Unavailable`."""
-        proof = await self.authenticator(credentials)
+    async def __call__(self, credentials: Credentials) -> Identity:
+        """Raises `Unauthenticated`, `UnknownUser`, `UserBanned`, `EmailTaken`, `Unavailable`."""
+        deciding, *others = await self.authenticator(credentials)
+        identity = await self._identify(deciding)
+        for proof in others:
+            beside = await self._identify_if_alive(proof)
+            if beside is None:
+                continue
+            if beside.user.id != identity.user.id:
+                raise Unauthenticated
+            identity = replace(identity, beside=beside.session)
+        if identity.user.banned and identity.user.is_banned(self.clock.now()):
+            raise UserBanned
+        return identity
+
+    async def _identify_if_alive(self, proof: Proof) -> Identity | None:
+        try:
+            return await self._identify(proof)
+        except Unauthenticated:
+            return None
+
+    async def _identify(self, proof: Proof) -> Identity:
+        if isinstance(proof, SessionProof):
+            return await self._holder(proof)
+        return Identity(await self._user(proof), proof.kind)
+
+    async def _holder(self, proof: SessionProof) -> Identity:
+        if proof.token is not None:
+            found = await self.sessions.find_by_token(proof.token)
+        else:
+            found = await self.sessions.find_by_id(proof.session_id or "")
+        if found is None:
+            raise Unauthenticated
+        session, user = found
+        if not session.is_alive(self.clock.now()) or proof.user_id not in (None, user.id):
+            raise Unauthenticated
+        return Identity(user, proof.kind, session, proof.is_temporary or session.is_temporary)
+
+    async def _user(self, proof: UserProof) -> User:
         claims = proof.claims
         try:
             user = await self.users.get(proof.user_id, issued_at=proof.issued_at)
@@ -33,7 +97,7 @@ class Authenticate:
             return await self._update(user, claims, claims.updated_at)
         return user
 
-    async def _introduce(self, proof: Proof, claims: Claims) -> User:
+    async def _introduce(self, proof: UserProof, claims: Claims) -> User:
         user = User.create(
             id=proof.user_id,
             email=claims.email,

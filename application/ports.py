@@ -1,12 +1,13 @@
 """What the use cases need from the world, beside the repositories of `domain/`."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
 
+from domain.sessions import Session, SessionStore
 from domain.tasks import TaskRepository
 from domain.users import UserRepository
 
@@ -33,6 +34,12 @@ class UnitOfWork(Protocol):
     @property
     def users(self) -> UserRepository: ...
 
+    @property
+    def sessions(self) -> SessionStore: ...
+
+    @property
+    def accounts(self) -> "AccountStore": ...
+
     async def commit(self) -> None:
         """Make the changes last. Without it, leaving the unit undoes them all."""
 
@@ -42,9 +49,57 @@ class UnitsOfWork(Protocol):
         """A new unit of work, for one `async with`."""
 
 
+class AccountStore(Protocol):
+    """Where the password hashes of users are kept. Every method may raise `Unavailable`."""
+
+    async def password_hash(self, user_id: str) -> str | None:
+        """None for a user who has no password, and for nobody."""
+
+    async def add_password(
+        self, *, id: str, user_id: str, password_hash: str, now: datetime
+    ) -> None:
+        """Give a user without one a password."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredKey:
+    """The public half of a key that signs tokens: a JSON Web Key, as text.
+
+    `algorithm` is None where the store does not know; so is `expires_at` where it never does.
+    """
+
+    id: str
+    public_key: str
+    algorithm: str | None
+    expires_at: datetime | None
+
+
+class KeyStore(Protocol):
+    async def find(self, key_id: str) -> StoredKey | None:
+        """Raises `Unavailable`."""
+
+
+class Passwords(Protocol):
+    """Hashing takes long, whatever is hashed. Raises `Unavailable` where too many wait for it."""
+
+    async def hash(self, password: str) -> str: ...
+
+    async def verify(self, password: str, stored: str | None) -> bool:
+        """Whether the password is the one behind a hash. Against None it takes as long, in vain."""
+
+
+class RandomIds(Protocol):
+    def __call__(self) -> str:
+        """A new id, or a new session token: nobody can guess it."""
+
+
 class CredentialKind(StrEnum):
     """The forms in which somebody can prove who they are."""
 
+    COOKIE = "cookie"
+    SESSION_TOKEN = "session_token"  # noqa: S105
+    JWT = "jwt"
+    ACCESS_TOKEN = "access_token"  # noqa: S105
     SHARED_SECRET = "shared_secret"  # noqa: S105
 
 
@@ -71,8 +126,8 @@ class Claims:
 
 
 @dataclass(frozen=True, slots=True)
-class Proof:
-    """A verified credential: whom it names, when it was issued (None: it does not say).
+class UserProof:
+    """A verified credential that names a user, and when it was issued (None: it does not say).
 
     With `claims`, the credential comes from a source that may introduce a user to us.
     """
@@ -83,9 +138,58 @@ class Proof:
     claims: Claims | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class SessionProof:
+    """A verified credential that stands for a session, by its token or by its id.
+
+    `user_id` is whom it names, where it names anybody. `is_temporary` where it says that the
+    session is not to be prolonged.
+    """
+
+    kind: CredentialKind
+    token: str | None = field(default=None, repr=False)
+    session_id: str | None = None
+    user_id: str | None = None
+    is_temporary: bool = False
+
+
+Proof = UserProof | SessionProof
+
+
 class Authenticator(Protocol):
-    async def __call__(self, credentials: Credentials) -> Proof:
-        """Verify whichever credential decides. Raises `Unauthenticated`, `Unavailable`."""
+    async def __call__(self, credentials: Credentials) -> Sequence[Proof]:
+        """Verify what a request shows: first the proof that decides, then those beside it.
+
+        Those beside it may turn out to prove nothing, but not to prove somebody else.
+        Raises `Unauthenticated`, `Unavailable`.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class AccessToken:
+    """What to show instead of the session, and for how long that works at most."""
+
+    token: str = field(repr=False)
+    lifetime: timedelta
+
+
+class AccessTokenSigner(Protocol):
+    def __call__(self, session: Session, now: datetime) -> AccessToken:
+        """A token that `Authenticator` takes for this session, as long as the session lives."""
+
+
+class SessionCookies(Protocol):
+    """The cookies of a session, each as the value of a `Set-Cookie` header."""
+
+    @property
+    def name(self) -> str:
+        """Of the one that proves the session."""
+
+    def give(self, session: Session, *, is_temporary: bool = False) -> Sequence[str]:
+        """One that lasts as long as the session; or, temporary, as long as the browser runs."""
+
+    def take(self) -> Sequence[str]:
+        """Let the browser forget them all."""
 
 
 class TokenSigner(Protocol):

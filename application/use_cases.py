@@ -4,6 +4,15 @@ from dataclasses import dataclass
 
 from application.identity import Authenticate, IssueDevelopmentToken
 from application.seeding import SeedUser
+from application.sessions import (
+    EndSession,
+    ListSessions,
+    LogIn,
+    LogOut,
+    ProlongSession,
+    RefreshSession,
+    SignUp,
+)
 from application.tasks import (
     CompleteTask,
     CreateTask,
@@ -12,6 +21,7 @@ from application.tasks import (
     ListTasks,
     UpdateTask,
 )
+from application.users import DeleteUser, RenameUser
 
 
 @dataclass(frozen=True)
@@ -19,6 +29,15 @@ class UseCases:
     """One of each, ready to be called."""
 
     authenticate: Authenticate
+    sign_up: SignUp
+    log_in: LogIn
+    log_out: LogOut
+    prolong_session: ProlongSession
+    refresh_session: RefreshSession
+    list_sessions: ListSessions
+    end_session: EndSession
+    rename_user: RenameUser
+    delete_user: DeleteUser
     create_task: CreateTask
     get_task: GetTask
     list_tasks: ListTasks

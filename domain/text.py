@@ -32,13 +32,13 @@ class Refused(ValueError):
     """A text breaks its rule; the message says which part of it, never the text."""
 
 
-def clean_line(text: str, *, max_length: int) -> str:
+def clean_line(text: str, *, max_length: int, may_be_blank: bool = False) -> str:
     """One line with something to see in it, at most `max_length` code points.
 
     Raises `Refused`.
     """
     text = _normalised(text, _CONTROL).strip()
-    if not any(map(_is_visible, text)):
+    if not may_be_blank and not any(map(_is_visible, text)):
         raise Refused("must have at least one visible character")
     return _bounded(text, max_length)
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Protocol, Self
 
-from domain.errors import Conflict, Invalid, Problem, Unauthenticated
-from domain.text import Refused
+from domain.errors import Conflict, Forbidden, Invalid, Problem, Unauthenticated
+from domain.text import Refused, clean_line
 
 # The grammar that Better Auth holds an address against at sign-up and at sign-in alike: an
 # address outside it could never sign in on the other side.
@@ -23,9 +23,22 @@ class UnknownUser(Unauthenticated):
     message = "The credentials name a user who does not exist here."
 
 
+class UserBanned(Forbidden):
+    code = "USER_BANNED"
+    message = "This account is banned."
+
+
 class EmailTaken(Conflict):
     code = "EMAIL_TAKEN"
     message = "This e-mail address belongs to another user."
+
+
+NAME_MAX_LENGTH: Final = 255
+
+
+def clean_name(text: str) -> str:
+    """The name on one line, trimmed; may be empty. Raises `domain.text.Refused`."""
+    return clean_line(text, max_length=NAME_MAX_LENGTH, may_be_blank=True)
 
 
 def clean_email(text: str) -> str:
@@ -37,7 +50,10 @@ def clean_email(text: str) -> str:
 
 @dataclass(slots=True)
 class User:
-    """A person who can sign in. `name` may be empty; times are aware, in UTC."""
+    """A person who can sign in. `name` may be empty; times are aware, in UTC.
+
+    The last three are the business of Better Auth's plugins, and only read here.
+    """
 
     id: str
     email: str
@@ -46,6 +62,9 @@ class User:
     image: str | None
     created_at: datetime
     updated_at: datetime
+    has_second_factor: bool = False
+    banned: bool = False
+    ban_expires_at: datetime | None = None
 
     @classmethod
     def create(
@@ -73,6 +92,10 @@ class User:
             updated_at=now,
         )
 
+    def is_banned(self, now: datetime) -> bool:
+        """A ban without an end lasts for ever."""
+        return self.banned and (self.ban_expires_at is None or self.ban_expires_at > now)
+
 
 class UserRepository(Protocol):
     """Where users are kept. Every method may raise `Unavailable`.
@@ -98,5 +121,11 @@ class UserRepository(Protocol):
     async def save(self, user: User) -> None:
         """Store a changed user, unless the stored one is as new. Raises `EmailTaken`."""
 
-    async def remove(self, user_id: str, *, now: datetime) -> None:
-        """Delete the account with all that it owns, and remember its id."""
+    async def rename(self, user_id: str, name: str, *, now: datetime) -> User:
+        """Change the name and nothing else. It is newer than whatever was said before.
+
+        Raises `UnknownUser`.
+        """
+
+    async def remove(self, user_id: str) -> None:
+        """Delete the account with all that it owns, and remember its id and the time."""

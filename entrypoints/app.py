@@ -30,8 +30,10 @@ def from_settings(settings: Settings) -> FastAPI:
     return create_app(
         service.use_cases,
         service.health,
+        service.cookies,
         HttpOptions(
             cors_origins=settings.cors_origins,
+            better_auth_origin=settings.better_auth_url,
             root_path=settings.api_root_path,
             hide_foreign_tasks=settings.hide_foreign_tasks,
         ),

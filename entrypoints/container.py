@@ -7,27 +7,49 @@ from typing import get_type_hints
 
 import punq
 
+from adapters.better_auth.access_tokens import AccessTokens
 from adapters.better_auth.authenticator import BetterAuthAuthenticator
+from adapters.better_auth.cookies import BetterAuthCookies
+from adapters.better_auth.ids import random_id
+from adapters.better_auth.jwks import RemoteKeys
+from adapters.better_auth.jwts import JwtPluginTokens
+from adapters.better_auth.passwords import ScryptPasswords
 from adapters.better_auth.shared_secret import SharedSecretTokens
+from adapters.better_auth.signatures import Signatures
+from adapters.memory.accounts import MemoryAccounts
+from adapters.memory.keys import MemoryKeys
+from adapters.memory.sessions import MemorySessions
 from adapters.memory.store import MemoryStore
 from adapters.memory.tasks import MemoryTasks
 from adapters.memory.units import MemoryUnitsOfWork
 from adapters.memory.users import MemoryUsers
+from adapters.postgres.accounts import PostgresAccounts
+from adapters.postgres.keys import PostgresKeys
+from adapters.postgres.optional_columns import OptionalColumns
 from adapters.postgres.pipeline import PipelineDatabase
 from adapters.postgres.schema import PostgresHealth
+from adapters.postgres.sessions import PostgresSessions
 from adapters.postgres.tasks import PostgresTasks
 from adapters.postgres.units import PostgresUnitsOfWork
 from adapters.postgres.users import PostgresUsers
 from adapters.system import JitteredRetries, SystemClock
 from application.ports import (
+    AccessTokenSigner,
+    AccountStore,
     Authenticator,
     Clock,
+    KeyStore,
+    Passwords,
+    RandomIds,
     Retries,
+    SessionCookies,
     StorageHealth,
     TokenSigner,
     UnitsOfWork,
 )
+from application.sessions import SignInPolicy
 from application.use_cases import UseCases
+from domain.sessions import SessionStore
 from domain.tasks import TaskRepository
 from domain.users import UserRepository
 from entrypoints.settings import Settings
@@ -39,20 +61,22 @@ class Service:
 
     use_cases: UseCases
     health: StorageHealth
+    cookies: SessionCookies
     users: UserRepository
     database: PipelineDatabase | None
+    remote_keys: RemoteKeys
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Hold connections open for the time of an `async with`."""
-        if self.database is None:
-            yield
-            return
-        await self.database.open()
+        if self.database is not None:
+            await self.database.open()
         try:
             yield
         finally:
-            await self.database.close()
+            await self.remote_keys.close()
+            if self.database is not None:
+                await self.database.close()
 
 
 def build(settings: Settings) -> Service:
@@ -64,7 +88,8 @@ def build(settings: Settings) -> Service:
     else:
         database = PipelineDatabase(settings.url)
         _register_postgres(container, database)
-    _register_identity(container, settings)
+    remote_keys = RemoteKeys(settings.jwks_url)
+    _register_identity(container, settings, remote_keys)
     container.register(Clock, instance=SystemClock())
     container.register(Retries, instance=JitteredRetries())
     for use_case in get_type_hints(UseCases).values():
@@ -73,8 +98,10 @@ def build(settings: Settings) -> Service:
     return Service(
         use_cases=container.resolve(UseCases),
         health=container.resolve(StorageHealth),
+        cookies=container.resolve(SessionCookies),
         users=container.resolve(UserRepository),
         database=database,
+        remote_keys=remote_keys,
     )
 
 
@@ -82,26 +109,57 @@ def _register_memory(container: punq.Container) -> None:
     store = MemoryStore()
     container.register(TaskRepository, instance=MemoryTasks(store))
     container.register(UserRepository, instance=MemoryUsers(store))
+    container.register(SessionStore, instance=MemorySessions(store))
+    container.register(AccountStore, instance=MemoryAccounts(store))
+    container.register(KeyStore, instance=MemoryKeys(store))
     container.register(UnitsOfWork, instance=MemoryUnitsOfWork(store))
     container.register(StorageHealth, instance=store)
 
 
 def _register_postgres(container: punq.Container, database: PipelineDatabase) -> None:
+    optional = OptionalColumns(database)
     container.register(TaskRepository, instance=PostgresTasks(database))
-    container.register(UserRepository, instance=PostgresUsers(database))
-    container.register(UnitsOfWork, instance=PostgresUnitsOfWork(database))
+    container.register(UserRepository, instance=PostgresUsers(database, optional))
+    container.register(SessionStore, instance=PostgresSessions(database, optional))
+    container.register(AccountStore, instance=PostgresAccounts(database, optional))
+    container.register(KeyStore, instance=PostgresKeys(database, optional))
+    container.register(UnitsOfWork, instance=PostgresUnitsOfWork(database, optional))
     container.register(StorageHealth, instance=PostgresHealth(database))
 
 
-def _register_identity(container: punq.Container, settings: Settings) -> None:
-    tokens = SharedSecretTokens(
-        secret=settings.secret,
-        origin=settings.better_auth_url,
-        lifetime=settings.token_lifetime,
-        clock=SystemClock(),
+def _register_identity(
+    container: punq.Container, settings: Settings, remote_keys: RemoteKeys
+) -> None:
+    clock = SystemClock()
+    origin, secret, lifetime = settings.better_auth_url, settings.secret, settings.token_lifetime
+    signatures = Signatures(secret)
+    shared_secret = SharedSecretTokens(secret, origin, lifetime)
+    access_tokens = AccessTokens(secret, lifetime)
+    cookies = BetterAuthCookies(
+        signatures,
+        prefix=settings.better_auth_cookie_prefix,
+        is_secure=origin.startswith("https://"),
+        domain=settings.cookie_domain,
+        clock=clock,
     )
-    container.register(TokenSigner, instance=tokens)
+    authenticator = BetterAuthAuthenticator(
+        signatures=signatures,
+        cookies=cookies,
+        access_tokens=access_tokens,
+        jwts=JwtPluginTokens(origin, container.resolve(KeyStore), remote_keys),
+        shared_secret=shared_secret if settings.shared_secret_tokens else None,
+        clock=clock,
+    )
+    container.register(Authenticator, instance=authenticator)
+    container.register(SessionCookies, instance=cookies)
+    container.register(AccessTokenSigner, instance=access_tokens)
+    container.register(TokenSigner, instance=shared_secret)
+    container.register(Passwords, instance=ScryptPasswords())
+    container.register(RandomIds, instance=random_id)
     container.register(
-        Authenticator,
-        instance=BetterAuthAuthenticator(tokens if settings.shared_secret_tokens else None),
+        SignInPolicy,
+        instance=SignInPolicy(
+            sign_up=settings.sign_up,
+            require_email_verification=settings.require_email_verification,
+        ),
     )

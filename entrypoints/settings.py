@@ -83,6 +83,27 @@ def _prefix(path: str) -> str:
     return path
 
 
+def _http_url(url: str) -> str:
+    """A URL of the web, with whatever path it has."""
+    _origin(url)
+    return url.strip()
+
+
+def _cookie_part(text: str) -> str:
+    """A part of a cookie's name (RFC 6265, 4.1.1: a token)."""
+    if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", text):
+        raise ValueError("must be letters, digits, dots and dashes")
+    return text
+
+
+def _domain(text: str) -> str:
+    """A domain of cookies, without the dot that old browsers wanted before it."""
+    domain = text.strip().lower().removeprefix(".")
+    if not re.fullmatch(r"[a-z0-9-]+(\.[a-z0-9-]+)*", domain):
+        raise ValueError("must be a domain such as example.com")
+    return domain
+
+
 def _lower(value: object) -> object:
     return value.lower() if isinstance(value, str) else value
 
@@ -112,7 +133,12 @@ class Settings(BaseSettings):
     database_direct_url: DatabaseUrl = None
     better_auth_secret: SecretStr | None = None
     better_auth_url: Annotated[str, AfterValidator(_origin)] = "http://localhost:3000"
+    better_auth_jwks_url: Annotated[str, AfterValidator(_http_url)] | None = None
+    better_auth_cookie_prefix: Annotated[str, AfterValidator(_cookie_part)] = "better-auth"
+    cookie_domain: Annotated[str, AfterValidator(_domain)] | None = None
     jwt_expiry_days: Annotated[int, Field(ge=1, le=365)] = 7
+    sign_up: bool = True
+    require_email_verification: bool = False
     shared_secret_tokens: bool = True
     hide_foreign_tasks: bool = False
     api_host: str = "0.0.0.0"  # noqa: S104
@@ -162,6 +188,11 @@ class Settings(BaseSettings):
     def secret(self) -> str:
         """Empty until it is known: with the embedded database it lies beside the data."""
         return self.better_auth_secret.get_secret_value() if self.better_auth_secret else ""
+
+    @property
+    def jwks_url(self) -> str:
+        """Where the keys of the Better Auth server's `jwt` plugin are."""
+        return self.better_auth_jwks_url or f"{self.better_auth_url}/api/auth/jwks"
 
     @property
     def token_lifetime(self) -> timedelta:

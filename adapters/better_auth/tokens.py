@@ -1,7 +1,7 @@
 """What every signed token must stand, whoever signed it: one place for the common checks."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import jwt
@@ -16,13 +16,14 @@ _SUBJECT_MAX_LENGTH = 255
 
 # The times, the issuer and the audience are ours to judge: PyJWT would read its own clock, and
 # it cannot say "right where present".
-_SIGNATURE_ONLY: Any = {
-    "verify_signature": True,
+_CHECKS: Any = {
     "verify_exp": False,
     "verify_nbf": False,
     "verify_iat": False,
     "verify_aud": False,
     "verify_iss": False,
+    "verify_sub": True,
+    "verify_jti": True,
     "require": ["sub", "exp"],
 }
 
@@ -36,21 +37,44 @@ def bearer_token(authorization: str) -> str:
     return token
 
 
+def unverified(
+    token: str, *, types: Sequence[str | None], now: datetime
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Header and claims of a JWT that stands every check of `verified_claims` but its signature.
+
+    Good to find a key with, and to refuse what no key could save. Raises `Unauthenticated`.
+    """
+    return _read(token, "", [], {**_CHECKS, "verify_signature": False}, types, now)
+
+
 def verified_claims(
-    token: str, *, key: str, algorithm: str, types: Sequence[str | None], now: datetime
+    token: str, *, key: Any, algorithm: str, types: Sequence[str | None], now: datetime
 ) -> dict[str, Any]:
     """The claims of a JWT that is signed with this key, alive, and of one of these `typ`s.
 
-    `sub` is a string and `exp` a number. Raises `Unauthenticated`.
+    `key` is whatever PyJWT takes for the algorithm. `sub` is a string and `exp` a number.
+    Raises `Unauthenticated`.
     """
+    return _read(token, key, [algorithm], {**_CHECKS, "verify_signature": True}, types, now)[1]
+
+
+def _read(
+    token: str,
+    key: Any,
+    algorithms: Sequence[str],
+    options: Any,
+    types: Sequence[str | None],
+    now: datetime,
+) -> tuple[dict[str, Any], dict[str, Any]]:
     try:
-        header = jwt.get_unverified_header(token)
+        said = jwt.decode_complete(token, key, algorithms, options)
+        header, claims = said["header"], said["payload"]
         kind = header.get("typ")
         if (kind.lower() if isinstance(kind, str) else kind) not in types:
             raise Unauthenticated
-        claims: dict[str, Any] = jwt.decode(
-            token, key, algorithms=[algorithm], options=_SIGNATURE_ONLY
-        )
+        # PyJWT understands one extension of JWS, of which no credential makes use.
+        if "crit" in header:
+            raise Unauthenticated
         subject = claims["sub"]
         _check_times(claims, now.timestamp())
     except (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError):
@@ -59,16 +83,7 @@ def verified_claims(
     # What cannot be printed cannot be stored either, or would break a line of the log.
     if not 0 < len(subject) <= _SUBJECT_MAX_LENGTH or not subject.isprintable():
         raise Unauthenticated
-    return claims
-
-
-def issued_at(claims: dict[str, Any]) -> datetime | None:
-    return datetime.fromtimestamp(claims["iat"], UTC) if "iat" in claims else None
-
-
-def names(expected: str, claim: object) -> bool:
-    """Whether an `iss` or `aud` claim names what is expected; an `aud` may be a list."""
-    return expected in claim if isinstance(claim, list) else claim == expected
+    return header, claims
 
 
 def _check_times(claims: dict[str, Any], now: float) -> None:

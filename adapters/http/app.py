@@ -10,9 +10,12 @@ from adapters.http.errors import add_error_handlers
 from adapters.http.health import add_health_routes
 from adapters.http.middleware import Cors, Head, Identify, LastResort, NoUpgrade, SecurityHeaders
 from adapters.http.openapi import customise
+from adapters.http.origins import TrustedOrigins
 from adapters.http.routing import DirectRoute
+from adapters.http.sessions import add_session_routes
 from adapters.http.tasks import add_task_routes
-from application.ports import StorageHealth
+from adapters.http.users import add_user_routes
+from application.ports import SessionCookies, StorageHealth
 from application.use_cases import UseCases
 
 
@@ -24,6 +27,7 @@ class HttpOptions:
     """
 
     cors_origins: Collection[str] = ()
+    better_auth_origin: str = ""
     root_path: str = ""
     hide_foreign_tasks: bool = False
 
@@ -34,6 +38,7 @@ Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 def create_app(
     use_cases: UseCases,
     storage: StorageHealth,
+    cookies: SessionCookies,
     options: HttpOptions,
     lifespan: Lifespan | None = None,
 ) -> FastAPI:
@@ -47,11 +52,15 @@ def create_app(
         lifespan=lifespan,
     )
     app.router.route_class = DirectRoute
+    origins = TrustedOrigins(frozenset({*options.cors_origins, options.better_auth_origin}))
     app.state.use_cases = use_cases
+    app.state.origins = origins
     add_task_routes(app, use_cases)
+    add_session_routes(app, use_cases, cookies, origins)
+    add_user_routes(app, use_cases, cookies)
     add_health_routes(app, storage)
     add_error_handlers(app, hide_foreign_tasks=options.hide_foreign_tasks)
-    customise(app, options.root_path)
+    customise(app, options.root_path, cookies.name)
     # The last to be added is the first that a request meets.
     app.add_middleware(LastResort)
     app.add_middleware(NoUpgrade)

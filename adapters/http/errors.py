@@ -72,6 +72,12 @@ class MalformedRequest(WireError):
     message = MALFORMED_MESSAGE
 
 
+class CrossSiteRequest(WireError):
+    status = 403
+    code = "CROSS_SITE_REQUEST"
+    message = "A page of another site may not do this."
+
+
 class MethodNotAllowed(WireError):
     status = 405
     code = "METHOD_NOT_ALLOWED"

@@ -4,21 +4,26 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from application.ports import Credentials
+from adapters.http.origins import SAFE_METHODS
+from application.identity import Identity
+from application.ports import CredentialKind, Credentials
 from domain.errors import Unauthenticated
-from domain.users import User
 
 
-async def current_user(request: Request) -> User:
-    """Raises `Unauthenticated`, `UnknownUser`, `EmailTaken`, `Unavailable`."""
-    headers = request.headers
-    if len(headers.getlist("authorization")) > 1:
+async def current_user(request: Request) -> Identity:
+    """Raises `Unauthenticated`, `UnknownUser`, `UserBanned`, `EmailTaken`, `Unavailable`; and
+    `CrossSiteRequest` for a change that a cookie alone proves."""
+    headers, state = request.headers, request.app.state
+    authorization, cookie = headers.get("authorization"), headers.get("cookie")
+    if authorization is not None and len(headers.getlist("authorization")) > 1:
         # Somebody on the way might read the other one.
         raise Unauthenticated
-    user: User = await request.app.state.use_cases.authenticate(
-        Credentials(authorization=headers.get("authorization"), cookie=headers.get("cookie"))
-    )
-    return user
+    if cookie is not None:
+        cookie = "; ".join(headers.getlist("cookie"))
+    identity: Identity = await state.use_cases.authenticate(Credentials(authorization, cookie))
+    if identity.credential is CredentialKind.COOKIE and request.method not in SAFE_METHODS:
+        state.origins.refuse_others(headers)
+    return identity
 
 
-CurrentUser = Annotated[User, Depends(current_user)]
+CurrentUser = Annotated[Identity, Depends(current_user)]

@@ -25,16 +25,27 @@ from adapters.http.problems import (
 )
 from adapters.http.routing import DirectRoute
 from domain.errors import TaskportError, Unauthenticated, Unavailable
-from domain.users import EmailTaken, UnknownUser
+from domain.users import EmailTaken, UnknownUser, UserBanned
 
 BODY_ERRORS: Final = (MalformedRequest, RequestTimeout, BodyTooLarge, UnsupportedMediaType)
 """What can be wrong with any body."""
 
+SETS_COOKIE: Final[dict[str, Any]] = {
+    "headers": {
+        "Set-Cookie": {
+            "description": "The session cookie, where it is new, lives longer, or is over.",
+            "schema": {"type": "string"},
+        }
+    }
+}
+"""What an answer says that gives or takes the session cookie."""
+
 _Error = type[TaskportError] | type[WireError]
-_PROTECTED: Final[tuple[_Error, ...]] = (Unauthenticated, UnknownUser, EmailTaken)
+_PROTECTED: Final[tuple[_Error, ...]] = (Unauthenticated, UnknownUser, UserBanned, EmailTaken)
 _ANYWHERE: Final[tuple[_Error, ...]] = (Unavailable,)
 _EXAMPLE_ID: Final = "2b1e7c1c-6d3c-4d0e-9a5f-0f6b6f1b8a34"
 _BEARER: Final = "bearer"
+_COOKIE: Final = "cookie"
 _HEADERS: Final = {
     "ETag": 'The version of the task, such as `"3"`.',
     "Location": "Where the new task is.",
@@ -59,18 +70,18 @@ def documented(*errors: _Error, protected: bool = True) -> dict[int | str, dict[
     return {status: _response(status, by_status[status]) for status in sorted(by_status)}
 
 
-def customise(app: FastAPI, root_path: str) -> None:
+def customise(app: FastAPI, root_path: str, cookie_name: str) -> None:
     """Complete the document: the shape of errors, and what proves who is asking."""
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
-            app.openapi_schema = _document(app, root_path)
+            app.openapi_schema = _document(app, root_path, cookie_name)
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]
 
 
-def _document(app: FastAPI, root_path: str) -> dict[str, Any]:
+def _document(app: FastAPI, root_path: str, cookie_name: str) -> dict[str, Any]:
     document = get_openapi(
         title=app.title,
         version=app.version,
@@ -89,15 +100,23 @@ def _document(app: FastAPI, root_path: str) -> dict[str, Any]:
         _BEARER: {
             "type": "http",
             "scheme": "bearer",
-            "bearerFormat": "JWT",
-            "description": "A token that the front end's server signed with the shared secret.",
-        }
+            "description": "An access token of this service; a session token, raw or signed; a"
+            " token of Better Auth's `jwt` plugin; or one that the front end's server signed with"
+            " the shared secret.",
+        },
+        _COOKIE: {
+            "type": "apiKey",
+            "in": "cookie",
+            "name": cookie_name,
+            "description": "Better Auth's session cookie. For a change it counts only where"
+            " `Origin` or `Sec-Fetch-Site` say that a trusted page asks.",
+        },
     }
     for route in app.routes:
         if isinstance(route, DirectRoute) and route.user_name is not None:
             for method in route.methods or ():
                 operation = document["paths"][route.path_format][method.lower()]
-                operation["security"] = [{_BEARER: []}]
+                operation["security"] = [{_BEARER: []}, {_COOKIE: []}]
                 _add_conditions(route, method, operation)
     return document
 

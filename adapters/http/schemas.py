@@ -6,11 +6,22 @@ much.
 """
 
 from datetime import datetime
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StrictStr
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictStr,
+    StringConstraints,
+)
 
+from application.ports import CredentialKind
+from application.sessions import PASSWORD_MAX_LENGTH, PASSWORD_MIN_LENGTH
 from domain.tasks import DESCRIPTION_MAX_LENGTH, LIMIT_MAX, PAGE_MAX, TITLE_MAX_LENGTH, TaskStatus
+from domain.users import EMAIL_MAX_LENGTH, NAME_MAX_LENGTH
 
 ID_MAX: Final = 2**63 - 1
 
@@ -25,6 +36,8 @@ def _canonical(text: object) -> object:
 TaskId = Annotated[int, Field(ge=1, le=ID_MAX), BeforeValidator(_canonical)]
 PageNumber = Annotated[int, Field(ge=1, le=PAGE_MAX), BeforeValidator(_canonical)]
 PageLimit = Annotated[int, Field(ge=1, le=LIMIT_MAX), BeforeValidator(_canonical)]
+
+SessionId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 
 _TITLE: Final[dict[str, Any]] = {"minLength": 1, "maxLength": TITLE_MAX_LENGTH}
 _DESCRIPTION: Final[dict[str, Any]] = {"maxLength": DESCRIPTION_MAX_LENGTH}
@@ -41,8 +54,76 @@ _TASK: Final[dict[str, Any]] = {
 }
 
 
+_USER: Final[dict[str, Any]] = {
+    "id": "aoYLwtHGjSs1EmyJt95213FabGn83oy4",
+    "email": "ann@example.com",
+    "name": "Ann",
+    "email_verified": False,
+    "image": None,
+    "created_at": "2026-11-20T16:31:35.303112Z",
+    "updated_at": "2026-11-20T16:31:35.303112Z",
+}
+_SESSION: Final[dict[str, Any]] = {
+    "id": "Xb7cD9eFgH1iJ2kL3mN4oP5qR6sT7uV8",
+    "created_at": "2026-11-20T16:31:35.303112Z",
+    "updated_at": "2026-11-20T16:31:35.303112Z",
+    "expires_at": "2026-11-27T16:31:35.303112Z",
+    "ip_address": "203.0.113.7",
+    "user_agent": "Mozilla/5.0",
+    "current": True,
+}
+_REFRESHED: Final[dict[str, Any]] = {
+    "user": _USER,
+    "session": _SESSION,
+    "access_token": "eyJhbGciOiJIUzI1NiIsInR5cCI6ImF0K2p3dCJ9.e30.c2lnbmF0dXJl",
+    "token_type": "Bearer",
+    "expires_in": 604_800,
+}
+
+
 class _Body(BaseModel):
     model_config = ConfigDict(extra="forbid")
+
+
+class EmailAndPassword(_Body):
+    """Who signs in, and the password that proves it."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"email": "ann@example.com", "password": "correct horse battery"}]
+        }
+    )
+
+    email: Annotated[StrictStr, Field(json_schema_extra={"maxLength": EMAIL_MAX_LENGTH})]
+    password: Annotated[StrictStr, Field(json_schema_extra={"maxLength": PASSWORD_MAX_LENGTH})]
+
+
+class NewUser(EmailAndPassword):
+    """Who signs up. The length of a password is counted in UTF-16 code units."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"email": "ann@example.com", "password": "correct horse battery", "name": "Ann"}
+            ]
+        }
+    )
+
+    password: Annotated[
+        StrictStr,
+        Field(
+            json_schema_extra={"minLength": PASSWORD_MIN_LENGTH, "maxLength": PASSWORD_MAX_LENGTH}
+        ),
+    ]
+    name: Annotated[StrictStr, Field(json_schema_extra={"maxLength": NAME_MAX_LENGTH})] = ""
+
+
+class NewName(_Body):
+    """What the user wants to be called."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"name": "Ann"}]})
+
+    name: Annotated[StrictStr, Field(json_schema_extra={"maxLength": NAME_MAX_LENGTH})]
 
 
 class NewTask(_Body):
@@ -112,6 +193,84 @@ class TaskPage(BaseModel):
     total: Annotated[int, Field(ge=0)]
     page: Annotated[int, Field(ge=1, le=PAGE_MAX)]
     limit: Annotated[int, Field(ge=1, le=LIMIT_MAX)]
+
+
+class User(BaseModel):
+    """Somebody who can sign in. Times are UTC (RFC 3339)."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_USER]})
+
+    id: str
+    email: str
+    name: str
+    email_verified: bool
+    image: str | None
+    created_at: datetime
+    updated_at: datetime
+
+
+class Session(BaseModel):
+    """Being signed in on one device. `current` is the one that the request stands for."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_SESSION]})
+
+    id: str
+    created_at: datetime
+    updated_at: datetime
+    expires_at: datetime
+    ip_address: str | None
+    user_agent: str | None
+    current: bool
+
+
+class Refreshed(BaseModel):
+    """An access token, good for `expires_in` seconds at most, and only while its session lives.
+
+    Session and tokens are null after a sign-up whose address must be verified first.
+    """
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_REFRESHED]})
+
+    user: User
+    session: Session | None
+    access_token: str | None
+    token_type: Literal["Bearer"]
+    expires_in: int | None
+
+
+class SignedIn(Refreshed):
+    """A new session, its token, and an access token that hangs on it."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{**_REFRESHED, "session_token": "0OwMpZhwD5Huhr3ZYG20PGusjyeGeYfm"}]
+        }
+    )
+
+    session_token: str | None
+
+
+class ValidSession(BaseModel):
+    """Who is asking, and by which credential; tokens of others stand for no session."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"user": _USER, "session": _SESSION, "credential": "cookie"}]
+        }
+    )
+
+    user: User
+    session: Session | None
+    credential: CredentialKind
+
+
+class Sessions(BaseModel):
+    """All sessions of the user that are alive."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"data": [_SESSION], "count": 1}]})
+
+    data: list[Session]
+    count: Annotated[int, Field(ge=0)]
 
 
 class Health(BaseModel):

@@ -1,14 +1,15 @@
 """Tasks over HTTP."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
-import msgspec
 from fastapi import FastAPI, Query, Request
 from starlette.responses import Response
 
 from adapters.http import schemas
+from adapters.http.answers import NO_STORE, answer
 from adapters.http.conditions import etag, expected_versions, is_known
-from adapters.http.errors import MalformedRequest
+from adapters.http.errors import CrossSiteRequest, MalformedRequest
 from adapters.http.identity import CurrentUser
 from adapters.http.openapi import BODY_ERRORS, documented
 from application.use_cases import UseCases
@@ -26,12 +27,10 @@ from domain.tasks import (
 
 # A cache may keep what a user has read, for that user alone, and asks again each time.
 _READ_HEADERS: Final = {"Cache-Control": "private, no-cache", "Vary": "Cookie, Authorization"}
-_CHANGE_HEADERS: Final = {"Cache-Control": "no-store"}
 _MISSED: Final = (Invalid, TaskNotFound, TaskNotYours)
 _UNCHANGED: Final[dict[int | str, dict[str, Any]]] = {
     304: {"description": "The task is still in a version that `If-None-Match` names."}
 }
-_encode: Final = msgspec.json.Encoder().encode
 
 
 def add_task_routes(app: FastAPI, use_cases: UseCases) -> None:
@@ -46,7 +45,7 @@ def add_task_routes(app: FastAPI, use_cases: UseCases) -> None:
         tags=["tasks"],
     )
     async def list_tasks(
-        user: CurrentUser,
+        caller: CurrentUser,
         page: schemas.PageNumber = 1,
         limit: schemas.PageLimit = LIMIT_DEFAULT,
         status: TaskStatus | None = None,
@@ -60,7 +59,7 @@ def add_task_routes(app: FastAPI, use_cases: UseCases) -> None:
         sort: TaskSort = TaskSort.CREATED_AT_DESCENDING,
     ) -> Response:
         found = await use_cases.list_tasks(
-            user.id, page=page, limit=limit, status=status, q=q, sort=sort
+            caller.user.id, page=page, limit=limit, status=status, q=q, sort=sort
         )
         body = {
             "data": found.tasks,
@@ -69,7 +68,7 @@ def add_task_routes(app: FastAPI, use_cases: UseCases) -> None:
             "page": page,
             "limit": limit,
         }
-        return _json(body, 200, _READ_HEADERS)
+        return answer(body, 200, _READ_HEADERS)
 
     @app.post(
         "/api/tasks",
@@ -77,15 +76,15 @@ def add_task_routes(app: FastAPI, use_cases: UseCases) -> None:
         summary="Create a task",
         status_code=201,
         response_model=schemas.Task,
-        responses=documented(Invalid, *BODY_ERRORS),
+        responses=documented(Invalid, CrossSiteRequest, *BODY_ERRORS),
         tags=["tasks"],
     )
-    async def create_task(request: Request, user: CurrentUser, body: schemas.NewTask) -> Response:
+    async def create_task(request: Request, caller: CurrentUser, body: schemas.NewTask) -> Response:
         task = await use_cases.create_task(
-            user.id, title=body.title, description=body.description, status=body.status
+            caller.user.id, title=body.title, description=body.description, status=body.status
         )
         location = f"{request.scope['root_path']}/api/tasks/{task.id}"
-        return _task(task, 201, {**_CHANGE_HEADERS, "Location": location})
+        return _task(task, 201, {**NO_STORE, "Location": location})
 
     @app.get(
         "/api/tasks/{task_id}",
@@ -95,22 +94,22 @@ def add_task_routes(app: FastAPI, use_cases: UseCases) -> None:
         responses={**_UNCHANGED, **documented(*_MISSED)},
         tags=["tasks"],
     )
-    async def get_task(request: Request, user: CurrentUser, task_id: schemas.TaskId) -> Response:
-        task = await use_cases.get_task(user.id, task_id)
+    async def get_task(request: Request, caller: CurrentUser, task_id: schemas.TaskId) -> Response:
+        task = await use_cases.get_task(caller.user.id, task_id)
         if is_known(task, request):
             return Response(status_code=304, headers={**_READ_HEADERS, "ETag": etag(task)})
         return _task(task, 200, _READ_HEADERS)
 
     async def update_task(
-        request: Request, user: CurrentUser, task_id: schemas.TaskId, body: schemas.TaskUpdate
+        request: Request, caller: CurrentUser, task_id: schemas.TaskId, body: schemas.TaskUpdate
     ) -> Response:
         task = await use_cases.update_task(
-            user.id,
+            caller.user.id,
             task_id,
             **body.model_dump(exclude_unset=True),
             expected=expected_versions(request),
         )
-        return _task(task, 200, _CHANGE_HEADERS)
+        return _task(task, 200, NO_STORE)
 
     for method, operation_id in (("PUT", "updateTask"), ("PATCH", "patchTask")):
         app.add_api_route(
@@ -120,7 +119,7 @@ def add_task_routes(app: FastAPI, use_cases: UseCases) -> None:
             operation_id=operation_id,
             summary="Update a task in part",
             response_model=schemas.Task,
-            responses=documented(*_MISSED, StaleTask, *BODY_ERRORS),
+            responses=documented(*_MISSED, StaleTask, CrossSiteRequest, *BODY_ERRORS),
             tags=["tasks"],
         )
 
@@ -129,22 +128,22 @@ def add_task_routes(app: FastAPI, use_cases: UseCases) -> None:
         operation_id="completeTask",
         summary="Toggle a task, or set it completed or not",
         response_model=schemas.Task,
-        responses=documented(*_MISSED, StaleTask, *BODY_ERRORS),
+        responses=documented(*_MISSED, StaleTask, CrossSiteRequest, *BODY_ERRORS),
         tags=["tasks"],
     )
     async def complete_task(
         request: Request,
-        user: CurrentUser,
+        caller: CurrentUser,
         task_id: schemas.TaskId,
         body: schemas.Completion | None = None,
     ) -> Response:
         task = await use_cases.complete_task(
-            user.id,
+            caller.user.id,
             task_id,
             completed=None if body is None else body.completed,
             expected=expected_versions(request),
         )
-        return _task(task, 200, _CHANGE_HEADERS)
+        return _task(task, 200, NO_STORE)
 
     @app.delete(
         "/api/tasks/{task_id}",
@@ -152,17 +151,15 @@ def add_task_routes(app: FastAPI, use_cases: UseCases) -> None:
         summary="Delete a task",
         status_code=204,
         response_description="The task is gone.",
-        responses=documented(*_MISSED, StaleTask, MalformedRequest),
+        responses=documented(*_MISSED, StaleTask, CrossSiteRequest, MalformedRequest),
         tags=["tasks"],
     )
-    async def delete_task(request: Request, user: CurrentUser, task_id: schemas.TaskId) -> Response:
-        await use_cases.delete_task(user.id, task_id, expected=expected_versions(request))
-        return Response(status_code=204, headers=_CHANGE_HEADERS)
+    async def delete_task(
+        request: Request, caller: CurrentUser, task_id: schemas.TaskId
+    ) -> Response:
+        await use_cases.delete_task(caller.user.id, task_id, expected=expected_versions(request))
+        return Response(status_code=204, headers=NO_STORE)
 
 
-def _task(task: Task, status: int, headers: dict[str, str]) -> Response:
-    return _json(task, status, {**headers, "ETag": etag(task)})
-
-
-def _json(body: Any, status: int, headers: dict[str, str]) -> Response:
-    return Response(_encode(body), status, headers, "application/json")
+def _task(task: Task, status: int, headers: Mapping[str, str]) -> Response:
+    return answer(task, status, {**headers, "ETag": etag(task)})

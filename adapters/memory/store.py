@@ -6,11 +6,15 @@ from datetime import datetime
 from itertools import count
 from typing import TypeVar
 
+from application.ports import StoredKey
+from domain.sessions import Session
 from domain.tasks import Task
 from domain.users import User
 
 K = TypeVar("K")
 V = TypeVar("V")
+
+_TABLES = ("tasks", "users", "deleted_users", "sessions", "password_hashes", "keys")
 
 
 @dataclass(slots=True)
@@ -20,19 +24,27 @@ class MemoryStore:
     tasks: dict[int, Task] = field(default_factory=dict)
     users: dict[str, User] = field(default_factory=dict)
     deleted_users: dict[str, datetime] = field(default_factory=dict)
+    sessions: dict[str, Session] = field(default_factory=dict)
+    password_hashes: dict[str, str] = field(default_factory=dict)
+    keys: dict[str, StoredKey] = field(default_factory=dict)
     task_ids: Iterator[int] = field(default_factory=lambda: count(1))
 
     def fork(self) -> "MemoryStore":
         """A second store with the same contents; ids are drawn from the same sequence."""
         return MemoryStore(
-            dict(self.tasks), dict(self.users), dict(self.deleted_users), self.task_ids
+            **{name: dict(getattr(self, name)) for name in _TABLES}, task_ids=self.task_ids
         )
 
     def merge(self, base: "MemoryStore", changed: "MemoryStore") -> None:
         """Apply what changed from `base` to `changed`, and leave all else as it is now."""
-        _merge(self.tasks, base.tasks, changed.tasks)
-        _merge(self.users, base.users, changed.users)
-        _merge(self.deleted_users, base.deleted_users, changed.deleted_users)
+        for name in _TABLES:
+            _merge(getattr(self, name), getattr(base, name), getattr(changed, name))
+
+    def clear(self) -> None:
+        """Start again with nothing."""
+        for name in _TABLES:
+            getattr(self, name).clear()
+        self.task_ids = count(1)
 
     async def ping(self) -> None:
         """Memory always answers."""

@@ -4,6 +4,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from adapters.memory.accounts import MemoryAccounts
+from adapters.memory.sessions import MemorySessions
 from adapters.memory.store import MemoryStore
 from adapters.memory.tasks import MemoryTasks
 from adapters.memory.users import MemoryUsers
@@ -24,6 +26,14 @@ class MemoryUnitOfWork:
     @property
     def users(self) -> MemoryUsers:
         return MemoryUsers(self.fork)
+
+    @property
+    def sessions(self) -> MemorySessions:
+        return MemorySessions(self.fork)
+
+    @property
+    def accounts(self) -> MemoryAccounts:
+        return MemoryAccounts(self.fork)
 
     async def commit(self) -> None:
         self.store.merge(self.base, self.fork)

@@ -1,11 +1,17 @@
 """Users in a dictionary."""
 
 from copy import copy
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import TypeVar
 
 from adapters.memory.store import MemoryStore
+from domain.sessions import Session
+from domain.tasks import Task
 from domain.users import EmailTaken, UnknownUser, User
+
+K = TypeVar("K")
+Owned = TypeVar("Owned", Session, Task)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +50,21 @@ class MemoryUsers:
         self._claim(user.email, user.id)
         self.store.users[user.id] = copy(user)
 
-    async def remove(self, user_id: str, *, now: datetime) -> None:
+    async def rename(self, user_id: str, name: str, *, now: datetime) -> User:
+        stored = self.store.users.get(user_id)
+        if stored is None:
+            raise UnknownUser
+        newer = max(now, stored.updated_at + timedelta.resolution)
+        self.store.users[user_id] = replace(stored, name=name, updated_at=newer)
+        return copy(self.store.users[user_id])
+
+    async def remove(self, user_id: str) -> None:
         if self.store.users.pop(user_id, None) is None:
             return
-        self.store.deleted_users[user_id] = now
-        owned = [task.id for task in self.store.tasks.values() if task.user_id == user_id]
-        for task_id in owned:
-            del self.store.tasks[task_id]
+        self.store.deleted_users[user_id] = datetime.now(UTC)
+        self.store.password_hashes.pop(user_id, None)
+        _drop_owned(self.store.tasks, user_id)
+        _drop_owned(self.store.sessions, user_id)
 
     def _was_deleted_since(self, user_id: str, issued_at: datetime | None) -> bool:
         deleted_at = self.store.deleted_users.get(user_id)
@@ -60,3 +74,8 @@ class MemoryUsers:
         for other in self.store.users.values():
             if other.email == email and other.id != user_id:
                 raise EmailTaken
+
+
+def _drop_owned(things: dict[K, Owned], user_id: str) -> None:
+    for key in [key for key, thing in things.items() if thing.user_id == user_id]:
+        del things[key]

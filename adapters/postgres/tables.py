@@ -5,6 +5,7 @@ them is ever made. Better Auth's tables are declared as far as this service read
 """
 
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
@@ -16,6 +17,7 @@ from sqlalchemy import (
     Identity,
     Index,
     Integer,
+    MetaData,
     PrimaryKeyConstraint,
     Table,
     Text,
@@ -45,6 +47,48 @@ class UserRow(SQLModel, table=True):
     image: str | None = Field(sa_column=Column("image", Text))
     created_at: datetime = Field(sa_column=_time("createdAt"))
     updated_at: datetime = Field(sa_column=_time("updatedAt"))
+
+
+class SessionRow(SQLModel, table=True):
+    """Better Auth's `"session"`."""
+
+    __tablename__ = "session"
+    __table_args__ = ({"schema": BETTER_AUTH_SCHEMA},)
+
+    id: str = Field(sa_column=Column("id", Text, primary_key=True))
+    expires_at: datetime = Field(sa_column=_time("expiresAt"))
+    token: str = Field(sa_column=Column("token", Text, nullable=False, unique=True))
+    created_at: datetime = Field(sa_column=_time("createdAt"))
+    updated_at: datetime = Field(sa_column=_time("updatedAt"))
+    ip_address: str | None = Field(sa_column=Column("ipAddress", Text))
+    user_agent: str | None = Field(sa_column=Column("userAgent", Text))
+    user_id: str = Field(sa_column=Column("userId", Text, nullable=False))
+
+
+class AccountRow(SQLModel, table=True):
+    """Better Auth's `"account"`: here, the passwords in it."""
+
+    __tablename__ = "account"
+    __table_args__ = ({"schema": BETTER_AUTH_SCHEMA},)
+
+    id: str = Field(sa_column=Column("id", Text, primary_key=True))
+    account_id: str = Field(sa_column=Column("accountId", Text, nullable=False))
+    provider_id: str = Field(sa_column=Column("providerId", Text, nullable=False))
+    user_id: str = Field(sa_column=Column("userId", Text, nullable=False))
+    password: str | None = Field(sa_column=Column("password", Text))
+    created_at: datetime = Field(sa_column=_time("createdAt"))
+    updated_at: datetime = Field(sa_column=_time("updatedAt"))
+
+
+class KeyRow(SQLModel, table=True):
+    """Better Auth's `"jwks"`: here, the public halves in it."""
+
+    __tablename__ = "jwks"
+    __table_args__ = ({"schema": BETTER_AUTH_SCHEMA},)
+
+    id: str = Field(sa_column=Column("id", Text, primary_key=True))
+    public_key: str = Field(sa_column=Column("publicKey", Text, nullable=False))
+    expires_at: datetime | None = Field(sa_column=_time("expiresAt", nullable=True))
 
 
 class DeletedUserRow(SQLModel, table=True):
@@ -117,6 +161,33 @@ class TaskRow(SQLModel, table=True):
 
 
 METADATA = SQLModel.metadata
-USERS: Table = METADATA.tables[f"{BETTER_AUTH_SCHEMA}.user"]
 DELETED_USERS: Table = METADATA.tables[f"{SCHEMA}.deleted_users"]
 TASKS: Table = METADATA.tables[f"{SCHEMA}.tasks"]
+
+
+def _theirs(name: str, *optional: Column[Any]) -> Table:
+    """A table of Better Auth's, with columns that only some of its versions and plugins have."""
+    declared = METADATA.tables[f"{BETTER_AUTH_SCHEMA}.{name}"].to_metadata(MetaData())
+    for column in optional:
+        declared.append_column(column)
+    return declared
+
+
+USERS: Table = _theirs(
+    "user",
+    Column("twoFactorEnabled", Boolean),
+    Column("banned", Boolean),
+    Column("banExpires", DateTime(timezone=True)),
+)
+SESSIONS: Table = _theirs("session")
+ACCOUNTS: Table = _theirs("account", Column("issuer", Text))
+KEYS: Table = _theirs("jwks", Column("alg", Text))
+OPTIONAL_COLUMNS = frozenset(
+    {
+        USERS.c.twoFactorEnabled,
+        USERS.c.banned,
+        USERS.c.banExpires,
+        ACCOUNTS.c.issuer,
+        KEYS.c.alg,
+    }
+)

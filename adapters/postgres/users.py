@@ -3,14 +3,19 @@
 import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 from sqlalchemy import (
+    ColumnElement,
     DateTime,
     Text,
     bindparam,
     delete,
     exists,
+    func,
+    literal_column,
+    null,
     or_,
     select,
     update,
@@ -18,6 +23,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert
 
 from adapters.postgres.database import ConstraintViolated, Database, Row, Statement
+from adapters.postgres.optional_columns import Columns, OptionalColumns
 from adapters.postgres.tables import DELETED_USERS, USERS
 from domain.users import EmailTaken, UnknownUser, User
 
@@ -26,6 +32,7 @@ _ID = bindparam("id", type_=Text)
 _ISSUED_AT = bindparam("issued_at", type_=DateTime(timezone=True))
 _COLUMNS = ("id", "email", "name", "emailVerified", "image", "createdAt", "updatedAt")
 _USER = [USERS.c[name] for name in _COLUMNS]
+_PLUGINS = [USERS.c[name] for name in ("twoFactorEnabled", "banned", "banExpires")]
 _CHANGEABLE = ("email", "name", "emailVerified", "image", "updatedAt")
 
 _deleted_since = (
@@ -33,8 +40,6 @@ _deleted_since = (
     .where(DELETED_USERS.c.id == _ID)
     .where(or_(_ISSUED_AT.is_(None), DELETED_USERS.c.deleted_at >= _ISSUED_AT))
 )
-_GET = Statement.compile(select(*_USER).where(USERS.c.id == _ID, ~_deleted_since))
-_FIND_BY_EMAIL = Statement.compile(select(*_USER).where(USERS.c.email == bindparam("email")))
 _EXISTS = Statement.compile(select(exists().select_from(USERS)))
 _ADD = Statement.compile(
     insert(USERS)
@@ -56,16 +61,40 @@ _SAVE = Statement.compile(
     .where(USERS.c.id == _ID, USERS.c.updatedAt < bindparam("updatedAt"))
     .values({name: bindparam(name) for name in _CHANGEABLE})
 )
-_removed = delete(USERS).where(USERS.c.id == _ID).returning(USERS.c.id).cte("removed")
-_tombstone = insert(DELETED_USERS).from_select(
-    ["id", "deleted_at"],
-    select(_removed.c.id, bindparam("deleted_at", type_=DateTime(timezone=True))),
-)
-_REMOVE = Statement.compile(
-    _tombstone.on_conflict_do_update(
-        index_elements=["id"], set_={"deleted_at": _tombstone.excluded.deleted_at}
+_REMOVE = Statement.compile(delete(USERS).where(USERS.c.id == _ID))
+
+
+def user_columns(present: Columns) -> list[ColumnElement[Any]]:
+    """What `to_user` reads: a plugin's column that does not exist is null."""
+    return [*_USER, *(column if column in present else null() for column in _PLUGINS)]
+
+
+@cache
+def _get(present: Columns) -> Statement:
+    return Statement.compile(
+        select(*user_columns(present)).where(USERS.c.id == _ID, ~_deleted_since)
     )
-)
+
+
+@cache
+def _find_by_email(present: Columns) -> Statement:
+    return Statement.compile(
+        select(*user_columns(present)).where(USERS.c.email == bindparam("email"))
+    )
+
+
+@cache
+def _rename(present: Columns) -> Statement:
+    newer = func.greatest(
+        bindparam("now", type_=USERS.c.updatedAt.type),
+        USERS.c.updatedAt + literal_column("interval '1 microsecond'"),
+    )
+    return Statement.compile(
+        update(USERS)
+        .where(USERS.c.id == _ID)
+        .values(name=bindparam("name"), updatedAt=newer)
+        .returning(*user_columns(present))
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,15 +102,18 @@ class PostgresUsers:
     """A `UserRepository`."""
 
     database: Database
+    optional: OptionalColumns
 
     async def get(self, user_id: str, *, issued_at: datetime | None) -> User:
-        row = await self.database.fetch_one(_GET, {"id": user_id, "issued_at": issued_at})
+        get = _get(await self.optional())
+        row = await self.database.fetch_one(get, {"id": user_id, "issued_at": issued_at})
         if row is None:
             raise UnknownUser
         return to_user(row)
 
     async def find_by_email(self, email: str) -> User | None:
-        row = await self.database.fetch_one(_FIND_BY_EMAIL, {"email": email})
+        find = _find_by_email(await self.optional())
+        row = await self.database.fetch_one(find, {"email": email})
         return None if row is None else to_user(row)
 
     async def exists(self) -> bool:
@@ -113,20 +145,32 @@ class PostgresUsers:
                 raise EmailTaken from violated
             raise
 
-    async def remove(self, user_id: str, *, now: datetime) -> None:
-        await self.database.execute(_REMOVE, {"id": user_id, "deleted_at": now})
+    async def rename(self, user_id: str, name: str, *, now: datetime) -> User:
+        rename = _rename(await self.optional())
+        row = await self.database.fetch_one(rename, {"id": user_id, "name": name, "now": now})
+        if row is None:
+            raise UnknownUser
+        return to_user(row)
+
+    async def remove(self, user_id: str) -> None:
+        # A trigger remembers the id, whoever deletes the row.
+        await self.database.execute(_REMOVE, {"id": user_id})
 
 
 def to_user(row: Row) -> User:
-    id, email, name, email_verified, image, created_at, updated_at = row
+    (id, email, name, email_verified, image, created_at, updated_at), plugins = row[:7], row[7:]
+    second_factor, banned, ban_expires_at = plugins
     return User(
         id=id,
         email=email,
         name=name,
         email_verified=email_verified,
         image=image,
-        created_at=_utc(created_at),
-        updated_at=_utc(updated_at),
+        created_at=utc(created_at),
+        updated_at=utc(updated_at),
+        has_second_factor=bool(second_factor),
+        banned=bool(banned),
+        ban_expires_at=None if ban_expires_at is None else utc(ban_expires_at),
     )
 
 
@@ -142,6 +186,6 @@ def to_values(user: User) -> dict[str, Any]:
     }
 
 
-def _utc(time: datetime) -> datetime:
+def utc(time: datetime) -> datetime:
     """Some front ends declare their columns without a time zone; they hold UTC."""
     return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from adapters.postgres.optional_columns import OptionalColumns
 from adapters.postgres.pipeline import PipelineDatabase
 from adapters.postgres.tasks import PostgresTasks
 from adapters.postgres.users import PostgresUsers
@@ -33,7 +34,7 @@ async def database(database_url: str) -> AsyncIterator[PipelineDatabase]:
     database = PipelineDatabase(database_url)
     await database.open()
     user = User.create(id="u", email="u@example.com", now=BORN)
-    await PostgresUsers(database).add(user, issued_at=None)
+    await PostgresUsers(database, OptionalColumns(database)).add(user, issued_at=None)
     yield database
     await database.close()
 
@@ -88,7 +89,7 @@ async def test_a_user_survives_their_row(
     created: datetime,
     key: UUID,
 ) -> None:
-    users = PostgresUsers(database)
+    users = PostgresUsers(database, OptionalColumns(database))
     user = User(
         id=str(key),
         email=f"{key}@example.com",

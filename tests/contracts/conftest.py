@@ -6,16 +6,24 @@ from datetime import UTC, datetime
 
 import pytest
 
+from adapters.memory.accounts import MemoryAccounts
+from adapters.memory.keys import MemoryKeys
+from adapters.memory.sessions import MemorySessions
 from adapters.memory.store import MemoryStore
 from adapters.memory.tasks import MemoryTasks
 from adapters.memory.units import MemoryUnitsOfWork
 from adapters.memory.users import MemoryUsers
+from adapters.postgres.accounts import PostgresAccounts
+from adapters.postgres.keys import PostgresKeys
+from adapters.postgres.optional_columns import OptionalColumns
 from adapters.postgres.pipeline import PipelineDatabase
 from adapters.postgres.pool import PoolDatabase
+from adapters.postgres.sessions import PostgresSessions
 from adapters.postgres.tasks import PostgresTasks
 from adapters.postgres.units import PostgresUnitsOfWork
 from adapters.postgres.users import PostgresUsers
-from application.ports import UnitsOfWork
+from application.ports import AccountStore, KeyStore, UnitsOfWork
+from domain.sessions import SessionStore
 from domain.tasks import TaskRepository
 from domain.users import User, UserRepository
 
@@ -28,6 +36,9 @@ class Stores:
 
     tasks: TaskRepository
     users: UserRepository
+    sessions: SessionStore
+    accounts: AccountStore
+    keys: KeyStore
     units: UnitsOfWork
 
     async def user(self, user_id: str) -> User:
@@ -37,7 +48,15 @@ class Stores:
 
 
 def _postgres(database: PoolDatabase | PipelineDatabase) -> Stores:
-    return Stores(PostgresTasks(database), PostgresUsers(database), PostgresUnitsOfWork(database))
+    optional = OptionalColumns(database)
+    return Stores(
+        PostgresTasks(database),
+        PostgresUsers(database, optional),
+        PostgresSessions(database, optional),
+        PostgresAccounts(database, optional),
+        PostgresKeys(database, optional),
+        PostgresUnitsOfWork(database, optional),
+    )
 
 
 KINDS = [
@@ -52,7 +71,14 @@ KINDS = [
 async def stores(request: pytest.FixtureRequest) -> AsyncIterator[Stores]:
     if request.param == "memory":
         store = MemoryStore()
-        yield Stores(MemoryTasks(store), MemoryUsers(store), MemoryUnitsOfWork(store))
+        yield Stores(
+            MemoryTasks(store),
+            MemoryUsers(store),
+            MemorySessions(store),
+            MemoryAccounts(store),
+            MemoryKeys(store),
+            MemoryUnitsOfWork(store),
+        )
         return
     fixture = "database_15_url" if request.param.endswith("15") else "database_url"
     url = request.getfixturevalue(fixture)

@@ -34,7 +34,7 @@ async def test_without_a_commit_nothing_happened(stores: Stores, ann: User) -> N
     async with stores.units() as unit:
         await unit.users.add(a_user("new"), issued_at=NOW)
         await unit.tasks.remove(task.id, ann.id)
-        await unit.users.remove(ann.id, now=NOW)
+        await unit.users.remove(ann.id)
     assert not await _is_there(stores, "new")
     assert await stores.tasks.get(task.id, ann.id) == task
 

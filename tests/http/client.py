@@ -7,8 +7,15 @@ import httpx
 import jwt
 from fastapi import FastAPI
 
+from adapters.better_auth.cookies import BetterAuthCookies
+from adapters.better_auth.signatures import Signatures
+from adapters.system import SystemClock
+
 SECRET = "a secret that only tests know, long enough for each of the HMACs"
 ORIGIN = "http://localhost:3000"
+COOKIES = BetterAuthCookies(
+    Signatures(SECRET), prefix="better-auth", is_secure=False, domain=None, clock=SystemClock()
+)
 TASK = {"title": "Water the plants"}
 
 

@@ -1,7 +1,6 @@
 """The whole application over memory, and clients of it."""
 
 from collections.abc import AsyncIterator
-from itertools import count
 
 import httpx
 import pytest
@@ -23,9 +22,7 @@ def built_app() -> FastAPI:
 def app(built_app: FastAPI) -> FastAPI:
     """The application, with nothing in it."""
     store: MemoryStore = built_app.state.use_cases.get_task.tasks.store
-    for kept in (store.tasks, store.users, store.deleted_users):
-        kept.clear()
-    store.task_ids = count(1)
+    store.clear()
     return built_app
 
 

@@ -23,9 +23,16 @@ from tests.http.client import client_of, code, new_task
 PATH = "/api/tasks"
 CODES = {
     400: {"MALFORMED_REQUEST"},
-    401: {"UNAUTHENTICATED", "UNKNOWN_USER"},
-    403: {"FORBIDDEN"},
-    404: {"NOT_FOUND", "TASK_NOT_FOUND"},
+    401: {"UNAUTHENTICATED", "INVALID_CREDENTIALS", "UNKNOWN_USER"},
+    403: {
+        "FORBIDDEN",
+        "CROSS_SITE_REQUEST",
+        "SIGN_UP_CLOSED",
+        "EMAIL_NOT_VERIFIED",
+        "SECOND_FACTOR_REQUIRED",
+        "USER_BANNED",
+    },
+    404: {"NOT_FOUND", "TASK_NOT_FOUND", "SESSION_NOT_FOUND"},
     405: {"METHOD_NOT_ALLOWED"},
     408: {"REQUEST_TIMEOUT"},
     409: {"EMAIL_TAKEN"},

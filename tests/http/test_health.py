@@ -10,7 +10,7 @@ from adapters.http import health
 from adapters.http.app import HttpOptions, create_app
 from application.use_cases import UseCases
 from domain.errors import Unavailable
-from tests.http.client import client_of, code
+from tests.http.client import COOKIES, client_of, code
 
 
 class Storage:
@@ -38,7 +38,7 @@ def storage() -> Storage:
 @pytest.fixture
 def client(app: FastAPI, storage: Storage) -> httpx.AsyncClient:
     use_cases: UseCases = app.state.use_cases
-    return client_of(create_app(use_cases, storage, HttpOptions()))
+    return client_of(create_app(use_cases, storage, COOKIES, HttpOptions()))
 
 
 async def test_all_is_well(client: httpx.AsyncClient) -> None:

@@ -230,7 +230,7 @@ async def test_a_deleted_account_stays_deleted(app: FastAPI, ann: httpx.AsyncCli
     """Neither a token from before nor one that does not say when brings it back."""
     await new_task(ann)
     use_cases = app.state.use_cases
-    await use_cases.authenticate.users.remove("ann", now=use_cases.authenticate.clock.now())
+    await use_cases.authenticate.users.remove("ann")
     for said in (claims(iat=now() - 5), claims(iat=None)):
         assert code(await show(ann, f"Bearer {signed(said)}")) == (401, "UNKNOWN_USER")
     later = await show(ann, f"Bearer {signed(claims(iat=now() + 2))}")

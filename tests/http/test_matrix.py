@@ -23,14 +23,22 @@ PROTECTED: Final[list[Row]] = [
     ("PATCH", "/api/tasks/{task_id}", {"json": {"title": "x"}}, 200),
     ("PATCH", "/api/tasks/{task_id}/complete", {}, 200),
     ("DELETE", "/api/tasks/{task_id}", {}, 204),
+    ("POST", "/api/auth/refresh", {}, 403),
+    ("GET", "/api/auth/me", {}, 200),
+    ("GET", "/api/auth/session/validate", {}, 200),
+    ("GET", "/api/users/me", {}, 200),
+    ("PATCH", "/api/users/me", {"json": {"name": "x"}}, 200),
+    ("DELETE", "/api/users/me", {}, 204),
+    ("GET", "/api/users/me/sessions", {}, 200),
+    ("DELETE", "/api/users/me/sessions/{session_id}", {}, 404),
 ]
 PUBLIC: Final[set[tuple[str, str]]] = {
     ("GET", path)
     for path in ("/health", "/health/db", "/livez", "/readyz", "/openapi.json", "/docs")
-}
+} | {("POST", f"/api/auth/{name}") for name in ("signup", "login", "logout")}
 ROWS = pytest.mark.parametrize(("method", "path", "sent", "status"), PROTECTED)
 OBJECTS = pytest.mark.parametrize(
-    ("method", "path", "sent", "status"), [row for row in PROTECTED if "{" in row[1]]
+    ("method", "path", "sent", "status"), [row for row in PROTECTED if "{task_id}" in row[1]]
 )
 
 
@@ -61,7 +69,7 @@ async def test_nobody(
     status: int,
 ) -> None:
     task = await new_task(ann)
-    answer = await nobody.request(method, path.format(task_id=task["id"]), **sent)
+    answer = await nobody.request(method, path.format(task_id=task["id"], session_id="s"), **sent)
     assert code(answer) == (401, "UNAUTHENTICATED")
     assert answer.headers["www-authenticate"] == "Bearer"
     assert (await ann.get(f"/api/tasks/{task['id']}")).json() == task
@@ -74,7 +82,9 @@ async def test_nobody_learns_nothing_else_first(
     """401 comes before what is wrong with an id, a parameter or a value."""
     for suffix in ("", "?unknown=1"):
         body: dict[str, Any] = {"json": {"wrong": 1}} if sent else {}
-        answer = await nobody.request(method, path.format(task_id="x") + suffix, **body)
+        answer = await nobody.request(
+            method, path.format(task_id="x", session_id="s") + suffix, **body
+        )
         assert code(answer) == (401, "UNAUTHENTICATED")
 
 
@@ -83,7 +93,7 @@ async def test_the_owner(
     ann: httpx.AsyncClient, method: str, path: str, sent: dict[str, Any], status: int
 ) -> None:
     task = await new_task(ann)
-    answer = await ann.request(method, path.format(task_id=task["id"]), **sent)
+    answer = await ann.request(method, path.format(task_id=task["id"], session_id="s"), **sent)
     assert answer.status_code == status
 
 
@@ -100,7 +110,7 @@ async def test_another_user(
     """403, in which nothing of the task is told; a warning names both users."""
     task = await new_task(ann, title="a secret plan")
     with caplog.at_level(logging.WARNING, "taskport"):
-        answer = await bob.request(method, path.format(task_id=task["id"]), **sent)
+        answer = await bob.request(method, path.format(task_id=task["id"], session_id="s"), **sent)
     assert code(answer) == (403, "FORBIDDEN")
     assert "ann" not in answer.text
     assert "secret" not in answer.text
@@ -116,8 +126,8 @@ async def test_another_user_where_foreign_tasks_are_hidden(
     app = from_settings(Settings(better_auth_secret=SECRET, hide_foreign_tasks=True))
     async with client_of(app, "ann") as ann, client_of(app, "bob") as bob:
         task = await new_task(ann)
-        foreign = await bob.request(method, path.format(task_id=task["id"]), **sent)
-        missing = await bob.request(method, path.format(task_id=99), **sent)
+        foreign = await bob.request(method, path.format(task_id=task["id"], session_id="s"), **sent)
+        missing = await bob.request(method, path.format(task_id=99, session_id="s"), **sent)
         assert code(foreign) == code(missing) == (404, "TASK_NOT_FOUND")
         varying = {"instance", "request_id", "timestamp"}
         assert {k: v for k, v in foreign.json().items() if k not in varying} == {

@@ -2,10 +2,10 @@
 
 import pytest
 
-from tests.interop import better_auth
+from tests.interop import nodejs
 
 
 @pytest.fixture(scope="session")
 def node_modules() -> None:
     """Better Auth is installed."""
-    better_auth.node_modules()
+    nodejs.node_modules()

@@ -166,11 +166,12 @@ def better_auth_rows(url: str) -> Rows:
 
 
 def public_schema(url: str) -> str:
-    """Better Auth's schema as `pg_dump` writes it, without what differs from run to run."""
+    """Better Auth's schema as `pg_dump` writes it, without what differs from run to run, and
+    without the trigger, which is ours."""
     pg_dump = Program.find(Path(), Account(None, None)).folder / "pg_dump"
     command = [str(pg_dump), "--schema=public", "--schema-only", f"--dbname={url}"]
     dump = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
-    noise = ("--", "\\restrict ", "\\unrestrict ")
+    noise = ("CREATE TRIGGER taskport_", "--", "\\restrict ", "\\unrestrict ")
     return "\n".join(line for line in dump.splitlines() if line and not line.startswith(noise))
 
 

@@ -55,9 +55,10 @@ def test_models_and_migrations_do_not_drift(database_url: str, empty_database_ur
     with connection(empty_database_url) as conn:
         conn.execute(text(f"create schema {SCHEMA}"))
         METADATA.create_all(conn)
-    migrated = [
-        part for part in dump(database_url, SCHEMA).split(";\n") if "alembic_version" not in part
-    ]
+    ours = re.sub(
+        r"CREATE FUNCTION .*?\n *\$\$;\n", "", dump(database_url, SCHEMA), flags=re.DOTALL
+    )
+    migrated = [part for part in ours.split(";\n") if "alembic_version" not in part]
     assert migrated == dump(empty_database_url, SCHEMA).split(";\n")
 
 
@@ -207,7 +208,13 @@ def test_down_and_up_again(database_url: str) -> None:
     before = dump(database_url, "public")
     downgrade(database_url)
     assert rows(database_url, "select to_regclass('taskport.tasks')") == [(None,)]
-    assert dump(database_url, "public") == before
+    left = dump(database_url, "public").splitlines()
+    gone = [line for line in before.splitlines() if line not in left]
+    assert left == [line for line in before.splitlines() if line not in gone]
+    # The one thing on a table of Better Auth's that is ours.
+    assert [line.split()[:3] for line in gone] == [
+        ["CREATE", "TRIGGER", "taskport_remember_deleted_user"]
+    ]
     assert rows(database_url, 'select id from "user"') == [("u",)]
     migrate(database_url)
     examine(database_url)
@@ -231,7 +238,7 @@ def test_alembic_by_hand(database_url: str) -> None:
             check=False,
         )
         assert done.returncode == 0, done.stderr
-    assert "0001 (head)" in done.stdout
+    assert "(head)" in done.stdout
 
 
 def test_a_role_that_works_in_another_schema_is_refused(

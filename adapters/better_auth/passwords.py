@@ -1,0 +1,79 @@
+"""Password hashes in Better Auth's format: `<salt>:<key>`, both in lower-case hex.
+
+scrypt with N=16384, r=16, p=1 and 64 bytes, over the password in Unicode NFKC; the salt is the
+hex text itself, not the bytes that it stands for.
+"""
+
+import asyncio
+import hashlib
+import hmac
+import os
+import secrets
+import sys
+import threading
+import unicodedata
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import Final
+
+from domain.errors import Unavailable
+
+_SALT_BYTES: Final = 16
+_KEY_BYTES: Final = 64
+# scrypt needs 128 * N * r bytes and a little; OpenSSL's own limit is exactly that.
+_MAX_MEMORY: Final = 64 * 2**20
+_NICENESS: Final = 10
+_QUEUED: Final = 16
+_RETRY_SECONDS: Final = 2
+
+
+class ScryptPasswords:
+    """`Passwords`, hashed in threads of their own: as many as half the cores.
+
+    More than `queued` that wait are turned away: at an eighth of a second each, who came later
+    would wait longer than anybody does.
+    """
+
+    def __init__(self, *, queued: int = _QUEUED) -> None:
+        threads = max(1, (os.cpu_count() or 1) // 2)
+        self._threads = ThreadPoolExecutor(threads, "passwords", initializer=_stand_back)
+        self._room = threading.BoundedSemaphore(threads + queued)
+
+    async def hash(self, password: str) -> str:
+        salt = secrets.token_hex(_SALT_BYTES)
+        return f"{salt}:{await self._derive(password, salt)}"
+
+    async def verify(self, password: str, stored: str | None) -> bool:
+        salt, _, expected = (stored or "").partition(":")
+        # Whoever has no password, or one in another format, costs as much as everybody else.
+        key = await self._derive(password, salt or "0" * 2 * _SALT_BYTES)
+        return hmac.compare_digest(key.encode(), expected.encode())
+
+    async def _derive(self, password: str, salt: str) -> str:
+        if not self._room.acquire(blocking=False):
+            raise Unavailable(_RETRY_SECONDS)
+        work = self._threads.submit(derive, password, salt)
+        # Also where whoever asked has gone: a thread cannot be stopped.
+        work.add_done_callback(lambda _: self._room.release())
+        return await asyncio.wrap_future(work)
+
+
+def derive(password: str, salt: str) -> str:
+    """The key of a password. Unpaired surrogates count as U+FFFD, as they do in JavaScript."""
+    readable = password.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return hashlib.scrypt(
+        unicodedata.normalize("NFKC", readable).encode(),
+        salt=salt.encode("utf-8", "surrogatepass"),
+        n=16_384,
+        r=16,
+        p=1,
+        dklen=_KEY_BYTES,
+        maxmem=_MAX_MEMORY,
+    ).hex()
+
+
+def _stand_back() -> None:
+    """Leave the cores to whoever answers other requests. Threads have a niceness on Linux only."""
+    if sys.platform == "linux":
+        with suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)

@@ -1,0 +1,46 @@
+"""Which pages may change something with the cookie that their visitor's browser sends along."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
+
+from adapters.http.errors import CrossSiteRequest
+
+SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+_SIGNS_OF_A_BROWSER: Final = ("origin", "referer", "sec-fetch-site", "cookie")
+
+
+@dataclass(frozen=True, slots=True)
+class TrustedOrigins:
+    """The origins of pages that are ours, or that ours are told to trust."""
+
+    origins: Collection[str]
+
+    def refuse_others(self, headers: Headers) -> None:
+        """Raises `CrossSiteRequest`."""
+        if headers.get("sec-fetch-site") == "same-origin":
+            return
+        if _origin(headers) not in self.origins:
+            raise CrossSiteRequest
+
+    def refuse_other_browsers(self, headers: Headers) -> None:
+        """The same, but a caller who shows no sign of a browser passes.
+
+        Raises `CrossSiteRequest`.
+        """
+        if any(sign in headers for sign in _SIGNS_OF_A_BROWSER):
+            self.refuse_others(headers)
+
+
+def _origin(headers: Headers) -> str | None:
+    origins = headers.getlist("origin")
+    if origins:
+        return origins[0] if len(origins) == 1 else None
+    try:
+        referer = urlsplit(headers.get("referer", ""))
+    except ValueError:
+        return None
+    return f"{referer.scheme}://{referer.netloc}"

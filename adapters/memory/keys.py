@@ -1,0 +1,17 @@
+"""Keys that sign tokens, in a dictionary. Nobody puts one in but tests: memory is shared with
+no other server."""
+
+from dataclasses import dataclass
+
+from adapters.memory.store import MemoryStore
+from application.ports import StoredKey
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryKeys:
+    """A `KeyStore`."""
+
+    store: MemoryStore
+
+    async def find(self, key_id: str) -> StoredKey | None:
+        return self.store.keys.get(key_id)

@@ -1,0 +1,266 @@
+"""Signing up, in and out, and the sessions in between."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from application.identity import Identity
+from application.ports import (
+    AccessToken,
+    AccessTokenSigner,
+    AccountStore,
+    Clock,
+    Passwords,
+    RandomIds,
+    UnitsOfWork,
+)
+from domain.errors import Forbidden, Unauthenticated
+from domain.sessions import Session, SessionNotFound, SessionStore
+from domain.text import Check, Refused
+from domain.users import (
+    EmailTaken,
+    UnknownUser,
+    User,
+    UserBanned,
+    UserRepository,
+    clean_email,
+    clean_name,
+)
+
+PASSWORD_MIN_LENGTH: Final = 8
+PASSWORD_MAX_LENGTH: Final = 128
+"""In UTF-16 code units, as Better Auth counts them."""
+
+
+class SignUpClosed(Forbidden):
+    code = "SIGN_UP_CLOSED"
+    message = "Nobody can sign up here."
+
+
+class EmailNotVerified(Forbidden):
+    code = "EMAIL_NOT_VERIFIED"
+    message = "The e-mail address must be verified first."
+
+
+class SecondFactorRequired(Forbidden):
+    code = "SECOND_FACTOR_REQUIRED"
+    message = "This account asks for a second factor: sign in where that can be given."
+
+
+class InvalidCredentials(Unauthenticated):
+    code = "INVALID_CREDENTIALS"
+    message = "The e-mail address or the password is wrong."
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """Where somebody signs in from, as far as the request shows it."""
+
+    ip_address: str | None = None
+    user_agent: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    """A user, their session, and a token that hangs on it.
+
+    Who must verify their address first has neither yet.
+    """
+
+    user: User
+    session: Session | None = None
+    access_token: AccessToken | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SignInPolicy:
+    """What an operator decides about signing up and in."""
+
+    sign_up: bool = True
+    require_email_verification: bool = False
+
+
+@dataclass(frozen=True)
+class SignUp:
+    """A user, a password and a session: all of them, or nothing."""
+
+    users: UserRepository
+    units: UnitsOfWork
+    passwords: Passwords
+    ids: RandomIds
+    signer: AccessTokenSigner
+    clock: Clock
+    policy: SignInPolicy
+
+    async def __call__(
+        self, *, email: str, password: str, name: str = "", device: Device = Device()
+    ) -> SignedIn:
+        """Raises `Invalid`, `SignUpClosed`, `EmailTaken`, `Unavailable`."""
+        check = Check()
+        email = check("email", clean_email, email)
+        password = check("password", clean_password, password)
+        name = check("name", clean_name, name)
+        check.done()
+        if not self.policy.sign_up:
+            raise SignUpClosed
+        if await self.users.find_by_email(email) is not None:
+            raise EmailTaken
+        password_hash = await self.passwords.hash(password)
+        now = self.clock.now()
+        user = User.create(id=self.ids(), email=email, name=name, now=now)
+        session = None
+        if not self.policy.require_email_verification:
+            session = new_session(user, device, self.ids, self.clock)
+        async with self.units() as unit:
+            try:
+                await unit.users.add(user, issued_at=now)
+            except UnknownUser:
+                # The id is new, so it is the table that refuses: only the front end can fill it.
+                raise SignUpClosed from None
+            await unit.accounts.add_password(
+                id=self.ids(), user_id=user.id, password_hash=password_hash, now=now
+            )
+            if session is not None:
+                await unit.sessions.add(session)
+            await unit.commit()
+        if session is None:
+            return SignedIn(user)
+        return SignedIn(user, session, self.signer(session, now))
+
+
+@dataclass(frozen=True)
+class LogIn:
+    """A session for whoever knows the password."""
+
+    users: UserRepository
+    accounts: AccountStore
+    sessions: SessionStore
+    passwords: Passwords
+    ids: RandomIds
+    signer: AccessTokenSigner
+    clock: Clock
+    policy: SignInPolicy
+
+    async def __call__(self, *, email: str, password: str, device: Device = Device()) -> SignedIn:
+        """Raises `Invalid`, `InvalidCredentials`, `UserBanned`, `EmailNotVerified`,
+        `SecondFactorRequired`, `Unavailable`.
+        """
+        check = Check()
+        email = check("email", clean_email, email)
+        password = check("password", bounded_password, password)
+        check.done()
+        user = await self.users.find_by_email(email)
+        stored = await self.accounts.password_hash("" if user is None else user.id)
+        if not await self.passwords.verify(password, stored) or user is None:
+            raise InvalidCredentials
+        if user.is_banned(self.clock.now()):
+            raise UserBanned
+        if self.policy.require_email_verification and not user.email_verified:
+            raise EmailNotVerified
+        if user.has_second_factor:
+            raise SecondFactorRequired
+        session = new_session(user, device, self.ids, self.clock)
+        try:
+            await self.sessions.add(session)
+        except UnknownUser:
+            raise InvalidCredentials from None
+        return SignedIn(user, session, self.signer(session, session.created_at))
+
+
+@dataclass(frozen=True)
+class LogOut:
+    sessions: SessionStore
+
+    async def __call__(self, identity: Identity) -> None:
+        """End whatever sessions the request has shown; there may be none."""
+        for session in (identity.session, identity.beside):
+            if session is not None:
+                try:
+                    await self.sessions.remove(session.id, session.user_id)
+                except SessionNotFound:
+                    continue
+
+
+@dataclass(frozen=True)
+class ProlongSession:
+    sessions: SessionStore
+    clock: Clock
+
+    async def __call__(self, identity: Identity) -> bool:
+        """Better Auth's sliding rule; whether the session was prolonged.
+
+        Raises `Unauthenticated` where it was ended meanwhile.
+        """
+        session = identity.session
+        if session is None or identity.is_temporary or not session.prolong(self.clock.now()):
+            return False
+        try:
+            await self.sessions.save(session)
+        except SessionNotFound:
+            raise Unauthenticated from None
+        return True
+
+
+@dataclass(frozen=True)
+class RefreshSession:
+    prolong: ProlongSession
+    signer: AccessTokenSigner
+    clock: Clock
+
+    async def __call__(self, identity: Identity) -> SignedIn:
+        """A new access token. The one before lives on: two tabs may refresh at once.
+
+        Raises `Forbidden` where the credential stands for no session, and `Unauthenticated`.
+        """
+        if identity.session is None:
+            raise Forbidden
+        await self.prolong(identity)
+        token = self.signer(identity.session, self.clock.now())
+        return SignedIn(identity.user, identity.session, token)
+
+
+@dataclass(frozen=True)
+class ListSessions:
+    sessions: SessionStore
+    clock: Clock
+
+    async def __call__(self, user_id: str) -> Sequence[Session]:
+        return await self.sessions.list(user_id, now=self.clock.now())
+
+
+@dataclass(frozen=True)
+class EndSession:
+    sessions: SessionStore
+
+    async def __call__(self, user_id: str, session_id: str) -> None:
+        """Raises `SessionNotFound`."""
+        await self.sessions.remove(session_id, user_id)
+
+
+def clean_password(password: str) -> str:
+    """A password that Better Auth would take. Raises `domain.text.Refused`."""
+    if _length(password) < PASSWORD_MIN_LENGTH:
+        raise Refused(f"must have at least {PASSWORD_MIN_LENGTH} characters")
+    return bounded_password(password)
+
+
+def bounded_password(password: str) -> str:
+    """A password that is not too long to be hashed. Raises `domain.text.Refused`."""
+    if _length(password) > PASSWORD_MAX_LENGTH:
+        raise Refused(f"must have at most {PASSWORD_MAX_LENGTH} characters")
+    return password
+
+
+def new_session(user: User, device: Device, ids: RandomIds, clock: Clock) -> Session:
+    return Session.create(
+        id=ids(),
+        user_id=user.id,
+        token=ids(),
+        ip_address=device.ip_address,
+        user_agent=device.user_agent,
+        now=clock.now(),
+    )
+
+
+def _length(password: str) -> int:
+    return len(password.encode("utf-16-le", "surrogatepass")) // 2
