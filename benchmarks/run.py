@@ -24,7 +24,6 @@ import psycopg
 from adapters.better_auth.shared_secret import SharedSecretTokens
 from adapters.postgres.embedded import EmbeddedPostgres
 from adapters.postgres.schema import migrate
-from adapters.system import SystemClock
 from entrypoints.seeding import seed
 from entrypoints.settings import Settings
 
@@ -82,6 +81,7 @@ class Slice:
     errors: int
     p50_ms: float
     p95_ms: float
+    p99_ms: float
     cpu_seconds: float
 
 
@@ -125,9 +125,10 @@ def load(server: Server, operation: str, connections: int, seconds: int) -> Slic
         preexec_fn=lambda: os.sched_setaffinity(0, {OTHER_CORE}),
     ).stdout
     found = next(line for line in output.splitlines() if line.startswith("RESULT"))
-    requests, micros, errors, p50, p95 = map(float, found.split()[1:])
+    requests, micros, errors, *latencies = map(float, found.split()[1:])
+    p50, p95, p99 = (latency / 1e3 for latency in latencies)
     cpu = server.cpu_seconds() - before
-    return Slice(int(requests), micros / 1e6, int(errors), p50 / 1e3, p95 / 1e3, cpu)
+    return Slice(int(requests), micros / 1e6, int(errors), p50, p95, p99, cpu)
 
 
 def tokens_file(url: str, tokens: SharedSecretTokens, table: str, path: Path) -> None:
@@ -171,10 +172,7 @@ def tidy(url: str, table: str, last_id: int) -> None:
 
 def servers(url: str, secret: str, folder: Path) -> list[Server]:
     tokens = SharedSecretTokens(
-        secret=secret,
-        origin="http://localhost:3000",
-        lifetime=timedelta(days=1),
-        clock=SystemClock(),
+        secret=secret, origin="http://localhost:3000", lifetime=timedelta(days=1)
     )
     environment = {
         "PATH": os.environ["PATH"],

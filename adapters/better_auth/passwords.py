@@ -23,21 +23,25 @@ _KEY_BYTES: Final = 64
 # scrypt needs 128 * N * r bytes and a little; OpenSSL's own limit is exactly that.
 _MAX_MEMORY: Final = 64 * 2**20
 _NICENESS: Final = 10
-_QUEUED: Final = 16
 _RETRY_SECONDS: Final = 2
+
+WAIT_SECONDS: Final = 3.0
+_WAITING: Final = 500
 
 
 class ScryptPasswords:
     """`Passwords`, hashed in threads of their own: as many as half the cores.
 
-    More than `queued` that wait are turned away: at an eighth of a second each, who came later
-    would wait longer than anybody does.
+    Who has waited `wait_seconds` for a thread is turned away. Not before: whoever hammers at the
+    door would otherwise be answered, and come again, thousands of times a second. Where `waiting`
+    of them are at it, nobody else may join.
     """
 
-    def __init__(self, *, queued: int = _QUEUED) -> None:
+    def __init__(self, *, wait_seconds: float = WAIT_SECONDS, waiting: int = _WAITING) -> None:
         threads = max(1, (os.cpu_count() or 1) // 2)
         self._threads = ThreadPoolExecutor(threads, "passwords", initializer=_stand_back)
-        self._room = threading.BoundedSemaphore(threads + queued)
+        self._room = threading.BoundedSemaphore(threads + waiting)
+        self._wait_seconds = wait_seconds
 
     async def hash(self, password: str) -> str:
         salt = secrets.token_hex(_SALT_BYTES)
@@ -53,9 +57,16 @@ class ScryptPasswords:
         if not self._room.acquire(blocking=False):
             raise Unavailable(_RETRY_SECONDS)
         work = self._threads.submit(derive, password, salt)
-        # Also where whoever asked has gone: a thread cannot be stopped.
         work.add_done_callback(lambda _: self._room.release())
-        return await asyncio.wrap_future(work)
+        answer = asyncio.wrap_future(work)
+        try:
+            await asyncio.wait({answer}, timeout=self._wait_seconds)
+        finally:
+            # What has begun cannot be stopped, and what is done stays done.
+            turned_away = work.cancel()
+        if turned_away:
+            raise Unavailable(_RETRY_SECONDS)
+        return await answer
 
 
 def derive(password: str, salt: str) -> str:

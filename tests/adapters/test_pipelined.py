@@ -1,0 +1,83 @@
+"""What becomes of statements whose connection is lost while they are being sent."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import psycopg
+import pytest
+
+from adapters.postgres.database import Statement
+from adapters.postgres.pipeline import PipelineDatabase
+from domain.errors import Unavailable
+
+pytestmark = pytest.mark.postgres
+
+ONE = Statement("select 1")
+WRITE = Statement("insert into notes values ($1)", ("text",), is_write=True)
+
+
+class LostAfter:
+    """A libpq connection that is lost once it has taken so many statements."""
+
+    def __init__(self, pgconn: Any, statements: int) -> None:
+        self._pgconn = pgconn
+        self._left = statements
+
+    def send_query_params(self, *args: Any, **kwargs: Any) -> None:
+        if self._left == 0:
+            raise psycopg.OperationalError("the connection is lost")
+        self._left -= 1
+        self._pgconn.send_query_params(*args, **kwargs)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._pgconn, name)
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[PipelineDatabase]:
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("create table notes (text text)")
+    database = PipelineDatabase(database_url)
+    await database.open()
+    await asyncio.gather(*(database.fetch_one(ONE, {}) for _ in range(100)))
+    await database.execute(WRITE, {"text": "first"})
+    yield database
+    await database.close()
+
+
+def lose(database: PipelineDatabase, *, is_write: bool, statements: int) -> None:
+    for pipelined in database._lanes[is_write]._connections:
+        if pipelined._connection is not None:
+            flawed: Any = LostAfter(pipelined._connection.pgconn, statements)
+            pipelined._connection.pgconn = flawed
+
+
+@pytest.mark.parametrize("statements", [0, 1, 3])
+async def test_reads_are_asked_of_another_connection(
+    database: PipelineDatabase, statements: int
+) -> None:
+    lose(database, is_write=False, statements=statements)
+    async with asyncio.timeout(8):
+        rows = await asyncio.gather(*(database.fetch_one(ONE, {}) for _ in range(40)))
+    assert rows == [(1,)] * 40
+
+
+@pytest.mark.parametrize("statements", [0, 1, 3])
+async def test_writes_fail_and_are_not_forgotten(
+    database: PipelineDatabase, database_url: str, statements: int
+) -> None:
+    """Each is answered, and none that was refused is made a second time."""
+    lose(database, is_write=True, statements=statements)
+    async with asyncio.timeout(8):
+        results = await asyncio.gather(
+            *(database.execute(WRITE, {"text": str(n)}) for n in range(60)), return_exceptions=True
+        )
+    assert {type(result) for result in results} == {int, Unavailable} or (
+        set(map(type, results)) == {Unavailable}
+    )
+    with psycopg.connect(database_url) as connection:
+        rows = connection.execute("select text from notes group by text having count(*) > 1")
+        assert rows.fetchall() == []
+        stored = {text for (text,) in connection.execute("select text from notes").fetchall()}
+    assert {str(n) for n, result in enumerate(results) if result == 1} <= stored
