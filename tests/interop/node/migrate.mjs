@@ -1,11 +1,10 @@
 // node migrate.mjs [run | sign-up EMAIL]: prints, as JSON, what Better Auth's own migration would
 // do to the database at DATABASE_URL, or the answer to the sign-up.
-import { betterAuth } from "better-auth";
-import { getMigrations } from "better-auth/db/migration";
-import { bearer, jwt } from "better-auth/plugins";
 import pg from "pg";
+import { load } from "./versions.mjs";
 
-const { DATABASE_URL, GENERATE_ID, PLUGINS } = process.env;
+const { DATABASE_URL, GENERATE_ID, PLUGINS, VERSION } = process.env;
+const { betterAuth, bearer, jwt, getMigrations } = await load(VERSION);
 const [command, email] = process.argv.slice(2);
 const warnings = [];
 
@@ -26,7 +25,7 @@ async function plan() {
     toBeAdded: found.toBeAdded.map(({ table }) => table),
     sql: await found.compileMigrations(),
     // A column of another type is not migrated but warned about.
-    problems: [...found.schemaProblems, ...warnings],
+    problems: [...(found.schemaProblems ?? []), ...warnings],
   };
 }
 

@@ -1,0 +1,63 @@
+// node server.mjs: Better Auth over HTTP on 127.0.0.1, until it gets SIGTERM or its stdin closes.
+// Its settings are its environment; it prints {"port": n}, and nothing else, once it listens.
+import { once } from "node:events";
+import { createServer } from "node:http";
+import pg from "pg";
+import { load } from "./versions.mjs";
+
+const { env } = process;
+const { betterAuth, toNodeHandler, bearer, jwt, getMigrations } = await load(env.VERSION);
+
+const number = (text) => (text === undefined ? undefined : Number(text));
+
+function options(baseURL) {
+  return {
+    baseURL,
+    secret: env.BETTER_AUTH_SECRET,
+    trustedOrigins: env.TRUSTED_ORIGINS?.split(","),
+    database: new pg.Pool({ connectionString: env.DATABASE_URL }),
+    emailAndPassword: {
+      enabled: true,
+      requireEmailVerification: env.REQUIRE_EMAIL_VERIFICATION === "true",
+    },
+    session: {
+      expiresIn: number(env.EXPIRES_IN),
+      updateAge: number(env.UPDATE_AGE),
+      cookieCache: env.COOKIE_CACHE && { enabled: true, strategy: env.COOKIE_CACHE },
+    },
+    advanced: {
+      cookiePrefix: env.COOKIE_PREFIX,
+      useSecureCookies: env.USE_SECURE_COOKIES && env.USE_SECURE_COOKIES === "true",
+      crossSubDomainCookies: env.COOKIE_DOMAIN && { enabled: true, domain: env.COOKIE_DOMAIN },
+    },
+    plugins: [
+      bearer(),
+      jwt({
+        jwks: {
+          keyPairConfig: env.KEY_ALGORITHM && { alg: env.KEY_ALGORITHM },
+          rotationInterval: number(env.ROTATION_INTERVAL),
+          gracePeriod: number(env.GRACE_PERIOD),
+        },
+      }),
+    ],
+    rateLimit: { enabled: false },
+    telemetry: { enabled: false },
+    logger: { log: (...said) => console.error(...said) },
+  };
+}
+
+async function handler(port) {
+  const chosen = options(env.BASE_URL ?? `http://127.0.0.1:${port}`);
+  if (env.MIGRATE === "run") await (await getMigrations(chosen)).runMigrations();
+  return toNodeHandler(betterAuth(chosen));
+}
+
+process.stdin.resume().on("close", () => process.exit());
+
+// Better Auth wants to know its address, which is known once it listens.
+const http = createServer(async (request, response) => (await handled)(request, response));
+const handled = once(http.listen(Number(env.PORT), "127.0.0.1"), "listening").then(() =>
+  handler(http.address().port),
+);
+await handled;
+console.log(JSON.stringify({ port: http.address().port }));

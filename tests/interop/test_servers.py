@@ -1,0 +1,176 @@
+"""Better Auth's server, in each version that the tests know, on a database that it shares."""
+
+import json
+import os
+import signal
+import subprocess
+from pathlib import Path
+from typing import Final
+
+import psycopg
+import pytest
+
+from adapters.postgres.schema import examine, migrate
+from tests.interop.better_auth import (
+    PASSWORD,
+    VERSIONS,
+    BetterAuthServer,
+    bearer_of,
+    better_auth,
+    cookie_of,
+    server,
+)
+from tests.interop.nodejs import FOLDER
+from tests.interop.test_migration import better_auth_rows, public_schema
+
+pytestmark = [
+    pytest.mark.node,
+    pytest.mark.postgres,
+    pytest.mark.usefixtures("node_modules"),
+]
+
+SECRET: Final = "a-secret-of-the-tests-0123456789abcdef"
+EMAIL: Final = "ada@example.com"
+MODULES: Final = FOLDER / "node_modules"
+CORE: Final = "@better-auth/core"
+# It wants a column of its own, which its own migration makes.
+WITH_ISSUER: Final = "1.7.2"
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_every_version_is_whole(version: str) -> None:
+    """npm may give a package the parts of another version, of which many work for a while."""
+    package = MODULES / ("better-auth" if version == "1.7.7" else f"better-auth-{version}")
+    # As Node.js looks for it.
+    own, shared = package / "node_modules" / CORE, MODULES / CORE
+
+    assert version_of(package) == version
+    assert version_of(own if own.exists() else shared) == version
+
+
+@pytest.mark.parametrize("version", [v for v in VERSIONS if v != WITH_ISSUER])
+def test_it_works_on_the_tables_that_we_made(database_url: str, version: str) -> None:
+    with server(database_url, secret=SECRET, version=version) as running:
+        assert_it_works(running)
+
+
+def test_it_works_on_the_tables_that_we_made_and_it_migrated(database_url: str) -> None:
+    """A version that wants a column more gets it from its own migration, and we live with it."""
+    with server(database_url, secret=SECRET, version=WITH_ISSUER, migrate="run") as running:
+        assert_it_works(running)
+    examine(database_url)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_it_works_on_its_own_tables_after_we_migrated(
+    empty_database_url: str, version: str
+) -> None:
+    """A front end that is there already, of whichever version, goes on as it was."""
+    with server(empty_database_url, secret=SECRET, version=version, migrate="run") as running:
+        running.sign_up("grace@example.com").raise_for_status()
+    tables, rows = public_schema(empty_database_url), better_auth_rows(empty_database_url)
+
+    migrate(empty_database_url)
+
+    examine(empty_database_url)
+    assert public_schema(empty_database_url) == tables
+    assert better_auth_rows(empty_database_url) == rows
+    assert better_auth(empty_database_url, VERSION=version)["sql"] == ";"
+    assert has_issuer(empty_database_url) is (version == WITH_ISSUER)
+    with server(empty_database_url, secret=SECRET, version=version) as running:
+        running.sign_in("grace@example.com").raise_for_status()
+        assert_it_works(running)
+
+
+def test_a_changed_password_can_end_the_other_sessions(database_url: str) -> None:
+    with server(database_url, secret=SECRET) as running:
+        old = cookie_of(running.sign_up(EMAIL))
+        changed = running.change_password(old, PASSWORD, "correct horse staple", revoke=True)
+
+        assert running.get_session(old).json() is None
+        assert running.get_session(cookie_of(changed)).json()["user"]["email"] == EMAIL
+        assert running.sign_in(EMAIL).status_code == 401
+        assert running.sign_in(EMAIL, "correct horse staple").is_success
+
+
+def test_sessions_outlive_a_restart(database_url: str) -> None:
+    with server(database_url, secret=SECRET) as running:
+        session, url = cookie_of(running.sign_up(EMAIL)), running.url
+        running.restart()
+
+        assert running.url == url
+        assert running.get_session(session).json()["user"]["email"] == EMAIL
+
+
+def test_it_ends_with_who_started_it(database_url: str) -> None:
+    """The kernel closes what a killed process had open."""
+    with server(database_url, secret=SECRET) as running:
+        assert running.process.stdin is not None
+        running.process.stdin.close()
+
+        assert running.process.wait(10) == 0
+
+
+def test_stopping_leaves_no_process(database_url: str) -> None:
+    with server(database_url, secret=SECRET) as running:
+        running.stop()
+
+        assert running.process.returncode == -signal.SIGTERM
+        with pytest.raises(ProcessLookupError):
+            os.kill(running.process.pid, 0)
+
+
+@pytest.mark.parametrize("version", ["1.7.7", "1.7.24"])
+def test_it_does_not_start_on_tables_that_it_cannot_use(database_url: str, version: str) -> None:
+    """So a column of ours in a table of theirs would be the end of the front end."""
+    with psycopg.connect(database_url) as connection:
+        connection.execute('alter table "user" add column tier text not null')
+
+    with (
+        pytest.raises(RuntimeError, match="does not answer"),
+        server(database_url, secret=SECRET, version=version),
+    ):
+        pass
+
+
+def test_a_version_that_is_not_installed_is_not_another(database_url: str) -> None:
+    with (
+        pytest.raises(RuntimeError, match="did not start"),
+        server(database_url, secret=SECRET, version="1.7.8"),
+    ):
+        pass
+    with pytest.raises(subprocess.CalledProcessError):
+        better_auth(database_url, VERSION="1.7.8")
+
+
+def assert_it_works(running: BetterAuthServer) -> None:
+    """Signing up, in and out, and every form of credential in between."""
+    signed_up = running.sign_up(EMAIL)
+    user = signed_up.raise_for_status().json()["user"]
+    signed_in = running.sign_in(EMAIL)
+    session = cookie_of(signed_in)
+
+    assert running.get_session(session).json()["user"] == user
+    assert running.get_session(bearer_of(signed_in)).json()["user"] == user
+    assert running.claims(running.token(session).json()["token"])["sub"] == user["id"]
+
+    assert running.sign_out(session).json() == {"success": True}
+    assert running.get_session(session).json() is None
+    assert running.token(session).status_code == 401
+    assert running.get_session(cookie_of(signed_up)).json()["user"] == user
+    assert running.get_session().json() is None
+
+
+def version_of(package: Path) -> str:
+    manifest = json.loads((package / "package.json").read_text())
+    assert isinstance(manifest["version"], str)
+    return manifest["version"]
+
+
+def has_issuer(url: str) -> bool:
+    query = """
+        select count(*) = 1 from information_schema.columns
+        where table_name = 'account' and column_name = 'issuer'
+    """
+    with psycopg.connect(url) as connection:
+        return connection.execute(query).fetchone() == (True,)
