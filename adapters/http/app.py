@@ -50,6 +50,8 @@ def create_app(
         redoc_url=None,
         swagger_ui_oauth2_redirect_url=None,
         lifespan=lifespan,
+        # To ask at each request whether there is anybody to tell costs more than a middleware.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.router.route_class = DirectRoute
     origins = TrustedOrigins(frozenset({*options.cors_origins, options.better_auth_origin}))

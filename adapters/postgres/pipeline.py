@@ -1,7 +1,7 @@
 """The seam on pipelined connections: many requests share few connections.
 
 Statements are sent as they come, one behind the other, without waiting for the answer to the one
-before; each is a transaction of its own. All that one turn of the event loop has to say to a
+before; each write is a transaction of its own. All that one turn of the event loop has to say to a
 connection leaves in one packet, and the socket stays registered with the loop, so that a
 statement costs a third of what it costs on a pool.
 
@@ -40,11 +40,14 @@ _DRAIN_SECONDS: Final = 5.0
 class Lane:
     """Some connections that share a queue."""
 
-    def __init__(self, url: str, size: int) -> None:
+    def __init__(self, url: str, size: int, *, is_write: bool) -> None:
         self._queue: deque[Unit] = deque()
         self._is_scheduled = False
         self._connections = [
-            PipelinedConnection(url, self._schedule, self._take_back) for _ in range(size)
+            PipelinedConnection(
+                url, is_write=is_write, on_room=self._schedule, take_back=self._take_back
+            )
+            for _ in range(size)
         ]
 
     def submit(self, unit: Unit) -> None:
@@ -109,7 +112,10 @@ class PipelineDatabase:
         self._watcher: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
-        self._lanes = {False: Lane(self._url, READERS), True: Lane(self._url, WRITERS)}
+        self._lanes = {
+            False: Lane(self._url, READERS, is_write=False),
+            True: Lane(self._url, WRITERS, is_write=True),
+        }
         self._watcher = asyncio.create_task(self._watch())
         await self._pool.open()
 

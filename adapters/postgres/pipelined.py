@@ -6,11 +6,12 @@ import random
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Final
 
 from psycopg import errors
 from psycopg.pq import ExecStatus
-from psycopg.pq.abc import PGresult
+from psycopg.pq.abc import PGconn, PGresult
 
 from adapters.postgres.connection import CONNECT_OPTIONS, STATEMENT_SECONDS, Connection, conninfo
 from domain.errors import Unavailable
@@ -34,16 +35,36 @@ class Unit:
     deadline: float
     result: PGresult | None = None
 
+    def settle(self) -> None:
+        if self.result is not None and not self.answer.done():
+            self.answer.set_result(self.result)
+
 
 class PipelinedConnection:
-    """One connection in pipeline mode, which reconnects for as long as it is open."""
+    """One connection in pipeline mode, which reconnects for as long as it is open.
 
-    def __init__(self, url: str, on_room: Callable[[], None], take_back: Callable[[Unit], None]):
+    Each write is a transaction of its own. Reads (`is_write` false) that are sent together share
+    one: nothing is lost when a neighbour's failure ends it, they are asked once more; and libpq
+    makes a system call of each end of a transaction.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        is_write: bool,
+        on_room: Callable[[], None],
+        take_back: Callable[[Unit], None],
+    ) -> None:
         self._url = url
+        self._is_write = is_write
         self._on_room = on_room
         self._take_back = take_back
         self._connection: Connection | None = None
         self._in_flight: deque[Unit] = deque()
+        # Statements that are done, and the ends of transactions that are not.
+        self._ended: list[Unit] = []
+        self._syncs = 0
         # Remembered, because libpq forgets it together with a connection that it finds lost.
         self._socket = -1
         self._lost = asyncio.Event()
@@ -56,11 +77,13 @@ class PipelinedConnection:
 
     @property
     def is_idle(self) -> bool:
-        return not self._in_flight
+        return not self._in_flight and not self._syncs
 
     def has_died_in_its_sleep(self) -> bool:
         """Whether the server has hung up while there was nothing to say; then we do, too."""
-        if self._connection is None or self._in_flight or not self._connection.is_lost():
+        if self._connection is None or not self.is_idle:
+            return False
+        if not self._connection.is_lost():
             return False
         self._fall()
         return True
@@ -78,14 +101,18 @@ class PipelinedConnection:
                 pgconn.send_query_params(
                     unit.sql, unit.parameters, unit.types, unit.formats, result_format=1
                 )
-                pgconn.pipeline_sync()
+                if self._is_write:
+                    self._sync(pgconn)
+            if not self._is_write:
+                self._sync(pgconn)
             self._flush()
         except errors.OperationalError:
             self._fall()
 
     def watch(self, now: float) -> None:
         """Give the connection up where its oldest statement is overdue."""
-        if self._in_flight and self._in_flight[0].deadline < now:
+        oldest = next(chain(self._ended, self._in_flight), None)
+        if oldest is not None and oldest.deadline < now:
             _log.warning("a statement took longer than %d s", STATEMENT_SECONDS)
             self._fall()
 
@@ -122,19 +149,42 @@ class PipelinedConnection:
         pgconn = self._connection.pgconn
         try:
             pgconn.consume_input()
-            while self._in_flight and not pgconn.is_busy():
+            while (self._in_flight or self._syncs) and not pgconn.is_busy():
                 result = pgconn.get_result()
                 if result is None:
-                    continue
-                if result.status != ExecStatus.PIPELINE_SYNC:
+                    self._end_statement()
+                elif result.status == ExecStatus.PIPELINE_SYNC:
+                    self._end_transaction()
+                else:
                     self._in_flight[0].result = result
-                    continue
-                unit = self._in_flight.popleft()
-                if unit.result is not None and not unit.answer.done():
-                    unit.answer.set_result(unit.result)
         except errors.OperationalError:
             self._fall()
         self._on_room()
+
+    def _sync(self, pgconn: PGconn) -> None:
+        self._syncs += 1
+        pgconn.pipeline_sync()
+
+    def _end_statement(self) -> None:
+        unit = self._in_flight.popleft()
+        if unit.result is None:
+            self._ended.append(unit)
+            raise errors.OperationalError("a statement has ended without a result")
+        # What was read was read; but a write may yet fail as its transaction ends, and an error
+        # may be the last word of a server that goes.
+        if not self._is_write and unit.result.status == ExecStatus.TUPLES_OK:
+            unit.settle()
+        else:
+            self._ended.append(unit)
+
+    def _end_transaction(self) -> None:
+        self._syncs -= 1
+        ended, self._ended = self._ended, []
+        for unit in ended:
+            if unit.result is not None and unit.result.status == ExecStatus.PIPELINE_ABORTED:
+                self._take_back(unit)
+            else:
+                unit.settle()
 
     def _flush(self) -> None:
         """Send what libpq has buffered; the rest goes when the socket takes it."""
@@ -162,7 +212,9 @@ class PipelinedConnection:
         loop.remove_writer(self._socket)
         connection.hang_up()
         self._lost.set()
-        fallen, self._in_flight = self._in_flight, deque()
+        fallen = [*self._ended, *self._in_flight]
+        self._in_flight.clear()
+        self._ended, self._syncs = [], 0
         now = loop.time()
         for unit in fallen:
             unit.tries -= 1
