@@ -7,9 +7,9 @@ the very fields that FastAPI made of the signature. A test holds the two ways si
 """
 
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
-from fastapi import Request
 from fastapi._compat import ModelField
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
@@ -35,6 +35,12 @@ class DirectRoute(APIRoute):
             raise TypeError(f"{self.path}: a direct route cannot read all that this one asks for")
         self.user_name = users[0].name if users else None
         self._known = frozenset(field.alias for field in asked.query_params)
+        # None of them can be changed, so that one will do for all requests.
+        self._defaults = {
+            field.name: field.get_default()
+            for field in (*asked.query_params, *asked.body_params)
+            if not field.field_info.is_required()
+        }
         self.app = self._serve
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
@@ -61,23 +67,40 @@ class DirectRoute(APIRoute):
 
         for field in asked.path_params:
             value = request.path_params[field.alias]
-            _validate(field, value, ("path", field.alias), arguments, errors)
-        query = request.query_params if request.scope["query_string"] else {}
+            self._validate(field, value, ("path", field.alias), arguments, errors)
+        pairs = request.query_params.multi_items() if request.scope["query_string"] else []
+        query = dict(pairs)
         for field in asked.query_params:
             value = query.get(field.alias, ABSENT)
-            _validate(field, value, ("query", field.alias), arguments, errors)
-        if query:
-            errors += self._odd(request)
+            self._validate(field, value, ("query", field.alias), arguments, errors)
+        if len(query) < len(pairs) or not self._known.issuperset(query):
+            errors += self._odd(pairs)
         if body is None:
             errors.append({"loc": ("body",), "msg": "must be an object"})
         for field in asked.body_params if body is not None else ():
-            _validate(field, body, ("body",), arguments, errors)
+            self._validate(field, body, ("body",), arguments, errors)
         if errors:
             raise RequestValidationError(errors)
         return arguments
 
-    def _odd(self, request: Request) -> list[dict[str, Any]]:
-        counts = Counter(name for name, _ in request.query_params.multi_items())
+    def _validate(
+        self,
+        field: ModelField,
+        value: Any,
+        place: tuple[str, ...],
+        arguments: dict[str, Any],
+        errors: list[Any],
+    ) -> None:
+        if value is not ABSENT:
+            arguments[field.name], found = field.validate(value, loc=place)
+            errors += found
+        elif field.name in self._defaults:
+            arguments[field.name] = self._defaults[field.name]
+        else:
+            errors.append({"loc": place, "msg": "Field required"})
+
+    def _odd(self, pairs: Iterable[tuple[str, str]]) -> list[dict[str, Any]]:
+        counts = Counter(name for name, _ in pairs)
         return [
             {
                 "loc": ("query", name),
@@ -86,19 +109,3 @@ class DirectRoute(APIRoute):
             for name, count in counts.items()
             if count > 1 or name not in self._known
         ]
-
-
-def _validate(
-    field: ModelField,
-    value: Any,
-    place: tuple[str, ...],
-    arguments: dict[str, Any],
-    errors: list[Any],
-) -> None:
-    if value is not ABSENT:
-        arguments[field.name], found = field.validate(value, loc=place)
-        errors += found
-    elif field.field_info.is_required():
-        errors.append({"loc": place, "msg": "Field required"})
-    else:
-        arguments[field.name] = field.get_default()
