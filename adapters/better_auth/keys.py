@@ -35,7 +35,7 @@ def public_key(jwk: object, algorithm: str | None = None) -> PublicKey | None:
         return None
     try:
         key = jwt.PyJWK(jwk, algorithms[0]).key
-    except (jwt.PyJWTError, ValueError, TypeError):
+    except jwt.PyJWTError:
         return None
     if jwk["kty"] == "RSA" and key.key_size < _RSA_MIN_BITS:
         return None
