@@ -50,14 +50,15 @@ class Authenticate:
     async def __call__(self, credentials: Credentials) -> Identity:
         """Raises `Unauthenticated`, `UnknownUser`, `UserBanned`, `EmailTaken`, `Unavailable`."""
         deciding, *others = await self.authenticator(credentials)
+        beside = [found for proof in others if (found := await self._identify_if_alive(proof))]
+        # Before the one that decides may write anything: what is refused leaves no trace.
+        if any(deciding.user_id not in (None, other.user.id) for other in beside):
+            raise Unauthenticated
         identity = await self._identify(deciding)
-        for proof in others:
-            beside = await self._identify_if_alive(proof)
-            if beside is None:
-                continue
-            if beside.user.id != identity.user.id:
+        for other in beside:
+            if other.user.id != identity.user.id:
                 raise Unauthenticated
-            identity = replace(identity, beside=beside.session)
+            identity = replace(identity, beside=other.session)
         if identity.user.banned and identity.user.is_banned(self.clock.now()):
             raise UserBanned
         return identity
@@ -93,9 +94,12 @@ class Authenticate:
             if claims is None:
                 raise
             return await self._introduce(proof, claims)
-        if claims and claims.updated_at and claims.updated_at > user.updated_at:
-            return await self._update(user, claims, claims.updated_at)
-        return user
+        if not claims or not claims.updated_at or claims.updated_at <= user.updated_at:
+            return user
+        # Who is banned is about to be refused, and what is refused leaves no trace.
+        if user.is_banned(self.clock.now()):
+            return user
+        return await self._update(user, claims, claims.updated_at)
 
     async def _introduce(self, proof: UserProof, claims: Claims) -> User:
         user = User.create(

@@ -58,7 +58,7 @@ class AccountStore(Protocol):
     async def add_password(
         self, *, id: str, user_id: str, password_hash: str, now: datetime
     ) -> None:
-        """Give a user without one a password."""
+        """Give a user without one a password. Raises `UnknownUser`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,14 +114,14 @@ class SignUp:
         async with self.units() as unit:
             try:
                 await unit.users.add(user, issued_at=now)
+                await unit.accounts.add_password(
+                    id=self.ids(), user_id=user.id, password_hash=password_hash, now=now
+                )
+                if session is not None:
+                    await unit.sessions.add(session)
             except UnknownUser:
-                # The id is new, so it is the table that refuses: only the front end can fill it.
+                # The ids are new, so it is a table that refuses: only the front end can fill it.
                 raise SignUpClosed from None
-            await unit.accounts.add_password(
-                id=self.ids(), user_id=user.id, password_hash=password_hash, now=now
-            )
-            if session is not None:
-                await unit.sessions.add(session)
             await unit.commit()
         if session is None:
             return SignedIn(user)

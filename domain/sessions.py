@@ -70,10 +70,10 @@ class Session:
     def prolong(self, now: datetime) -> bool:
         """Let it live its whole life again where it was given its present one a day ago or more.
 
-        False where nothing changed: it is too young, or temporary.
+        False where nothing changed: it is too young, temporary, or over.
         """
         due = self.expires_at - SESSION_LIFETIME + SESSION_UPDATE_AGE
-        if now < due or self.is_temporary:
+        if now < due or self.is_temporary or not self.is_alive(now):
             return False
         self.expires_at = now + SESSION_LIFETIME
         self.updated_at = now

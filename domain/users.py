@@ -93,8 +93,8 @@ class User:
         )
 
     def is_banned(self, now: datetime) -> bool:
-        """A ban without an end lasts for ever."""
-        return self.banned and (self.ban_expires_at is None or self.ban_expires_at > now)
+        """A ban without an end lasts for ever; at its end Better Auth still counts it."""
+        return self.banned and (self.ban_expires_at is None or self.ban_expires_at >= now)
 
 
 class UserRepository(Protocol):

@@ -17,6 +17,10 @@ _SESSION: Final = "session_token"
 _CACHE: Final = "session_data"
 _TEMPORARY: Final = "dont_remember"
 
+# Python's own notion of it is wider: to a browser, a name behind U+00A0 has no prefix, and plain
+# http may set it.
+_SPACE: Final = " \t"
+
 
 @dataclass(frozen=True, slots=True)
 class ShownCookies:
@@ -83,5 +87,5 @@ class BetterAuthCookies:
 def _values(header: str, wanted: str) -> Iterator[str]:
     for pair in header.split(";"):
         name, _, value = pair.partition("=")
-        if name.strip() == wanted:
-            yield value.strip().strip('"')
+        if name.strip(_SPACE) == wanted:
+            yield value.strip(_SPACE).strip('"')

@@ -150,7 +150,10 @@ class RemoteKeys:
 
 @cache
 def _authorities() -> ssl.SSLContext:
-    """Those whom httpx trusts, or `SSL_CERT_FILE` names: to read them takes longer than all the rest here."""
+    """Those whom httpx trusts, or `SSL_CERT_FILE` names.
+
+    To read them takes longer than all the rest here.
+    """
     return httpx.create_ssl_context()
 
 

@@ -40,6 +40,8 @@ _SECURITY_HEADERS: Final = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
     (b"cross-origin-resource-policy", b"same-origin"),
+    # That one is not asked of a frame, and an `<object>` tells success from failure.
+    (b"content-security-policy", b"frame-ancestors 'none'"),
 )
 
 _log = logging.getLogger("taskport.http")

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from adapters.memory.store import MemoryStore
+from domain.users import UnknownUser
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,4 +19,6 @@ class MemoryAccounts:
     async def add_password(
         self, *, id: str, user_id: str, password_hash: str, now: datetime
     ) -> None:
+        if user_id not in self.store.users:
+            raise UnknownUser
         self.store.password_hashes[user_id] = password_hash

@@ -6,9 +6,11 @@ from functools import cache
 
 from sqlalchemy import Text, bindparam, insert, select
 
-from adapters.postgres.database import Database, Statement
+from adapters.postgres.database import ConstraintViolated, Database, Statement
 from adapters.postgres.optional_columns import Columns, OptionalColumns
 from adapters.postgres.tables import ACCOUNTS
+from adapters.postgres.users import utc_text
+from domain.users import UnknownUser
 
 _PASSWORD_ACCOUNT = {
     "providerId": "credential",
@@ -70,8 +72,11 @@ class PostgresAccounts:
             "userId": user_id,
             "accountId": user_id,
             "password": password_hash,
-            "createdAt": now,
-            "updatedAt": now,
+            "createdAt": utc_text(now),
+            "updatedAt": utc_text(now),
             **_PASSWORD_ACCOUNT,
         }
-        await self.database.execute(_add(await self.optional()), values)
+        try:
+            await self.database.execute(_add(await self.optional()), values)
+        except ConstraintViolated as violated:
+            raise UnknownUser from violated

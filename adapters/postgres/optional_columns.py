@@ -45,7 +45,14 @@ class OptionalColumns:
         """Raises `Unavailable`."""
         now = asyncio.get_running_loop().time()
         if now >= self._look_at:
-            rows = await self._database.fetch_all(_LOOK, {"schema": BETTER_AUTH_SCHEMA})
+            if self._look_at:
+                # One of all that ask looks; the others go on with what is known.
+                self._look_at = now + LOOK_SECONDS
+            try:
+                rows = await self._database.fetch_all(_LOOK, {"schema": BETTER_AUTH_SCHEMA})
+            except BaseException:
+                self._look_at = min(self._look_at, now)
+                raise
             self._present = frozenset(_NAMES[name] for name in rows if name in _NAMES)
             self._look_at = now + LOOK_SECONDS
         return self._present

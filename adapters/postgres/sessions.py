@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Text, bindparam, delete, insert, select, u
 from adapters.postgres.database import ConstraintViolated, Database, Row, Statement
 from adapters.postgres.optional_columns import Columns, OptionalColumns
 from adapters.postgres.tables import SESSIONS, USERS
-from adapters.postgres.users import to_user, user_columns, utc
+from adapters.postgres.users import to_user, user_columns, utc, utc_text
 from domain.sessions import Session, SessionNotFound
 from domain.users import UnknownUser, User
 
@@ -68,7 +68,7 @@ class PostgresSessions:
         return await self._find(SESSIONS.c.id, session_id)
 
     async def list(self, user_id: str, *, now: datetime) -> Sequence[Session]:
-        rows = await self.database.fetch_all(_LIST, {"userId": user_id, "now": now})
+        rows = await self.database.fetch_all(_LIST, {"userId": user_id, "now": utc_text(now)})
         return [to_session(row) for row in rows]
 
     async def add(self, session: Session) -> None:
@@ -116,9 +116,9 @@ def to_values(session: Session) -> dict[str, Any]:
         "id": session.id,
         "userId": session.user_id,
         "token": session.token,
-        "createdAt": session.created_at,
-        "updatedAt": session.updated_at,
-        "expiresAt": session.expires_at,
+        "createdAt": utc_text(session.created_at),
+        "updatedAt": utc_text(session.updated_at),
+        "expiresAt": utc_text(session.expires_at),
         "ipAddress": session.ip_address,
         "userAgent": session.user_agent,
     }

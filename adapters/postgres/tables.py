@@ -22,6 +22,7 @@ from sqlalchemy import (
     Table,
     Text,
 )
+from sqlalchemy.types import UserDefinedType
 from sqlmodel import Field, SQLModel
 
 from domain.tasks import DESCRIPTION_MAX_LENGTH, TITLE_MAX_LENGTH, TaskStatus
@@ -165,11 +166,26 @@ DELETED_USERS: Table = METADATA.tables[f"{SCHEMA}.deleted_users"]
 TASKS: Table = METADATA.tables[f"{SCHEMA}.tasks"]
 
 
+class _TheirTime(UserDefinedType[datetime]):
+    """A time with a zone or without one: that is for the front end to decide.
+
+    No statement casts it, so that Postgres takes a parameter for what the column is.
+    """
+
+    cache_ok = True
+
+    def get_col_spec(self, **_: Any) -> str:
+        return "timestamp"
+
+
 def _theirs(name: str, *optional: Column[Any]) -> Table:
     """A table of Better Auth's, with columns that only some of its versions and plugins have."""
     declared = METADATA.tables[f"{BETTER_AUTH_SCHEMA}.{name}"].to_metadata(MetaData())
     for column in optional:
         declared.append_column(column)
+    for column in declared.columns:
+        if isinstance(column.type, DateTime):
+            column.type = _TheirTime()
     return declared
 
 

@@ -147,7 +147,8 @@ class PostgresUsers:
 
     async def rename(self, user_id: str, name: str, *, now: datetime) -> User:
         rename = _rename(await self.optional())
-        row = await self.database.fetch_one(rename, {"id": user_id, "name": name, "now": now})
+        values = {"id": user_id, "name": name, "now": utc_text(now)}
+        row = await self.database.fetch_one(rename, values)
         if row is None:
             raise UnknownUser
         return to_user(row)
@@ -181,11 +182,17 @@ def to_values(user: User) -> dict[str, Any]:
         "name": user.name,
         "emailVerified": user.email_verified,
         "image": user.image,
-        "createdAt": user.created_at,
-        "updatedAt": user.updated_at,
+        "createdAt": utc_text(user.created_at),
+        "updatedAt": utc_text(user.updated_at),
     }
 
 
 def utc(time: datetime) -> datetime:
     """Some front ends declare their columns without a time zone; they hold UTC."""
     return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+def utc_text(time: datetime) -> str:
+    """The same on the way in. Into a column without a time zone Postgres reads past the offset of
+    a text; a `timestamptz` it would bring to the server's own zone first."""
+    return time.astimezone(UTC).isoformat()

@@ -1,10 +1,24 @@
 """What every unit of work does."""
 
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
 import pytest
 
+from adapters.better_auth.ids import random_id
+from application.ports import AccessToken, UnitOfWork
+from application.sessions import SignedIn, SignInPolicy, SignUp
+from domain.sessions import Session, SessionNotFound
 from domain.tasks import Task, TaskQuery
 from domain.users import EmailTaken, UnknownUser, User
+from tests.conftest import FixedClock
 from tests.contracts.conftest import NOW, Stores
+
+SESSION = Session.create(
+    id="s", user_id="new", token="t", ip_address=None, user_agent=None, now=NOW
+)
 
 
 def a_user(user_id: str, email: str = "new@example.com") -> User:
@@ -68,3 +82,102 @@ async def test_a_unit_of_work_can_be_followed_by_another(stores: Stores) -> None
                 await unit.commit()
     there = [number for number in range(12) if await _is_there(stores, f"u{number}")]
     assert there == [1, 3, 5, 7, 9, 11]
+
+
+async def sign_up(unit: UnitOfWork) -> None:
+    await unit.users.add(a_user("new"), issued_at=NOW)
+    await unit.accounts.add_password(id="a", user_id="new", password_hash="x:y", now=NOW)
+    await unit.sessions.add(SESSION)
+
+
+async def test_a_user_a_password_and_a_session_come_together(stores: Stores) -> None:
+    async with stores.units() as unit:
+        await sign_up(unit)
+        # Inside they are there already, and outside nobody sees any of them yet.
+        assert await unit.accounts.password_hash("new") == "x:y"
+        assert await unit.sessions.find_by_token("t") == (SESSION, a_user("new"))
+        assert not await _is_there(stores, "new")
+        assert await stores.sessions.find_by_token("t") is None
+        await unit.commit()
+    assert await stores.sessions.find_by_token("t") == (SESSION, a_user("new"))
+    assert await stores.accounts.password_hash("new") == "x:y"
+
+
+@pytest.mark.parametrize("breaks", ["nobody's session", "nobody's password", "no commit"])
+async def test_a_user_a_password_and_a_session_fall_together(stores: Stores, breaks: str) -> None:
+    try:
+        async with stores.units() as unit:
+            await sign_up(unit)
+            if breaks == "nobody's session":
+                other = Session.create(
+                    id="o", user_id="no", token="o", ip_address=None, user_agent=None, now=NOW
+                )
+                await unit.sessions.add(other)
+            if breaks == "nobody's password":
+                await unit.accounts.add_password(id="b", user_id="no", password_hash="x:y", now=NOW)
+    except UnknownUser:
+        assert breaks != "no commit"
+    else:
+        assert breaks == "no commit"
+    assert not await _is_there(stores, "new")
+    assert await stores.users.find_by_email("new@example.com") is None
+    assert await stores.accounts.password_hash("new") is None
+    assert await stores.sessions.find_by_token("t") is None
+
+
+async def test_a_session_that_ends_and_one_that_is_prolonged_in_a_unit(
+    stores: Stores, ann: User
+) -> None:
+    ending, other = (
+        Session.create(id=id, user_id=ann.id, token=id, ip_address=None, user_agent=None, now=NOW)
+        for id in ("a", "b")
+    )
+    await stores.sessions.add(ending)
+    await stores.sessions.add(other)
+    assert other.prolong(NOW + timedelta(days=2))
+    for commits in (False, True):
+        async with stores.units() as unit:
+            await unit.sessions.remove(ending.id, ann.id)
+            await unit.sessions.save(other)
+            with pytest.raises(SessionNotFound):
+                await unit.sessions.remove(ending.id, ann.id)
+            if commits:
+                await unit.commit()
+        found = await stores.sessions.list(ann.id, now=NOW)
+        assert [session.id for session in found] == (["b"] if commits else ["b", "a"])
+        assert (found[0] == other) is commits
+
+
+@dataclass
+class PlainPasswords:
+    """`Passwords` that take a moment, in which others come first."""
+
+    async def hash(self, password: str) -> str:
+        await asyncio.sleep(0)
+        return f"hash of {password}"
+
+    async def verify(self, password: str, stored: str | None) -> bool:
+        return stored == await self.hash(password)
+
+
+def a_token(session: Session, now: datetime) -> AccessToken:
+    return AccessToken(session.id, timedelta(days=1))
+
+
+async def test_of_many_who_sign_up_with_one_address_one_does(
+    stores: Stores, clock: FixedClock
+) -> None:
+    """And nothing is left of the others: no user without a password, no session of nobody."""
+    policy = SignInPolicy()
+    action = SignUp(stores.users, stores.units, PlainPasswords(), random_id, a_token, clock, policy)
+    results: Sequence[SignedIn | BaseException] = await asyncio.gather(
+        *(action(email="New@example.com", password=f"password {n}") for n in range(8)),
+        return_exceptions=True,
+    )
+    [winner] = [result for result in results if isinstance(result, SignedIn)]
+    assert sum(isinstance(result, EmailTaken) for result in results) == 7
+    number = results.index(winner)
+    user_id = winner.user.id
+    assert await stores.users.find_by_email("new@example.com") == winner.user
+    assert await stores.accounts.password_hash(user_id) == f"hash of password {number}"
+    assert list(await stores.sessions.list(user_id, now=clock.now())) == [winner.session]

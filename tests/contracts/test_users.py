@@ -59,6 +59,65 @@ async def test_only_newer_news_change_a_user(stores: Stores, ann: User) -> None:
     assert await stores.users.get(ann.id, issued_at=NOW) == newer
 
 
+async def test_a_rename_changes_the_name_and_nothing_else(
+    stores: Stores, ann: User, bob: User
+) -> None:
+    image = replace(ann, image="https://x/y.png", email_verified=True, updated_at=AFTER)
+    await stores.users.save(image)
+    renamed = await stores.users.rename(ann.id, "Zoë 👩", now=AFTER + timedelta(hours=1))
+    assert renamed == replace(image, name="Zoë 👩", updated_at=AFTER + timedelta(hours=1))
+    assert await stores.users.get(ann.id, issued_at=NOW) == renamed
+    assert await stores.users.get(bob.id, issued_at=NOW) == bob
+
+
+async def test_a_rename_is_newer_than_whatever_was_said_before(stores: Stores) -> None:
+    """Also where the front end's clock is ahead, so that its last news do not undo the rename."""
+    for id, ahead in (("a", timedelta(days=-1)), ("b", timedelta(0)), ("c", timedelta(days=365))):
+        before = User.create(id=id, email=f"{id}@example.com", name="before", now=NOW + ahead)
+        await stores.users.add(before, issued_at=NOW)
+        renamed = await stores.users.rename(id, "renamed", now=NOW)
+        assert renamed.updated_at == max(NOW, before.updated_at + timedelta.resolution)
+        await stores.users.save(before)
+        assert await stores.users.get(id, issued_at=NOW) == renamed
+
+
+async def test_a_rename_keeps_what_the_other_side_changed_meanwhile(
+    stores: Stores, ann: User
+) -> None:
+    """Who renames has read the user before: it must not write back what it read."""
+    news = replace(ann, email="new@example.com", email_verified=True, updated_at=AFTER)
+    await stores.users.save(news)
+    renamed = await stores.users.rename(ann.id, "Ann", now=NOW)
+    assert renamed == replace(news, name="Ann", updated_at=AFTER + timedelta.resolution)
+    assert await stores.users.find_by_email("new@example.com") == renamed
+    assert await stores.users.find_by_email(ann.email) is None
+
+
+async def test_what_a_rename_gives_back_is_a_copy(stores: Stores, ann: User) -> None:
+    renamed = await stores.users.rename(ann.id, "Ann", now=AFTER)
+    renamed.name = "changed behind its back"
+    assert (await stores.users.get(ann.id, issued_at=NOW)).name == "Ann"
+
+
+async def test_nobody_is_renamed(stores: Stores, ann: User) -> None:
+    await stores.users.remove(ann.id)
+    for user_id in (ann.id, "nobody"):
+        with pytest.raises(UnknownUser):
+            await stores.users.rename(user_id, "x", now=NOW)
+    assert not await stores.users.exists()
+
+
+async def test_of_many_renames_at_once_none_is_older_than_another(
+    stores: Stores, ann: User
+) -> None:
+    renamed = await asyncio.gather(
+        *(stores.users.rename(ann.id, f"name {n}", now=NOW) for n in range(10))
+    )
+    assert len({user.updated_at for user in renamed}) == 10
+    last = max(renamed, key=lambda user: user.updated_at)
+    assert await stores.users.get(ann.id, issued_at=NOW) == last
+
+
 async def test_a_removed_user_takes_everything_along(stores: Stores, ann: User) -> None:
     task = await stores.tasks.add(Task.create(user_id=ann.id, title="x", now=NOW))
     await stores.users.remove(ann.id)

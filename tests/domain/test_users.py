@@ -1,14 +1,15 @@
-"""Users, and the grammar of their addresses."""
+"""Users, their bans, and the rules for their addresses and names."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from domain.errors import Invalid
 from domain.text import Refused
-from domain.users import User, clean_email
+from domain.users import NAME_MAX_LENGTH, User, clean_email, clean_name
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
+TICK = timedelta.resolution
 
 
 @pytest.mark.parametrize(
@@ -58,3 +59,58 @@ def test_a_user_without_an_address_is_refused() -> None:
     with pytest.raises(Invalid) as caught:
         User.create(id="u", email="nobody", now=NOW)
     assert caught.value.problems[0].field == "email"
+
+
+@pytest.mark.parametrize(
+    ("banned", "expires_at", "is_banned"),
+    [
+        (False, None, False),
+        (True, None, True),
+        (True, NOW + TICK, True),
+        (True, NOW, True),
+        (True, NOW - TICK, False),
+        (False, NOW + TICK, False),
+    ],
+)
+def test_a_ban_lasts_until_its_end(
+    banned: bool, expires_at: datetime | None, is_banned: bool
+) -> None:
+    """For ever where it has none. To Better Auth it is over when `banExpires` is less than now."""
+    user = User.create(id="u", email="u@example.com", now=NOW)
+    user.banned, user.ban_expires_at = banned, expires_at
+    assert user.is_banned(NOW) is is_banned
+
+
+@pytest.mark.parametrize(
+    ("text", "cleaned"),
+    [
+        ("", ""),
+        (" \u3000 ", ""),
+        ("  Zoë 👩\u200d👧  ", "Zoë 👩\u200d👧"),
+        ("Zoe\u0308", "Zoë"),
+        ("a" * NAME_MAX_LENGTH + " ", "a" * NAME_MAX_LENGTH),
+        ("e\u0301" * NAME_MAX_LENGTH, "é" * NAME_MAX_LENGTH),
+    ],
+)
+def test_names(text: str, cleaned: str) -> None:
+    assert clean_name(text) == cleaned
+    assert clean_name(cleaned) == cleaned
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a\0b",
+        "a\nb",
+        "Ann\r\n",
+        "a\tb",
+        "\x1b[31m",
+        "a\x85b",
+        "\ud800",
+        "\u202egpj.exe",
+        "👩" * 256,
+    ],
+)
+def test_names_that_nobody_may_have(text: str) -> None:
+    with pytest.raises(Refused):
+        clean_name(text)

@@ -1,6 +1,7 @@
 """A client of the application in this process, and the tokens that it shows."""
 
 import time
+from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 
 import httpx
@@ -31,7 +32,10 @@ def client_of(app: FastAPI, user_id: str | None = None) -> httpx.AsyncClient:
     headers = {} if user_id is None else {"Authorization": f"Bearer {token(user_id)}"}
     # A crash must come out as the answer that a client would get.
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-    return httpx.AsyncClient(transport=transport, base_url="http://test", headers=headers)
+    client = httpx.AsyncClient(transport=transport, base_url="http://test", headers=headers)
+    # A test shows the cookies that it names, and no others.
+    client.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=()))
+    return client
 
 
 async def new_task(client: httpx.AsyncClient, **values: object) -> dict[str, Any]:

@@ -1,15 +1,27 @@
 """The whole application over memory, and clients of it."""
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 
 import httpx
 import pytest
 from fastapi import FastAPI
 
+from adapters.better_auth import passwords
 from adapters.memory.store import MemoryStore
+from adapters.system import SystemClock
+from domain.sessions import Session
 from entrypoints.app import from_settings
 from entrypoints.settings import Settings
+from tests.conftest import FixedClock
 from tests.http.client import ORIGIN, SECRET, client_of
+from tests.http.people import add_key, add_session, add_user, cheap_key, store_of
+
+
+@pytest.fixture(autouse=True)
+def cheap_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A real hash takes longer than a hundred tests."""
+    monkeypatch.setattr(passwords, "derive", cheap_key)
 
 
 @pytest.fixture(scope="session")
@@ -21,9 +33,30 @@ def built_app() -> FastAPI:
 @pytest.fixture
 def app(built_app: FastAPI) -> FastAPI:
     """The application, with nothing in it."""
-    store: MemoryStore = built_app.state.use_cases.get_task.tasks.store
-    store.clear()
+    store_of(built_app).clear()
     return built_app
+
+
+@pytest.fixture
+def store(app: FastAPI) -> MemoryStore:
+    """All that the application keeps."""
+    return store_of(app)
+
+
+@pytest.fixture
+def moment(clock: FixedClock, monkeypatch: pytest.MonkeyPatch) -> FixedClock:
+    """The time of the application, which stands still until it is told to move."""
+    clock.time = datetime.now(UTC)
+    monkeypatch.setattr(SystemClock, "now", lambda _: clock.time)
+    return clock
+
+
+@pytest.fixture
+def session(store: MemoryStore) -> Session:
+    """Ann, who is signed in, and the key of a `jwt` plugin."""
+    add_user(store)
+    add_key(store)
+    return add_session(store)
 
 
 @pytest.fixture

@@ -1,4 +1,7 @@
-"""Every route × nobody, the owner, another user. A new route without a row here fails."""
+"""Every route × nobody, the owner, another user, somebody banned, somebody deleted.
+
+A new route without a row here fails.
+"""
 
 import logging
 from typing import Any, Final
@@ -9,9 +12,19 @@ from fastapi import FastAPI
 from starlette.routing import Route
 
 from adapters.http.routing import DirectRoute
+from adapters.memory.store import MemoryStore
+from domain.sessions import Session
 from entrypoints.app import from_settings
 from entrypoints.settings import Settings
 from tests.http.client import SECRET, client_of, code, new_task
+from tests.http.people import (
+    OF_NO_SESSION,
+    PROOFS,
+    add_session,
+    add_task,
+    add_user,
+    contents,
+)
 
 Row = tuple[str, str, dict[str, Any], int]
 # Method and path, what is sent, and what the owner gets.
@@ -135,6 +148,85 @@ async def test_another_user_where_foreign_tasks_are_hidden(
         }
         assert foreign.headers.keys() == missing.headers.keys()
         assert (await ann.get(f"/api/tasks/{task['id']}")).json() == task
+
+
+async def test_another_user_where_the_object_is_a_session(
+    nobody: httpx.AsyncClient, store: MemoryStore, session: Session
+) -> None:
+    """Its own answer: that there is none; told or not, the session lives on."""
+    bobs = add_session(store, add_user(store, "bob").id)
+    before = contents(store)
+    for _, show in PROOFS.values():
+        path = f"/api/users/me/sessions/{session.id}"
+        answer = await nobody.delete(path, headers=show(bobs))
+        assert code(answer) == (404, "SESSION_NOT_FOUND")
+        assert "ann" not in answer.text.lower()
+    assert contents(store) == before
+
+
+@ROWS
+async def test_every_route_takes_every_credential(
+    nobody: httpx.AsyncClient,
+    store: MemoryStore,
+    session: Session,
+    method: str,
+    path: str,
+    sent: dict[str, Any],
+    status: int,
+) -> None:
+    """But for `refresh`, which needs one that stands for a session."""
+    for name, (_, show) in PROOFS.items():
+        add_user(store)
+        add_session(store)
+        where = path.format(task_id=add_task(store).id, session_id="s")
+        answer = await nobody.request(method, where, headers=show(session), **sent)
+        refreshed = path == "/api/auth/refresh" and name not in OF_NO_SESSION
+        assert answer.status_code == (200 if refreshed else status), name
+        store.deleted_users.clear()
+
+
+@ROWS
+async def test_somebody_who_is_banned(
+    nobody: httpx.AsyncClient,
+    store: MemoryStore,
+    session: Session,
+    method: str,
+    path: str,
+    sent: dict[str, Any],
+    status: int,
+) -> None:
+    """Refused with every credential, on every route; and nothing changes."""
+    store.users["ann"].banned = True
+    where = path.format(task_id=add_task(store).id, session_id=session.id)
+    before = contents(store)
+    for name, (_, show) in PROOFS.items():
+        answer = await nobody.request(method, where, headers=show(session), **sent)
+        assert code(answer) == (403, "USER_BANNED"), name
+    assert contents(store) == before
+
+
+@ROWS
+async def test_somebody_who_is_deleted(
+    nobody: httpx.AsyncClient,
+    store: MemoryStore,
+    session: Session,
+    method: str,
+    path: str,
+    sent: dict[str, Any],
+    status: int,
+) -> None:
+    """Nobody any more, whatever they show; and nobody comes back."""
+    task = add_task(store)
+    shown = {name: show(session) for name, (_, show) in PROOFS.items()}
+    await nobody.delete("/api/users/me", headers=shown["cookie"])
+    before = contents(store)
+    where = path.format(task_id=task.id, session_id=session.id)
+    for name, headers in shown.items():
+        answer = await nobody.request(method, where, headers=headers, **sent)
+        gone = "UNKNOWN_USER" if name in OF_NO_SESSION else "UNAUTHENTICATED"
+        assert code(answer) == (401, gone), name
+    assert contents(store) == before
+    assert not store.users
 
 
 async def test_lists_show_nothing_of_others(ann: httpx.AsyncClient, bob: httpx.AsyncClient) -> None:

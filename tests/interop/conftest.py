@@ -1,11 +1,32 @@
 """What the tests against the real Better Auth share."""
 
+import uuid
+from collections.abc import AsyncIterator
+
 import pytest
 
 from tests.interop import nodejs
+from tests.interop.better_auth import VERSIONS
+from tests.interop.sides import Sides, both_sides
+from tests.servers import PostgresServer
 
 
 @pytest.fixture(scope="session")
 def node_modules() -> None:
     """Better Auth is installed."""
     nodejs.node_modules()
+
+
+@pytest.fixture(scope="session", params=VERSIONS)
+async def sides(
+    request: pytest.FixtureRequest, node_modules: None, postgres_18_server: PostgresServer
+) -> AsyncIterator[Sides]:
+    """Both sides, for each version of Better Auth; users of other tests are there as well."""
+    async with both_sides(postgres_18_server, request.param) as sides:
+        yield sides
+
+
+@pytest.fixture
+def email() -> str:
+    """An address that nobody has yet."""
+    return f"{uuid.uuid4().hex}@example.com"

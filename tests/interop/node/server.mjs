@@ -1,7 +1,10 @@
 // node server.mjs: Better Auth over HTTP on 127.0.0.1, until it gets SIGTERM or its stdin closes.
 // Its settings are its environment; it prints {"port": n}, and nothing else, once it listens.
+// With PAGE, a folder, it serves what lies in there as well, as a front end would.
 import { once } from "node:events";
+import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
+import { basename, extname, join } from "node:path";
 import pg from "pg";
 import { load } from "./versions.mjs";
 
@@ -46,10 +49,25 @@ function options(baseURL) {
   };
 }
 
+const TYPES = { ".css": "text/css", ".html": "text/html", ".js": "text/javascript" };
+
+async function page(path, response) {
+  const name = basename(path) || "index.html";
+  const content = await readFile(join(env.PAGE, name)).catch(() => undefined);
+  if (content === undefined) return response.writeHead(404).end();
+  response.writeHead(200, { "Content-Type": `${TYPES[extname(name)]}; charset=utf-8` });
+  response.end(content);
+}
+
 async function handler(port) {
-  const chosen = options(env.BASE_URL ?? `http://127.0.0.1:${port}`);
+  const chosen = options(env.BASE_URL ?? `http://${env.HOST ?? "127.0.0.1"}:${port}`);
   if (env.MIGRATE === "run") await (await getMigrations(chosen)).runMigrations();
-  return toNodeHandler(betterAuth(chosen));
+  const auth = toNodeHandler(betterAuth(chosen));
+  if (!env.PAGE) return auth;
+  return (request, response) => {
+    const path = request.url.split("?")[0];
+    return path.startsWith("/api/") ? auth(request, response) : page(path, response);
+  };
 }
 
 process.stdin.resume().on("close", () => process.exit());

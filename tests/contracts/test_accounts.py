@@ -1,0 +1,136 @@
+"""What every `AccountStore` does."""
+
+from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
+
+import psycopg
+import pytest
+
+from adapters.postgres.accounts import PostgresAccounts
+from adapters.postgres.optional_columns import OptionalColumns
+from adapters.postgres.pipeline import PipelineDatabase
+from domain.users import UnknownUser, User
+from tests.contracts.conftest import NOW, Stores
+
+HASH = "0123456789abcdef" * 2 + ":" + "ab" * 64
+
+
+async def add(stores: Stores, user_id: str, password_hash: str = HASH) -> None:
+    await stores.accounts.add_password(
+        id=f"account of {user_id}", user_id=user_id, password_hash=password_hash, now=NOW
+    )
+
+
+async def test_a_password_comes_back(stores: Stores, ann: User, bob: User) -> None:
+    await add(stores, ann.id)
+    await add(stores, bob.id, HASH[::-1])
+    assert await stores.accounts.password_hash(ann.id) == HASH
+    assert await stores.accounts.password_hash(bob.id) == HASH[::-1]
+
+
+async def test_nobody_else_has_a_password(stores: Stores, ann: User, bob: User) -> None:
+    await add(stores, ann.id)
+    for user_id in ("", "nobody", bob.id, "ANN", "ann ", "_nn", "account of ann"):
+        assert await stores.accounts.password_hash(user_id) is None
+
+
+async def test_nobody_can_be_given_a_password(stores: Stores) -> None:
+    with pytest.raises(UnknownUser):
+        await add(stores, "nobody")
+    assert await stores.accounts.password_hash("nobody") is None
+
+
+async def test_the_password_of_a_deleted_user_is_gone(stores: Stores, ann: User) -> None:
+    """Also when the user comes back."""
+    await add(stores, ann.id)
+    await stores.users.remove(ann.id)
+    await stores.users.add(ann, issued_at=NOW + timedelta(days=10_000))
+    assert await stores.accounts.password_hash(ann.id) is None
+
+
+@pytest.fixture
+async def accounts(database_url: str) -> AsyncIterator[PostgresAccounts]:
+    """With Ann and Bob, who have no account yet."""
+    with psycopg.connect(database_url) as connection:
+        connection.execute(
+            'insert into "user" (id, name, email, "emailVerified")'
+            " values ('ann', '', 'ann@example.com', false), ('bob', '', 'bob@example.com', false)"
+        )
+    database = PipelineDatabase(database_url)
+    await database.open()
+    yield PostgresAccounts(database, OptionalColumns(database))
+    await database.close()
+
+
+def insert(
+    url: str,
+    id: str,
+    *,
+    user_id: str = "ann",
+    account_id: str = "ann",
+    provider_id: str = "credential",
+    password: str | None = HASH,
+    created_at: datetime = NOW,
+) -> None:
+    """As Better Auth does."""
+    with psycopg.connect(url) as connection:
+        connection.execute(
+            'insert into account (id, "userId", "accountId", "providerId", password, "createdAt",'
+            ' "updatedAt") values (%s, %s, %s, %s, %s, %s, now())',
+            (id, user_id, account_id, provider_id, password, created_at),
+        )
+
+
+@pytest.mark.postgres
+async def test_the_row_is_better_auths(accounts: PostgresAccounts, database_url: str) -> None:
+    """It looks for an account of the provider `credential` whose id is the user's."""
+    await accounts.add_password(id="a", user_id="ann", password_hash=HASH, now=NOW)
+    with psycopg.connect(database_url) as connection:
+        rows = connection.execute(
+            'select id, "userId", "accountId", "providerId", password, "createdAt", "updatedAt"'
+            " from account"
+        ).fetchall()
+    assert rows == [("a", "ann", "ann", "credential", HASH, NOW, NOW)]
+
+
+@pytest.mark.postgres
+async def test_of_two_passwords_the_first_counts(
+    accounts: PostgresAccounts, database_url: str
+) -> None:
+    """No constraint of Better Auth's speaks against two, and it signs in with the first."""
+    insert(database_url, "b", password="second", created_at=NOW + timedelta(seconds=1))
+    insert(database_url, "c", password="first")
+    insert(database_url, "a", password="third", created_at=NOW + timedelta(seconds=2))
+    assert await accounts.password_hash("ann") == "first"
+    insert(database_url, "bb", password="of two at once the one with the lesser id")
+    assert await accounts.password_hash("ann") == "of two at once the one with the lesser id"
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"user_id": "bob"},
+        {"account_id": "bob"},
+        {"account_id": "ANN"},
+        {"account_id": "ann@example.com"},
+        {"provider_id": "github"},
+        {"provider_id": "Credential"},
+        {"password": None},
+    ],
+)
+async def test_an_account_of_another_kind_has_no_password(
+    accounts: PostgresAccounts, database_url: str, other: dict[str, str | None]
+) -> None:
+    """With any of these Better Auth answers 401, too."""
+    insert(database_url, "a", **other)  # type: ignore[arg-type]
+    assert await accounts.password_hash("ann") is None
+
+
+@pytest.mark.postgres
+async def test_an_account_of_another_kind_hides_no_password(
+    accounts: PostgresAccounts, database_url: str
+) -> None:
+    insert(database_url, "a", provider_id="github", account_id="4711", password=None)
+    insert(database_url, "b", created_at=NOW + timedelta(days=1))
+    assert await accounts.password_hash("ann") == HASH

@@ -1,0 +1,70 @@
+"""What every `KeyStore` does."""
+
+import json
+from datetime import timedelta
+
+import pytest
+
+from adapters.memory.keys import MemoryKeys
+from adapters.postgres.database import Statement
+from adapters.postgres.keys import PostgresKeys
+from application.ports import StoredKey
+from tests.contracts.conftest import NOW, Stores
+
+PUBLIC = json.dumps({"crv": "Ed25519", "x": "t5uuogwmifyySe9Ked6kI0SoYiQNhLN1XeOlG-oS2-E"})
+KEYS = [
+    StoredKey("Brk6dq9pGZ5kvM89cCoBkE38jbkpa0uM", PUBLIC, "EdDSA", NOW + timedelta(days=30)),
+    StoredKey("old", PUBLIC, None, None),
+    StoredKey("dead", PUBLIC, "RS256", NOW - timedelta(days=300)),
+]
+
+INSERT = Statement(
+    'insert into jwks (id, "publicKey", "privateKey", alg, "createdAt", "expiresAt")'
+    " values ($1, $2, 'secret', $3, $4, $5)",
+    ("id", "public_key", "algorithm", "created_at", "expires_at"),
+    is_write=True,
+)
+
+
+async def put(stores: Stores, key: StoredKey) -> None:
+    """As the front end's server does; the port itself only reads."""
+    if isinstance(stores.keys, MemoryKeys):
+        stores.keys.store.keys[key.id] = key
+        return
+    assert isinstance(stores.keys, PostgresKeys)
+    values = {
+        "id": key.id,
+        "public_key": key.public_key,
+        "algorithm": key.algorithm,
+        "created_at": NOW,
+        "expires_at": key.expires_at,
+    }
+    await stores.keys.database.execute(INSERT, values)
+
+
+@pytest.fixture
+async def keys(stores: Stores) -> list[StoredKey]:
+    for key in KEYS:
+        await put(stores, key)
+    return KEYS
+
+
+async def test_a_key_is_found_by_its_id(stores: Stores, keys: list[StoredKey]) -> None:
+    """Also where it has expired: for how long it verifies is for whoever asks to judge."""
+    for key in keys:
+        found = await stores.keys.find(key.id)
+        assert found == key
+        assert found.expires_at is None or found.expires_at.utcoffset() == timedelta(0)
+
+
+async def test_an_id_is_matched_as_it_is(stores: Stores, keys: list[StoredKey]) -> None:
+    for id in ("", "OLD", "old ", "_ld", "%", "' or true;--", PUBLIC):
+        assert await stores.keys.find(id) is None
+
+
+async def test_a_key_that_comes_later_is_found(stores: Stores) -> None:
+    """Better Auth makes one when it first signs, and others as it replaces them."""
+    [key, *_] = KEYS
+    assert await stores.keys.find(key.id) is None
+    await put(stores, key)
+    assert await stores.keys.find(key.id) == key

@@ -1,0 +1,316 @@
+"""What somebody could try who is not who they say: one row for each, and none gets in.
+
+What is forged is well formed and names a live session or a user that exists, so that the check
+that a row is aimed at is the one that refuses it.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from adapters.better_auth.jwks import RemoteKeys
+from adapters.better_auth.keys import PublicKey, public_key
+from adapters.memory.store import MemoryStore
+from adapters.system import SystemClock
+from application.ports import StoredKey
+from domain.sessions import Session
+from entrypoints.app import from_settings
+from entrypoints.settings import Settings
+from tests.http.client import client_of, code, token
+from tests.http.forgeries import (
+    CURVE,
+    GOOD,
+    OLD,
+    OTHERWISE,
+    REMOTE,
+    SECOND,
+    TABLE,
+    now,
+    one_letter_off,
+    ours,
+    shared,
+    with_header,
+)
+from tests.http.people import (
+    DAY,
+    LOG_IN,
+    ME,
+    PASSWORD,
+    PROOFS,
+    USER,
+    Headers,
+    access_token,
+    add_key,
+    add_session,
+    add_user,
+    bearer,
+    contents,
+    cookie,
+    cookie_of,
+    plugin_claims,
+    plugin_token,
+    signed,
+    store_of,
+)
+
+
+@pytest.fixture(autouse=True)
+def provider(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The Better Auth server shows one key over HTTP, and is not asked for it in earnest."""
+
+    async def find(_keys: RemoteKeys, kid: str) -> PublicKey | None:
+        return public_key(REMOTE.jwk()) if kid == REMOTE.kid else None
+
+    monkeypatch.setattr(RemoteKeys, "find", find)
+
+
+@pytest.fixture
+def session(store: MemoryStore) -> Session:
+    """Ann, who is signed in; Bob, who is signed in, too; and the keys of our own table."""
+    add_user(store)
+    add_user(store, "bob")
+    add_key(store)
+    add_key(store, SECOND.kid)
+    add_key(store, CURVE.kid, "ES256")
+    add_key(store, OLD.kid, expires_at=datetime.now(UTC) - 31 * DAY)
+    add_session(store, "bob")
+    past = datetime.now(UTC) - 8 * DAY
+    add_session(store, name="Expired", created_at=past, expires_at=past + 7 * DAY)
+    return add_session(store)
+
+
+async def show(client: httpx.AsyncClient, headers: Headers, method: str = "GET") -> httpx.Response:
+    """Ask who one is; or, with PATCH, change one's name."""
+    sent = [(name.encode(), value.encode()) for name, value in headers]
+    if method == "GET":
+        return await client.get(ME, headers=sent)
+    return await client.patch(USER, headers=sent, json={"name": "Mallory"})
+
+
+@pytest.mark.parametrize("name", TABLE)
+async def test_what_is_forged_proves_nothing(
+    nobody: httpx.AsyncClient, store: MemoryStore, session: Session, name: str
+) -> None:
+    """Refused, with the reason that the contract has for it; and nothing is made or changed."""
+    headers = TABLE[name](session)
+    before = contents(store)
+    answer = await show(nobody, headers, "PATCH")
+    assert code(answer) == OTHERWISE.get(name, (401, "UNAUTHENTICATED"))
+    if answer.status_code == 401:
+        tried = any(header == "Authorization" for header, _ in headers)
+        challenge = 'Bearer error="invalid_token"' if tried else "Bearer"
+        assert answer.headers["www-authenticate"] == challenge
+    assert answer.headers["cache-control"] == "no-store"
+    assert "set-cookie" not in answer.headers
+    assert not any(word in answer.text.lower() for word in ("ann", "bob", "signature", "jwt"))
+    assert contents(store) == before
+
+
+@pytest.mark.parametrize("name", GOOD)
+async def test_what_the_forgeries_are_made_of_is_good(
+    nobody: httpx.AsyncClient, session: Session, name: str
+) -> None:
+    """Or the table would show nothing."""
+    answer = await show(nobody, GOOD[name](session))
+    assert (answer.status_code, answer.json()["id"]) == (200, "ann")
+
+
+async def test_a_token_that_was_believed_is_no_cover_for_others(
+    nobody: httpx.AsyncClient, session: Session
+) -> None:
+    """What was verified is remembered by the whole token, its signature included."""
+    for good in (access_token(session), plugin_token(), token()):
+        assert (await show(nobody, bearer(good))).status_code == 200
+        for forgery in (one_letter_off(good), with_header(good, alg="none")):
+            answer = await show(nobody, bearer(forgery))
+            assert code(answer) == (401, "UNAUTHENTICATED")
+
+
+async def test_a_token_that_was_believed_dies_with_its_session(
+    nobody: httpx.AsyncClient, store: MemoryStore, session: Session
+) -> None:
+    shown = bearer(access_token(session))
+    assert (await show(nobody, shown)).status_code == 200
+    store.sessions[session.id].expires_at = datetime.now(UTC) - timedelta(seconds=1)
+    assert code(await show(nobody, shown)) == (401, "UNAUTHENTICATED")
+    del store.sessions[session.id]
+    assert code(await show(nobody, shown)) == (401, "UNAUTHENTICATED")
+
+
+# Better Auth's own
+
+VECTORS: Final = json.loads((Path(__file__).parent / "cookie_caches.json").read_text())
+STRATEGIES: Final = tuple(VECTORS["caches"])
+
+
+@pytest.fixture
+def better_auths(monkeypatch: pytest.MonkeyPatch) -> FastAPI:
+    """The moment, the secret, the key and the sessions of a real Better Auth server."""
+    moment = datetime.fromtimestamp(VECTORS["frozen_now_ms"] / 1_000, UTC)
+    monkeypatch.setattr(SystemClock, "now", lambda _: moment)
+    app = from_settings(
+        Settings(better_auth_secret=VECTORS["secret"], better_auth_url=VECTORS["issuer"])
+    )
+    store = store_of(app)
+    user = add_user(store, VECTORS["user_id"], email=VECTORS["email"])
+    store.keys[VECTORS["kid"]] = StoredKey(
+        VECTORS["kid"], json.dumps(VECTORS["public_key"]), None, None
+    )
+    for strategy, cache in VECTORS["caches"].items():
+        add_session(store, user.id, strategy, token=cache["session_token"])
+    return app
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+async def test_a_cookie_cache_proves_nothing(better_auths: FastAPI, strategy: str) -> None:
+    """It is Better Auth's own note of a session, good for minutes after that session is over."""
+    cache = VECTORS["caches"][strategy]
+    value = cache["cookie_value"]
+    before = contents(store_of(better_auths))
+    async with client_of(better_auths) as client:
+        for headers in (
+            bearer(value),
+            cookie(value),
+            cookie(value, "better-auth.session_data"),
+            cookie(value, "better-auth.session_data.0"),
+            cookie(signed(value, VECTORS["secret"])),
+        ):
+            assert code(await show(client, headers)) == (401, "UNAUTHENTICATED")
+        assert contents(store_of(better_auths)) == before
+        good = await show(client, cookie(cache["session_token_cookie"]))
+        assert (good.status_code, good.json()["id"]) == (200, VECTORS["user_id"])
+
+
+# Accounts that may not, or no longer
+
+
+@pytest.mark.parametrize("name", PROOFS)
+async def test_who_is_banned_is_refused_with_every_credential(
+    nobody: httpx.AsyncClient, store: MemoryStore, session: Session, name: str
+) -> None:
+    for until in (None, datetime.now(UTC) + timedelta(minutes=1)):
+        store.users["ann"] = replace(store.users["ann"], banned=True, ban_expires_at=until)
+        before = contents(store)
+        for method in ("GET", "PATCH"):
+            answer = await show(nobody, PROOFS[name][1](session), method)
+            assert code(answer) == (403, "USER_BANNED")
+            assert "www-authenticate" not in answer.headers
+        assert contents(store) == before
+
+
+@pytest.mark.parametrize("name", PROOFS)
+async def test_a_ban_that_is_over_is_none(
+    nobody: httpx.AsyncClient, store: MemoryStore, session: Session, name: str
+) -> None:
+    past = datetime.now(UTC) - timedelta(seconds=1)
+    store.users["ann"] = replace(store.users["ann"], banned=True, ban_expires_at=past)
+    assert (await show(nobody, PROOFS[name][1](session))).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("values", "refusal"),
+    [
+        ({"banned": True}, "USER_BANNED"),
+        ({"banned": True, "has_second_factor": True}, "USER_BANNED"),
+        ({"has_second_factor": True}, "SECOND_FACTOR_REQUIRED"),
+    ],
+)
+async def test_a_password_is_not_always_enough(
+    nobody: httpx.AsyncClient, store: MemoryStore, values: dict[str, Any], refusal: str
+) -> None:
+    """No session and no cookie; and whoever does not know the password does not learn of it."""
+    add_user(store, **values)
+    before = contents(store)
+    for password, expected in (
+        (PASSWORD, (403, refusal)),
+        ("wrong horse battery", (401, "INVALID_CREDENTIALS")),
+    ):
+        sent = {"email": "ann@example.com", "password": password}
+        answer = await nobody.post(LOG_IN, json=sent)
+        assert code(answer) == expected
+        assert "set-cookie" not in answer.headers
+    assert contents(store) == before
+
+
+async def test_a_second_factor_that_was_given_is_not_asked_for_again(
+    nobody: httpx.AsyncClient, store: MemoryStore, session: Session
+) -> None:
+    """The session was made by Better Auth, which asked."""
+    store.users["ann"] = replace(store.users["ann"], has_second_factor=True)
+    for _, show_it in PROOFS.values():
+        assert (await show(nobody, show_it(session))).status_code == 200
+
+
+BEFORE: Final[dict[str, Callable[..., str]]] = {
+    "shared secret": lambda **said: ours(shared(**said)),
+    "a key of the provider": lambda **said: REMOTE.token(plugin_claims(**said)),
+    "a key of our own table": plugin_token,
+}
+
+
+@pytest.mark.parametrize("make", BEFORE.values(), ids=BEFORE.keys())
+async def test_a_token_from_before_a_deletion_brings_nobody_back(
+    nobody: httpx.AsyncClient, store: MemoryStore, session: Session, make: Callable[..., str]
+) -> None:
+    shown = [make(), make(iat=now() - 60), make(iat=None), make(updatedAt="2026-01-01T00:00:00Z")]
+    assert (await show(nobody, bearer(shown[0]))).status_code == 200
+    assert (await nobody.delete(USER, headers=bearer(shown[0]))).status_code == 204
+    before = contents(store)
+    for old in shown:
+        for method in ("GET", "PATCH"):
+            answer = await show(nobody, bearer(old), method)
+            assert code(answer) == (401, "UNKNOWN_USER")
+            assert answer.headers["www-authenticate"] == 'Bearer error="invalid_token"'
+    assert "ann" not in store.users
+    assert contents(store) == before
+
+
+@pytest.mark.parametrize("name", ["shared secret", "a key of the provider"])
+async def test_a_token_from_before_a_rename_does_not_undo_it(
+    nobody: httpx.AsyncClient, store: MemoryStore, session: Session, name: str
+) -> None:
+    """What was news once is none after what the user has said since, seen before or not."""
+    since = datetime.now(UTC) - timedelta(hours=1)
+    seen, seen_too, unseen = [
+        BEFORE[name](name="Old", updatedAt=(since + timedelta(minutes=n)).isoformat())
+        for n in range(3)
+    ]
+    for shown in (seen, seen_too):
+        assert (await show(nobody, bearer(shown))).json()["name"] == "Old"
+    answer = await nobody.patch(USER, json={"name": "New"}, headers=cookie_of(session))
+    assert answer.json()["name"] == "New"
+    for shown in (seen, seen_too, unseen, BEFORE[name](name="Old")):
+        assert (await show(nobody, bearer(shown))).json()["name"] == "New"
+    assert store.users["ann"].name == "New"
+
+
+async def test_a_key_of_our_own_table_never_changes_a_user(
+    nobody: httpx.AsyncClient, store: MemoryStore, session: Session
+) -> None:
+    """Whose table it is has its users there as well: the row knows better."""
+    before = contents(store)
+    said = {"name": "New", "email": "new@example.com", "updatedAt": datetime.now(UTC).isoformat()}
+    assert (await show(nobody, bearer(plugin_token(**said)))).status_code == 200
+    assert contents(store) == before
+
+
+@pytest.mark.parametrize(
+    "sent", [{"banned": False}, {"role": "admin"}, {"twoFactorEnabled": False}]
+)
+async def test_claims_lift_no_ban(
+    nobody: httpx.AsyncClient, store: MemoryStore, session: Session, sent: dict[str, Any]
+) -> None:
+    """Nor do they change anything else of somebody who is refused."""
+    store.users["ann"] = replace(store.users["ann"], banned=True, has_second_factor=True)
+    before = contents(store)
+    news = {"updatedAt": datetime.now(UTC).isoformat(), "name": "New", **sent}
+    for make in BEFORE.values():
+        assert code(await show(nobody, bearer(make(**news)))) == (403, "USER_BANNED")
+    assert contents(store) == before
