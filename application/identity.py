@@ -24,7 +24,8 @@ class Identity:
     """A user whose row exists, and the credential that proved it.
 
     `session` is None where the credential stands for none. `beside` is a second session of the
-    same user, which a cookie proved while the bearer decided.
+    same user, which a cookie proved while the bearer decided. `is_temporary` where the browser was
+    told to forget the session as it ends.
     """
 
     user: User
@@ -84,7 +85,7 @@ class Authenticate:
         session, user = found
         if not session.is_alive(self.clock.now()) or proof.user_id not in (None, user.id):
             raise Unauthenticated
-        return Identity(user, proof.kind, session, proof.is_temporary or session.is_temporary)
+        return Identity(user, proof.kind, session, proof.is_temporary)
 
     async def _user(self, proof: UserProof) -> User:
         claims = proof.claims
@@ -105,7 +106,7 @@ class Authenticate:
         user = User.create(
             id=proof.user_id,
             email=claims.email,
-            name=claims.name,
+            name=claims.name or "",
             email_verified=bool(claims.email_verified),
             image=claims.image,
             now=claims.updated_at or self.clock.now(),
@@ -121,8 +122,8 @@ class Authenticate:
         changed = replace(
             user,
             email=claims.email,
-            name=claims.name,
-            image=claims.image,
+            name=user.name if claims.name is None else claims.name,
+            image=claims.image if claims.says_image else user.image,
             email_verified=verified,
             updated_at=updated_at,
         )

@@ -115,14 +115,16 @@ class Credentials:
 class Claims:
     """What a credential says of its user beyond the id.
 
-    `email` has passed `clean_email`. None in `email_verified` or `updated_at`: it does not say.
+    `email` has passed `clean_email`. None in `name`, `email_verified` or `updated_at`: it does not
+    say; in `image`, it says that there is none, unless `says_image` is false.
     """
 
     email: str
-    name: str
+    name: str | None
     image: str | None
     email_verified: bool | None
     updated_at: datetime | None
+    says_image: bool = True
 
 
 @dataclass(frozen=True, slots=True)

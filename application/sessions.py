@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from application.identity import Identity
@@ -15,7 +16,7 @@ from application.ports import (
     UnitsOfWork,
 )
 from domain.errors import Forbidden, Unauthenticated
-from domain.sessions import Session, SessionNotFound, SessionStore
+from domain.sessions import USUAL, Session, SessionNotFound, SessionPolicy, SessionStore
 from domain.text import Check, Refused
 from domain.users import (
     EmailTaken,
@@ -78,6 +79,7 @@ class SignInPolicy:
 
     sign_up: bool = True
     require_email_verification: bool = False
+    sessions: SessionPolicy = USUAL
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,7 @@ class SignUp:
         user = User.create(id=self.ids(), email=email, name=name, now=now)
         session = None
         if not self.policy.require_email_verification:
-            session = new_session(user, device, self.ids, self.clock)
+            session = new_session(user, device, self.ids, now, self.policy.sessions)
         async with self.units() as unit:
             try:
                 await unit.users.add(user, issued_at=now)
@@ -159,12 +161,13 @@ class LogIn:
             raise EmailNotVerified
         if user.has_second_factor:
             raise SecondFactorRequired
-        session = new_session(user, device, self.ids, self.clock)
+        now = self.clock.now()
+        session = new_session(user, device, self.ids, now, self.policy.sessions)
         try:
             await self.sessions.add(session)
         except UnknownUser:
             raise InvalidCredentials from None
-        return SignedIn(user, session, self.signer(session, session.created_at))
+        return SignedIn(user, session, self.signer(session, now))
 
 
 @dataclass(frozen=True)
@@ -185,6 +188,7 @@ class LogOut:
 class ProlongSession:
     sessions: SessionStore
     clock: Clock
+    policy: SignInPolicy
 
     async def __call__(self, identity: Identity) -> bool:
         """Better Auth's sliding rule; whether the session was prolonged.
@@ -192,7 +196,9 @@ class ProlongSession:
         Raises `Unauthenticated` where it was ended meanwhile.
         """
         session = identity.session
-        if session is None or identity.is_temporary or not session.prolong(self.clock.now()):
+        if session is None or identity.is_temporary:
+            return False
+        if not session.prolong(self.clock.now(), self.policy.sessions):
             return False
         try:
             await self.sessions.save(session)
@@ -251,14 +257,17 @@ def bounded_password(password: str) -> str:
     return password
 
 
-def new_session(user: User, device: Device, ids: RandomIds, clock: Clock) -> Session:
+def new_session(
+    user: User, device: Device, ids: RandomIds, now: datetime, policy: SessionPolicy
+) -> Session:
     return Session.create(
         id=ids(),
         user_id=user.id,
         token=ids(),
         ip_address=device.ip_address,
         user_agent=device.user_agent,
-        now=clock.now(),
+        now=now,
+        policy=policy,
     )
 
 

@@ -10,9 +10,24 @@ from domain.users import User
 
 SESSION_LIFETIME: Final = timedelta(days=7)
 SESSION_UPDATE_AGE: Final = timedelta(days=1)
-"""Better Auth's defaults: so long a session lives, and so old it is before it is prolonged."""
+"""Better Auth's defaults."""
 
 _TEMPORARY_LIFETIME: Final = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class SessionPolicy:
+    """How long a session lives, and how old it is before it is prolonged.
+
+    Better Auth calls them `session.expiresIn` and `session.updateAge`.
+    """
+
+    lifetime: timedelta = SESSION_LIFETIME
+    update_age: timedelta = SESSION_UPDATE_AGE
+
+
+USUAL: Final = SessionPolicy()
+"""Where the front end has not decided otherwise."""
 
 
 class SessionNotFound(NotFound):
@@ -46,6 +61,7 @@ class Session:
         ip_address: str | None,
         user_agent: str | None,
         now: datetime,
+        policy: SessionPolicy = USUAL,
     ) -> Self:
         return cls(
             id=id,
@@ -53,29 +69,33 @@ class Session:
             token=token,
             created_at=now,
             updated_at=now,
-            expires_at=now + SESSION_LIFETIME,
+            expires_at=now + policy.lifetime,
             ip_address=ip_address,
             user_agent=user_agent,
         )
 
     @property
     def is_temporary(self) -> bool:
-        """Whether its user asked Better Auth not to be remembered: then it is made for a day."""
+        """Whether its user asked Better Auth not to be remembered: then it is made for a day.
+
+        Where all are, nobody can tell.
+        """
         lifetime = self.expires_at - self.created_at
         return abs(lifetime - _TEMPORARY_LIFETIME) < timedelta(seconds=1)
 
     def is_alive(self, now: datetime) -> bool:
         return self.expires_at >= now
 
-    def prolong(self, now: datetime) -> bool:
-        """Let it live its whole life again where it was given its present one a day ago or more.
+    def prolong(self, now: datetime, policy: SessionPolicy = USUAL) -> bool:
+        """Let it live its whole life again where its present one is older than `update_age`.
 
         False where nothing changed: it is too young, temporary, or over.
         """
-        due = self.expires_at - SESSION_LIFETIME + SESSION_UPDATE_AGE
-        if now < due or self.is_temporary or not self.is_alive(now):
+        due = self.expires_at - policy.lifetime + policy.update_age
+        is_temporary = self.is_temporary and policy.lifetime != _TEMPORARY_LIFETIME
+        if now < due or is_temporary or not self.is_alive(now):
             return False
-        self.expires_at = now + SESSION_LIFETIME
+        self.expires_at = now + policy.lifetime
         self.updated_at = now
         return True
 

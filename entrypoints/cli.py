@@ -113,6 +113,11 @@ def check() -> None:
     with _failing_clearly():
         configured = _settings()
         typer.echo("settings    fine")
+        if configured.better_auth_url not in configured.cors_origins:
+            typer.echo(
+                f"            pages of {configured.better_auth_url} may not call this service from"
+                " a browser: add it to CORS_ORIGINS, unless a rewrite brings both to one origin"
+            )
         if configured.url is None and not (configured.taskport_data_dir / "postgres").exists():
             typer.echo("database    none yet: `taskport serve` makes one")
             return

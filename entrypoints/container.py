@@ -161,5 +161,6 @@ def _register_identity(
         instance=SignInPolicy(
             sign_up=settings.sign_up,
             require_email_verification=settings.require_email_verification,
+            sessions=settings.session_policy,
         ),
     )

@@ -18,7 +18,10 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from domain.sessions import SessionPolicy
+
 SECRET_MIN_LENGTH = 32
+_PUBLISHED_SECRET = "better-auth-secret-12345678901234567890"  # noqa: S105
 
 
 def _origin(url: str) -> str:
@@ -136,6 +139,8 @@ class Settings(BaseSettings):
     better_auth_jwks_url: Annotated[str, AfterValidator(_http_url)] | None = None
     better_auth_cookie_prefix: Annotated[str, AfterValidator(_cookie_part)] = "better-auth"
     cookie_domain: Annotated[str, AfterValidator(_domain)] | None = None
+    session_expires_in: Annotated[int, Field(ge=60, le=31_536_000)] = 604_800
+    session_update_age: Annotated[int, Field(ge=0, le=31_536_000)] = 86_400
     jwt_expiry_days: Annotated[int, Field(ge=1, le=365)] = 7
     sign_up: bool = True
     require_email_verification: bool = False
@@ -165,6 +170,11 @@ class Settings(BaseSettings):
                 f"BETTER_AUTH_SECRET must have at least {SECRET_MIN_LENGTH} characters:"
                 " make one with `openssl rand -base64 32`"
             )
+        if secret is not None and secret.get_secret_value() == _PUBLISHED_SECRET:
+            raise ValueError(
+                "BETTER_AUTH_SECRET is the one that Better Auth falls back on, which everybody"
+                " knows: make one with `openssl rand -base64 32`"
+            )
         if secret is None and self.url is not None:
             raise ValueError(
                 "BETTER_AUTH_SECRET must be set along with a database URL: to the very value that"
@@ -193,6 +203,13 @@ class Settings(BaseSettings):
     def jwks_url(self) -> str:
         """Where the keys of the Better Auth server's `jwt` plugin are."""
         return self.better_auth_jwks_url or f"{self.better_auth_url}/api/auth/jwks"
+
+    @property
+    def session_policy(self) -> SessionPolicy:
+        return SessionPolicy(
+            lifetime=timedelta(seconds=self.session_expires_in),
+            update_age=timedelta(seconds=self.session_update_age),
+        )
 
     @property
     def token_lifetime(self) -> timedelta:

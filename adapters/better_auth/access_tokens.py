@@ -46,6 +46,7 @@ class AccessTokens:
         if (
             not (claims.get("iss") == claims.get("aud") == _ISSUER)
             or not isinstance(session_id, str)
+            or not session_id.isprintable()
             or born is None
             or claims["exp"] > born + self.lifetime.total_seconds()
         ):

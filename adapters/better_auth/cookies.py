@@ -5,7 +5,7 @@ page on plain http could toss in the bare name over the one that only https can 
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from adapters.better_auth.signatures import Signatures
@@ -56,7 +56,13 @@ class BetterAuthCookies:
         return cookies
 
     def take(self) -> Sequence[str]:
-        return [self._cookie(name, "", 0) for name in (_SESSION, _CACHE, _TEMPORARY)]
+        names = (_SESSION, _CACHE, _TEMPORARY)
+        cookies = [self._cookie(name, "", 0) for name in names]
+        if self.domain is not None:
+            # From before there was a domain: the browser shows both, and two prove nothing.
+            of_this_host = replace(self, domain=None)
+            cookies += [of_this_host._cookie(name, "", 0) for name in names]
+        return cookies
 
     def read(self, header: str) -> ShownCookies:
         """What a `Cookie` header proves. Raises `Unauthenticated` where it shows two sessions."""

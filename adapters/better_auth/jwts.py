@@ -19,6 +19,9 @@ from domain.errors import Unauthenticated
 _TYPES = ("jwt", None)
 _KEY_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
+_OF_A_CLIENT = frozenset({"azp", "client_id"})
+"""What names the third party that a token was issued to (RFC 9068, 2.2)."""
+
 _GRACE = timedelta(days=30)
 """Better Auth's default: so long a key that signs no more still verifies."""
 
@@ -64,6 +67,8 @@ class JwtPluginTokens:
         return proof, min(claims["exp"] + LEEWAY_SECONDS, now.timestamp() + _BELIEVED_SECONDS)
 
     def _check_names(self, claims: dict[str, Any]) -> None:
+        if not _OF_A_CLIENT.isdisjoint(claims):
+            raise Unauthenticated
         if claims.get("iss") != self.origin or not names(self.origin, claims.get("aud")):
             raise Unauthenticated
 

@@ -125,7 +125,7 @@ def _add_conditions(route: DirectRoute, method: str, operation: dict[str, Any]) 
     """The headers of entity tags, which the routes read and write themselves."""
     for status, names in ((200, ("ETag",)), (201, ("ETag", "Location")), (304, ("ETag",))):
         answer = operation["responses"].get(str(status))
-        if answer is not None and route.response_model is not schemas.TaskPage:
+        if answer is not None and route.response_model is schemas.Task:
             answer["headers"] = {name: _header(_HEADERS[name], "string") for name in names}
     if "{task_id}" in route.path:
         name = "If-None-Match" if method == "GET" else "If-Match"

@@ -120,6 +120,8 @@ def add_session_routes(
     )
     async def refresh(caller: CurrentUser) -> Response:
         result = await use_cases.refresh_session(caller)
+        if not _showed_the_token(caller):
+            return answer(_refreshed(result))
         return answer(
             _refreshed(result), cookies=_given(cookies, result, is_temporary=caller.is_temporary)
         )
@@ -193,6 +195,14 @@ def add_session_routes(
         if not kept or caller.session is None or caller.credential is not CredentialKind.COOKIE:
             return ()
         return cookies.give(caller.session)
+
+
+def _showed_the_token(caller: Identity) -> bool:
+    """Whether the request itself has what the cookie would give: an access token must not buy it,
+    for Better Auth's server believes the one and not the other."""
+    return caller.credential is not CredentialKind.ACCESS_TOKEN or (
+        caller.beside is not None and caller.beside == caller.session
+    )
 
 
 def _given(

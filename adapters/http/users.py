@@ -9,7 +9,7 @@ from adapters.http import schemas
 from adapters.http.answers import answer, nothing
 from adapters.http.errors import CrossSiteRequest
 from adapters.http.identity import CurrentUser
-from adapters.http.openapi import BODY_ERRORS, documented
+from adapters.http.openapi import BODY_ERRORS, SETS_COOKIE, documented
 from application.ports import SessionCookies
 from application.use_cases import UseCases
 from domain.errors import Invalid
@@ -47,7 +47,7 @@ def add_user_routes(app: FastAPI, use_cases: UseCases, cookies: SessionCookies) 
         summary="Delete the own account, and everything in it",
         status_code=204,
         response_description="The account is gone, for good.",
-        responses=documented(Invalid, CrossSiteRequest),
+        responses={204: SETS_COOKIE, **documented(Invalid, CrossSiteRequest)},
         tags=["users"],
     )
     async def delete_user(caller: CurrentUser) -> Response:

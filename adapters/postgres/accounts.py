@@ -9,8 +9,7 @@ from sqlalchemy import Text, bindparam, insert, select
 from adapters.postgres.database import ConstraintViolated, Database, Statement
 from adapters.postgres.optional_columns import Columns, OptionalColumns
 from adapters.postgres.tables import ACCOUNTS
-from adapters.postgres.users import utc_text
-from domain.users import UnknownUser
+from adapters.postgres.users import refused, utc_text
 
 _PASSWORD_ACCOUNT = {
     "providerId": "credential",
@@ -79,4 +78,4 @@ class PostgresAccounts:
         try:
             await self.database.execute(_add(await self.optional()), values)
         except ConstraintViolated as violated:
-            raise UnknownUser from violated
+            raise refused(violated) from violated

@@ -105,7 +105,8 @@ def translating() -> Iterator[None]:
         meaning = translated(error)
         if meaning is error:
             raise
-        raise meaning from error
+        # What Postgres says of a row names its values, and whoever logs this would log them.
+        raise meaning from None
 
 
 def translated(error: Exception) -> Exception:
@@ -115,6 +116,7 @@ def translated(error: Exception) -> Exception:
             return ConstraintViolated(
                 error.diag.constraint_name or "",
                 is_unique=isinstance(error, errors.UniqueViolation),
+                is_foreign_key=isinstance(error, errors.ForeignKeyViolation),
             )
         case errors.DataError() | UnicodeEncodeError():
             _log.error("a value reached Postgres that it cannot hold: %s", type(error).__name__)
@@ -122,6 +124,9 @@ def translated(error: Exception) -> Exception:
         case (
             errors.OperationalError()
             | errors.ReadOnlySqlTransaction()
+            # The schema is behind, or a plugin's column has gone since we looked.
+            | errors.UndefinedTable()
+            | errors.UndefinedColumn()
             | errors.IdleInTransactionSessionTimeout()
         ):
             _log.warning("Postgres does not answer: %s", type(error).__name__)

@@ -48,10 +48,11 @@ class Statement:
 class ConstraintViolated(Exception):
     """A constraint refused a row; `name` is the constraint's, where it has one."""
 
-    def __init__(self, name: str, *, is_unique: bool) -> None:
+    def __init__(self, name: str, *, is_unique: bool, is_foreign_key: bool = False) -> None:
         super().__init__(name)
         self.name = name
         self.is_unique = is_unique
+        self.is_foreign_key = is_foreign_key
 
 
 class Database(Protocol):

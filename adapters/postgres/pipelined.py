@@ -155,8 +155,10 @@ class PipelinedConnection:
                     self._end_statement()
                 elif result.status == ExecStatus.PIPELINE_SYNC:
                     self._end_transaction()
-                else:
+                elif self._in_flight:
                     self._in_flight[0].result = result
+                else:
+                    raise errors.OperationalError("the server has said more than it was asked")
         except errors.OperationalError:
             self._fall()
         self._on_room()

@@ -11,9 +11,9 @@ from sqlalchemy import ColumnElement, Text, bindparam, delete, insert, select, u
 from adapters.postgres.database import ConstraintViolated, Database, Row, Statement
 from adapters.postgres.optional_columns import Columns, OptionalColumns
 from adapters.postgres.tables import SESSIONS, USERS
-from adapters.postgres.users import to_user, user_columns, utc, utc_text
+from adapters.postgres.users import refused, to_user, user_columns, utc, utc_text
 from domain.sessions import Session, SessionNotFound
-from domain.users import UnknownUser, User
+from domain.users import User
 
 _COLUMNS = (
     "id",
@@ -75,7 +75,7 @@ class PostgresSessions:
         try:
             await self.database.execute(_ADD, to_values(session))
         except ConstraintViolated as violated:
-            raise UnknownUser from violated
+            raise refused(violated) from violated
 
     async def save(self, session: Session) -> None:
         values = to_values(session)

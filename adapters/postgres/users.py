@@ -25,6 +25,7 @@ from sqlalchemy.dialects.postgresql import insert
 from adapters.postgres.database import ConstraintViolated, Database, Row, Statement
 from adapters.postgres.optional_columns import Columns, OptionalColumns
 from adapters.postgres.tables import DELETED_USERS, USERS
+from domain.errors import Invalid, Problem, Unavailable
 from domain.users import EmailTaken, UnknownUser, User
 
 _log = logging.getLogger("taskport.postgres")
@@ -62,6 +63,7 @@ _SAVE = Statement.compile(
     .values({name: bindparam(name) for name in _CHANGEABLE})
 )
 _REMOVE = Statement.compile(delete(USERS).where(USERS.c.id == _ID))
+_REMOVE_IF_DELETED = Statement.compile(delete(USERS).where(USERS.c.id == _ID, _deleted_since))
 
 
 def user_columns(present: Columns) -> list[ColumnElement[Any]]:
@@ -124,6 +126,9 @@ class PostgresUsers:
         values = {**to_values(user), "issued_at": issued_at}
         try:
             if await self.database.execute(_ADD, values):
+                # What waited for a deletion to end has not seen what the deletion left.
+                if await self.database.execute(_REMOVE_IF_DELETED, values):
+                    raise UnknownUser
                 return
         except ConstraintViolated as violated:
             # The front end has columns of its own that it alone can fill.
@@ -148,7 +153,10 @@ class PostgresUsers:
     async def rename(self, user_id: str, name: str, *, now: datetime) -> User:
         rename = _rename(await self.optional())
         values = {"id": user_id, "name": name, "now": utc_text(now)}
-        row = await self.database.fetch_one(rename, values)
+        try:
+            row = await self.database.fetch_one(rename, values)
+        except ConstraintViolated as violated:
+            raise Invalid(Problem("name", "is not allowed here")) from violated
         if row is None:
             raise UnknownUser
         return to_user(row)
@@ -156,6 +164,15 @@ class PostgresUsers:
     async def remove(self, user_id: str) -> None:
         # A trigger remembers the id, whoever deletes the row.
         await self.database.execute(_REMOVE, {"id": user_id})
+
+
+def refused(violated: ConstraintViolated) -> Exception:
+    """Why a row that hangs on a user cannot be added: the user has gone, or the front end has
+    constraints and columns of its own, which it alone can meet."""
+    if violated.is_foreign_key:
+        return UnknownUser()
+    _log.error("a row cannot be added: the constraint %r refuses it", violated.name)
+    return Unavailable()
 
 
 def to_user(row: Row) -> User:

@@ -1,6 +1,7 @@
 """Both implementations of the seam to Postgres, on good days and on bad ones."""
 
 import asyncio
+import traceback
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
@@ -268,3 +269,19 @@ async def test_times_are_utc_wherever_the_server_lives(opening: Opening, databas
         row = await database.fetch_one(Statement("select '2026-11-20T18:00:00Z'::timestamptz"), {})
     assert row is not None
     assert row[0].timestamp() == 1_795_197_600.0
+
+
+async def test_what_a_row_holds_is_in_no_error(database: AnyDatabase) -> None:
+    """Postgres quotes the row that it refuses, and a traceback would quote Postgres."""
+    with pytest.raises(ConstraintViolated) as refused:
+        await database.execute(WRITE, {"text": "no"})
+    printed = "".join(traceback.format_exception(refused.value))
+    assert "Failing row" not in printed
+    assert not refused.value.is_foreign_key
+
+
+async def test_a_column_that_has_gone_is_no_crash(database: AnyDatabase) -> None:
+    """A plugin of the front end's was taken away, or our schema is behind."""
+    for sql in ("select gone from notes", "select 1 from gone"):
+        with pytest.raises(Unavailable):
+            await database.fetch_one(Statement(sql), {})

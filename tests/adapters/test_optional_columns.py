@@ -11,6 +11,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from adapters.better_auth.ids import random_id
 from adapters.postgres import optional_columns
 from adapters.postgres.accounts import PostgresAccounts
 from adapters.postgres.database import Row, Statement, Values
@@ -22,10 +23,12 @@ from adapters.postgres.sessions import PostgresSessions
 from adapters.postgres.tables import OPTIONAL_COLUMNS
 from adapters.postgres.units import PostgresUnitsOfWork
 from adapters.postgres.users import PostgresUsers
-from application.ports import StoredKey
-from domain.errors import Unavailable
+from application.ports import AccessToken, StoredKey
+from application.sessions import SignInPolicy, SignUp, SignUpClosed
+from domain.errors import TaskportError, Unavailable
 from domain.sessions import Session, SessionNotFound
-from domain.users import UnknownUser, User
+from domain.users import User
+from tests.conftest import FixedClock
 
 NOW = datetime(2026, 11, 20, 18, 0, 0, 123456, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -324,23 +327,42 @@ async def test_without_a_column_for_it_there_is_no_issuer(opening: Opening, url:
         assert await found.accounts.password_hash("ann") == HASH
 
 
+class Plain:
+    """`Passwords` that anybody can read."""
+
+    async def hash(self, password: str) -> str:
+        return f"hash of {password}"
+
+    async def verify(self, password: str, stored: str | None) -> bool:
+        return stored == f"hash of {password}"
+
+
+def a_token(session: Session, now: datetime) -> AccessToken:
+    return AccessToken(session.id, DAY)
+
+
 @pytest.mark.postgres
-@pytest.mark.parametrize("table", ["user", "session", "account"])
+@pytest.mark.parametrize(
+    ("table", "refusal"),
+    [("user", SignUpClosed), ("session", Unavailable), ("account", Unavailable)],
+)
 async def test_a_column_that_only_the_front_end_can_fill(
-    opening: Opening, database_url: str, table: str
+    opening: Opening,
+    database_url: str,
+    clock: FixedClock,
+    table: str,
+    refusal: type[TaskportError],
 ) -> None:
-    """The table refuses our row, and with it all of the unit."""
+    """Its table refuses our row: nobody can sign up here, and nothing is left of who tried."""
     sql(database_url, f'alter table "{table}" add tier text not null')
     async with opening(database_url) as found:
-        with pytest.raises(UnknownUser):
-            async with found.units() as unit:
-                await unit.users.add(ANN, issued_at=NOW)
-                await unit.accounts.add_password(id="a", user_id="ann", password_hash=HASH, now=NOW)
-                await unit.sessions.add(SESSION)
-                await unit.commit()
-        with pytest.raises(UnknownUser):
-            await found.users.get("ann", issued_at=NOW)
-        assert await found.accounts.password_hash("ann") is None
+        sign_up = SignUp(
+            found.users, found.units, Plain(), random_id, a_token, clock, SignInPolicy()
+        )
+        with pytest.raises(refusal):
+            await sign_up(email=ANN.email, password="correct horse")
+    left = 'select id from "user" union all select id from account union all select id from session'
+    assert sql(database_url, left) == []
 
 
 @pytest.mark.postgres

@@ -182,16 +182,12 @@ async def test_a_credential_that_names_another_user_is_nobodys(
 
 
 @BOTH
-async def test_a_session_is_temporary_where_either_says_so(
+async def test_a_session_is_temporary_where_the_browser_was_told_so(
     setting: Setting, clock: FixedClock, proof: SessionProof
 ) -> None:
-    """The cookie beside it, or its own length."""
     setting.signs_in("ann", "s", clock)
     assert not (await setting.shows(proof)).is_temporary
     assert (await setting.shows(replace(proof, is_temporary=True))).is_temporary
-    stored = setting.store.sessions["s"]
-    stored.expires_at = stored.created_at + timedelta(days=1)
-    assert (await setting.shows(proof)).is_temporary
 
 
 @pytest.mark.parametrize("deciding", [BEARER, BY_ID, BY_TOKEN])
@@ -285,3 +281,20 @@ async def test_news_of_a_user_lift_no_ban(
     for _ in range(2):
         with pytest.raises(UserBanned):
             await setting.authenticate(NOTHING)
+
+
+async def test_what_claims_do_not_say_stays(
+    setting: Setting, claims: Claims, clock: FixedClock
+) -> None:
+    """A token of few words is no news of what it leaves out; a null is."""
+    setting.says(replace(claims, image="https://x/y.png"))
+    await setting.authenticate(NOTHING)
+    clock.advance(60)
+    silent = replace(claims, name=None, says_image=False, updated_at=clock.now())
+    setting.says(silent)
+    user = (await setting.authenticate(NOTHING)).user
+    assert (user.name, user.image) == ("Ann", "https://x/y.png")
+    clock.advance(60)
+    setting.says(replace(claims, name="", image=None, updated_at=clock.now()))
+    user = (await setting.authenticate(NOTHING)).user
+    assert (user.name, user.image) == ("", None)

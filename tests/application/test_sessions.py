@@ -113,7 +113,7 @@ class Door:
         return await action(**{"email": EMAIL, "password": PASSWORD, "device": DEVICE, **given})
 
     async def refresh(self, identity: Identity) -> SignedIn:
-        prolong = ProlongSession(self.sessions, self.clock)
+        prolong = ProlongSession(self.sessions, self.clock, self.policy)
         return await RefreshSession(prolong, sign, self.clock)(identity)
 
     async def identity(self, result: SignedIn, **changes: Any) -> Identity:
@@ -526,7 +526,7 @@ async def test_a_temporary_session_is_not_prolonged(door: Door, ann: SignedIn, s
         door.store.sessions[shown.session.id] = shown.session
     door.clock.advance(DAY.total_seconds())
     identity = await door.identity(shown, is_temporary=says == "the cookie")
-    assert not await ProlongSession(door.sessions, door.clock)(identity)
+    assert not await ProlongSession(door.sessions, door.clock, door.policy)(identity)
     refreshed = await door.refresh(identity)
     assert refreshed.access_token == sign(shown.session, door.clock.now())
     assert door.store.sessions == {shown.session.id: shown.session}
@@ -534,7 +534,7 @@ async def test_a_temporary_session_is_not_prolonged(door: Door, ann: SignedIn, s
 
 async def test_prolonging_says_whether_it_did(door: Door, ann: SignedIn) -> None:
     shown = await door.log_in()
-    prolong = ProlongSession(door.sessions, door.clock)
+    prolong = ProlongSession(door.sessions, door.clock, door.policy)
     assert not await prolong(await door.identity(shown))
     assert not await prolong(await door.identity(shown, session=None))
     door.clock.advance(DAY.total_seconds())

@@ -125,6 +125,7 @@ FORGED: dict[str, Callable[[], str]] = {
     "no session": lambda: token(sid=None),
     "a number for a session": lambda: token(sid=7),
     "sessions": lambda: token(sid=["s1"]),
+    "a session that nobody can print": lambda: token(sid="s\0"),
     "no end": lambda: token(exp=None),
     "an end that is no number": lambda: token(exp="tomorrow"),
     "over": lambda: token(iat=AT - WEEK, exp=AT - LEEWAY_SECONDS),

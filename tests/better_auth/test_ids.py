@@ -14,7 +14,7 @@ def test_an_id_is_in_better_auths_form() -> None:
 
 
 def test_no_two_ids_are_alike() -> None:
-    assert len({random_id() for _ in range(10_000)}) == 10_000
+    assert len({random_id() for _ in range(1_000)}) == 1_000
 
 
 def test_every_letter_is_as_likely_as_every_other() -> None:

@@ -2,12 +2,13 @@
 
 import asyncio
 from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
-from itertools import zip_longest
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from playwright.async_api import Page
+from playwright.async_api import Error, Page, Response
 
 _PATIENCE_SECONDS: Final = 10.0
 _POLL_SECONDS: Final = 0.01
@@ -30,10 +31,14 @@ class Wire:
 
     def __init__(self, origin: str) -> None:
         self._origin = origin
+        self._notes: set[asyncio.Task[None]] = set()
         self.forget()
 
     async def watch(self, page: Page) -> None:
         """From now on."""
+        # Playwright follows a navigation into whatever process it leads, but it lacks the answers
+        # that a script is not shown.
+        page.on("response", self._answered)
         session = await page.context.new_cdp_session(page)
         session.on("Network.requestWillBeSent", self._asked)
         session.on("Network.requestWillBeSentExtraInfo", self._sent)
@@ -43,6 +48,7 @@ class Wire:
 
     def forget(self) -> None:
         """Begin anew."""
+        self._navigations: list[Exchange] = []
         # By the browser's id of a request; redirections share one.
         self._requests: dict[str, list[dict[str, Any]]] = defaultdict(list)
         self._senders: dict[str, list[dict[str, Any]]] = defaultdict(list)
@@ -51,21 +57,8 @@ class Wire:
 
     def exchanges(self) -> list[Exchange]:
         """Those that are over."""
-        return [
-            Exchange(
-                request["method"],
-                urlsplit(request["url"]).path,
-                answer["statusCode"] if answer else None,
-                _lower(sent),
-                _lower(answer),
-            )
-            for id_, requests in self._requests.items()
-            for request, sent, answer in zip_longest(
-                requests, self._senders[id_], self._answers[id_][: len(requests)]
-            )
-            if request["url"].startswith(f"{self._origin}/")
-            and ((sent and answer) or id_ in self._unsent)
-        ]
+        of_scripts = [exchange for id_ in self._requests for exchange in self._of(id_)]
+        return self._navigations + of_scripts
 
     async def exchange(self, method: str, path: str) -> Exchange:
         """The only one of a method and a path, once it is over."""
@@ -79,8 +72,32 @@ class Wire:
             await asyncio.sleep(_POLL_SECONDS)
         raise AssertionError(f"{method} {path} was not answered: {self.exchanges()}")
 
+    def _of(self, id_: str) -> Iterator[Exchange]:
+        # What was sent may be told before what was asked for.
+        for number, request in enumerate(self._requests[id_]):
+            sent, answer = _nth(self._senders[id_], number), _nth(self._answers[id_], number)
+            is_over = (sent and answer) or id_ in self._unsent
+            if is_over and self._concerns(request["url"]):
+                yield Exchange(
+                    request["method"],
+                    urlsplit(request["url"]).path,
+                    answer.get("statusCode"),
+                    _headers(sent),
+                    _headers(answer),
+                )
+
+    def _concerns(self, url: str) -> bool:
+        return url.startswith(f"{self._origin}/")
+
+    def _answered(self, response: Response) -> None:
+        if response.request.is_navigation_request() and self._concerns(response.url):
+            note = asyncio.ensure_future(_note(response, self._navigations))
+            self._notes.add(note)
+            note.add_done_callback(self._notes.discard)
+
     def _asked(self, event: dict[str, Any]) -> None:
-        self._requests[event["requestId"]].append(event["request"])
+        if event.get("type") != "Document":
+            self._requests[event["requestId"]].append(event["request"])
 
     def _sent(self, event: dict[str, Any]) -> None:
         self._senders[event["requestId"]].append(event)
@@ -94,5 +111,19 @@ class Wire:
             self._unsent.add(event["requestId"])
 
 
-def _lower(event: dict[str, Any] | None) -> dict[str, str]:
-    return {} if event is None else {n.lower(): value for n, value in event["headers"].items()}
+async def _note(response: Response, navigations: list[Exchange]) -> None:
+    request = response.request
+    # The page may be closed meanwhile.
+    with suppress(Error):
+        sent, answer = await request.all_headers(), await response.all_headers()
+        path = urlsplit(response.url).path
+        navigations.append(Exchange(request.method, path, response.status, sent, answer))
+
+
+def _nth(events: list[dict[str, Any]], number: int) -> dict[str, Any]:
+    """Empty where there are fewer."""
+    return events[number] if number < len(events) else {}
+
+
+def _headers(event: dict[str, Any]) -> dict[str, str]:
+    return {name.lower(): value for name, value in event.get("headers", {}).items()}

@@ -12,7 +12,7 @@ from adapters.postgres.pool import PoolDatabase
 from adapters.postgres.sessions import PostgresSessions
 from application.identity import Identity
 from application.ports import CredentialKind
-from application.sessions import LogOut, ProlongSession
+from application.sessions import LogOut, ProlongSession, SignInPolicy
 from domain.errors import Unauthenticated
 from domain.sessions import SESSION_LIFETIME, Session, SessionNotFound
 from domain.users import UnknownUser, User
@@ -206,7 +206,7 @@ async def test_two_tabs_prolong_at_once(stores: Stores, ann: User, clock: FixedC
     await stores.sessions.add(new(ann))
     tabs = [Identity(ann, CredentialKind.COOKIE, await stored(stores)) for _ in range(10)]
     clock.advance(2 * DAY.total_seconds())
-    prolong = ProlongSession(stores.sessions, clock)
+    prolong = ProlongSession(stores.sessions, clock, SignInPolicy())
     assert all(await asyncio.gather(*map(prolong, tabs)))
     assert (await stored(stores)).expires_at == clock.now() + SESSION_LIFETIME
 
@@ -243,7 +243,10 @@ async def test_a_session_that_ends_while_it_is_prolonged_is_over(
     await stores.sessions.add(new(ann))
     tabs = [Identity(ann, CredentialKind.COOKIE, await stored(stores)) for _ in range(10)]
     clock.advance(2 * DAY.total_seconds())
-    prolong, log_out = ProlongSession(stores.sessions, clock), LogOut(stores.sessions)
+    prolong, log_out = (
+        ProlongSession(stores.sessions, clock, SignInPolicy()),
+        LogOut(stores.sessions),
+    )
     results = await asyncio.gather(
         *map(prolong, tabs[:5]), log_out(tabs[0]), *map(prolong, tabs[5:]), return_exceptions=True
     )

@@ -174,3 +174,24 @@ async def test_the_front_end_may_name_its_constraints(database_url: str) -> None
     with pytest.raises(UnknownUser):
         await users.add(User.create(id="c", email="c@example.com", now=NOW), issued_at=None)
     await database.close()
+
+
+@pytest.mark.postgres
+async def test_who_waits_for_a_deletion_to_end_does_not_undo_it(database_url: str) -> None:
+    """The row is dying while an old token introduces its user anew."""
+    database = PipelineDatabase(database_url)
+    await database.open()
+    users = PostgresUsers(database, OptionalColumns(database))
+    ann = User.create(id="ann", email="ann@example.com", now=NOW)
+    await users.add(ann, issued_at=NOW)
+    async with await psycopg.AsyncConnection.connect(database_url) as connection:
+        await connection.execute('delete from "user"')
+        adding = asyncio.create_task(users.add(ann, issued_at=NOW))
+        await asyncio.sleep(0.2)
+        assert not adding.done()
+        await connection.commit()
+        with pytest.raises(UnknownUser):
+            await adding
+        found = await connection.execute('select count(*) from "user"')
+        assert await found.fetchone() == (0,)
+    await database.close()

@@ -232,6 +232,8 @@ PLUGIN_TOKENS: Final[dict[str, Row]] = {
     "an access token that their key signed": lambda s: bearer(
         OURS.token(access_claims(s), typ="at+jwt")
     ),
+    "issued to a third party": lambda _: bearer(plugin_token(azp="a-client")),
+    "issued to a client of OAuth": lambda _: bearer(plugin_token(client_id="a-client")),
     "somebody who does not exist": lambda _: bearer(plugin_token("stranger")),
     "somebody whom the provider names without an address": lambda _: bearer(
         REMOTE.token(plugin_claims("stranger", email=None))

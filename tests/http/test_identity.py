@@ -211,6 +211,15 @@ async def test_only_newer_claims_change_the_user(app: FastAPI, nobody: httpx.Asy
     assert await name_after(name="one", updatedAt="2026-01-01T12:00:00.000Z") == "two"
 
 
+async def test_a_token_of_few_words_erases_nothing(app: FastAPI, nobody: httpx.AsyncClient) -> None:
+    users = app.state.use_cases.authenticate.users
+    first = claims(name="Ann", image="i", updatedAt="2026-01-01T00:00:00Z")
+    await show(nobody, f"Bearer {signed(first)}")
+    await show(nobody, f"Bearer {signed(claims(updatedAt='2026-01-02T00:00:00Z'))}")
+    user = await users.get("ann", issued_at=None)
+    assert (user.name, user.image) == ("Ann", "i")
+
+
 async def test_a_new_address_starts_unproven(app: FastAPI, nobody: httpx.AsyncClient) -> None:
     users = app.state.use_cases.authenticate.users
     await show(nobody, f"Bearer {signed(claims(updatedAt='2026-01-01T00:00:00Z'))}")

@@ -131,3 +131,28 @@ def test_what_is_written_out_is_what_the_schema_says() -> None:
 async def test_it_is_served(nobody: httpx.AsyncClient, document: dict[str, Any]) -> None:
     assert (await nobody.get("/openapi.json")).json() == document
     assert (await nobody.get("/docs")).status_code == 200
+
+
+def test_cookies_are_documented_where_they_are_set(document: dict[str, Any]) -> None:
+    """And entity tags are not where there are none."""
+    setting = {
+        (path, status)
+        for path, _, operation in operations(document)
+        for status, answer in operation["responses"].items()
+        if "Set-Cookie" in answer.get("headers", {})
+    }
+    auth, mine = "/api/auth", "/api/users/me"
+    assert setting == {
+        (f"{auth}/signup", "201"),
+        (f"{auth}/login", "200"),
+        (f"{auth}/logout", "204"),
+        (f"{auth}/refresh", "200"),
+        (f"{auth}/me", "200"),
+        (f"{auth}/session/validate", "200"),
+        (mine, "204"),
+        (f"{mine}/sessions/{{session_id}}", "204"),
+    }
+    for path, _, operation in operations(document):
+        if not path.startswith("/api/tasks"):
+            for answer in operation["responses"].values():
+                assert "ETag" not in answer.get("headers", {})

@@ -170,11 +170,13 @@ async def test_a_cookie_of_somebody_else_changes_nothing(world: World) -> None:
 
 
 async def test_two_cookies_that_contradict_each_other(world: World) -> None:
-    """Also where both are good, and where one is worth nothing: who knows which is meant?"""
+    """Also where both are good, where one is worth nothing, and where a bearer decides: who knows
+    which is meant?"""
     good = of(world.session)
     for other in (of(world.other), of(world.bobs), signed("N" * 32), "x", ""):
         for values in ((good, other), (other, good), (good, other, good)):
             await world.assert_refused(cookies(*values))
+            await world.assert_refused(bearer(token()) + cookies(*values))
             await world.assert_refused([header for v in values for header in cookies(v)])
 
 

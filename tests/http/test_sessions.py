@@ -17,6 +17,7 @@ from tests.http.client import ORIGIN, SECRET, client_of, code, token
 from tests.http.people import (
     ANN,
     ANSWER_FIELDS,
+    BEARERS,
     COOKIE,
     DAY,
     LOG_IN,
@@ -137,6 +138,38 @@ async def test_refreshing(
     assert store.sessions[session.id] == session
 
 
+async def test_an_access_token_does_not_buy_the_session_token(
+    nobody: httpx.AsyncClient, session: Session
+) -> None:
+    """Better Auth's server believes the cookie, and would let it change the password."""
+    token = bearer(access_token(session))
+    alone = await nobody.post(REFRESH, headers=token)
+    assert (alone.status_code, cookies_of(alone)) == (200, [])
+    assert session.token not in alone.text
+    # Who has the cookie as well gets it again.
+    both = await nobody.post(REFRESH, headers=[*token, *cookie_of(session)])
+    assert cookies_of(both) == [given(session.token, WEEK)] or len(cookies_of(both)) == 1
+
+
+async def test_sessions_live_as_long_as_the_front_end_says(moment: FixedClock) -> None:
+    """A quarter of an hour stays a quarter of an hour."""
+    app = from_settings(
+        Settings(better_auth_secret=SECRET, session_expires_in=900, session_update_age=300)
+    )
+    async with client_of(app) as nobody:
+        answer = await nobody.post(SIGN_UP, json=ANN)
+        token, session_id = answer.json()["session_token"], answer.json()["session"]["id"]
+        assert "; Max-Age=900;" in cookies_of(answer)[0]
+        kept = store_of(app).sessions
+        for seconds, life in ((299, 900), (1, 1200), (301, 1501)):
+            moment.advance(seconds)
+            await nobody.get(ME, headers=bearer(token))
+            stored = kept[session_id]
+            assert (stored.expires_at - stored.created_at).total_seconds() == life
+        moment.advance(901)
+        assert code(await nobody.get(ME, headers=bearer(token))) == (401, "UNAUTHENTICATED")
+
+
 async def test_refreshing_sends_the_cookie_again(
     nobody: httpx.AsyncClient, store: MemoryStore, session: Session, moment: FixedClock
 ) -> None:
@@ -152,22 +185,59 @@ async def test_refreshing_sends_the_cookie_again(
     assert answer.json()["session"]["expires_at"][:19] == f"{moment.time + 7 * DAY:%FT%T}"
 
 
-@pytest.mark.parametrize("is_brief", [True, False], ids=["of a day", "by its cookie"])
-async def test_who_is_not_to_be_remembered_stays_so(
-    nobody: httpx.AsyncClient, store: MemoryStore, session: Session, is_brief: bool
+async def test_an_access_token_buys_no_cookie(
+    nobody: httpx.AsyncClient, session: Session, moment: FixedClock
 ) -> None:
-    """The cookie comes again without an end of its own, and the session is never prolonged."""
-    kept = brief(session) if is_brief else due(session)
-    store.sessions[session.id] = kept
-    shown = cookie_of(session)
-    if not is_brief:
-        value = f"{shown[0][1]}; better-auth.dont_remember={signed('true')}"
-        shown = [("Cookie", value), ("Origin", ORIGIN)]
+    """Better Auth's server believes the one and not the other; who shows the session's token, as a
+    bearer or in a cookie beside it, learns nothing new."""
+    moment.time = session.created_at
+    own, shown = cookie_of(session), bearer(access_token(session))
+    answer = await nobody.post(REFRESH, headers=shown)
+    assert (answer.status_code, cookies_of(answer)) == (200, [])
+    assert session.token not in answer.text
+    for name in ("raw session token", "signed session token"):
+        answer = await nobody.post(REFRESH, headers=PROOFS[name][1](session))
+        assert cookies_of(answer) == [given(session.token)]
+    assert cookies_of(await nobody.post(REFRESH, headers=shown + own)) == [given(session.token)]
+
+
+async def test_an_access_token_buys_no_cookie_of_another_session(
+    nobody: httpx.AsyncClient, store: MemoryStore, session: Session
+) -> None:
+    beside = cookie_of(add_session(store, name="Beside"))
+    answer = await nobody.post(REFRESH, headers=bearer(access_token(session)) + beside)
+    assert (answer.status_code, cookies_of(answer)) == (200, [])
+
+
+async def test_who_is_not_to_be_remembered_stays_so(
+    nobody: httpx.AsyncClient, store: MemoryStore, session: Session
+) -> None:
+    """As the cookie beside that of the session says: it comes again without an end of its own,
+    and the session is never prolonged."""
+    store.sessions[session.id] = kept = due(session)
+    value = f"{COOKIE}={signed(session.token)}; better-auth.dont_remember={signed('true')}"
+    shown = [("Cookie", value), ("Origin", ORIGIN)]
     answer = await nobody.post(REFRESH, headers=shown)
     note = f"better-auth.dont_remember={signed('true')}; Path=/; HttpOnly; SameSite=Lax"
     assert cookies_of(answer) == [given(session.token, None), note]
     for path in (ME, VALIDATE):
         assert not cookies_of(await nobody.get(path, headers=shown))
+    assert store.sessions[session.id] == kept
+
+
+async def test_a_session_of_a_day_stays_one(
+    nobody: httpx.AsyncClient, store: MemoryStore, session: Session, moment: FixedClock
+) -> None:
+    """So Better Auth makes it for who is not to be remembered, also where the cookie that says so
+    is lost."""
+    moment.time = session.created_at
+    store.sessions[session.id] = kept = brief(session)
+    for _, show in OWN_SESSION.values():
+        for path in (ME, VALIDATE):
+            assert not cookies_of(await nobody.get(path, headers=show(session)))
+        assert (await nobody.post(REFRESH, headers=show(session))).status_code == 200
+    answer = await nobody.post(REFRESH, headers=cookie_of(session))
+    assert cookies_of(answer) == [given(session.token, 86_400)]
     assert store.sessions[session.id] == kept
 
 
@@ -240,6 +310,19 @@ async def test_a_bearer_prolongs_its_session_and_gets_no_cookie(
             assert store.sessions[session.id].expires_at > session.expires_at
 
 
+async def test_a_bearer_does_not_prolong_the_session_of_a_cookie_beside_it(
+    nobody: httpx.AsyncClient, store: MemoryStore, session: Session
+) -> None:
+    """The bearer decides: whether it stands for another session, or for none."""
+    beside = due(add_session(store, name="Beside"))
+    store.sessions[beside.id] = beside
+    for name, show in BEARERS.items():
+        for path in (ME, VALIDATE):
+            answer = await nobody.get(path, headers=show(session) + cookie_of(beside))
+            assert (answer.status_code, cookies_of(answer)) == (200, []), name
+    assert store.sessions[beside.id] == beside
+
+
 # Logging out
 
 
@@ -310,14 +393,10 @@ async def test_a_token_of_others_ends_nothing(
 
 
 @pytest.mark.parametrize(
-    ("settings", "prefix", "attributes"),
+    ("settings", "prefix", "domain", "secure"),
     [
-        ({"cookie_domain": "example.com"}, "better-auth", "; Domain=example.com; Path=/; HttpOnly"),
-        (
-            {"better_auth_url": "https://app.example.com"},
-            "__Secure-better-auth",
-            "; Path=/; HttpOnly; Secure",
-        ),
+        ({"cookie_domain": "example.com"}, "better-auth", "; Domain=example.com", ""),
+        ({"better_auth_url": "https://app.example.com"}, "__Secure-better-auth", "", "; Secure"),
         (
             {
                 "better_auth_url": "https://app.example.com",
@@ -325,32 +404,51 @@ async def test_a_token_of_others_ends_nothing(
                 "better_auth_cookie_prefix": "my-app",
             },
             "__Secure-my-app",
-            "; Domain=example.com; Path=/; HttpOnly; Secure",
+            "; Domain=example.com",
+            "; Secure",
         ),
     ],
     ids=["a domain", "https", "all at once"],
 )
 async def test_cookies_as_the_settings_have_them(
-    moment: FixedClock, settings: dict[str, Any], prefix: str, attributes: str
+    moment: FixedClock, settings: dict[str, Any], prefix: str, domain: str, secure: str
 ) -> None:
-    """The same where they are set and where they are cleared, or a browser would keep them."""
+    """The same where they are set and where they are cleared, or a browser would keep them; and
+    what was given to this host alone, before there was a domain, is cleared as well."""
     app = from_settings(Settings(better_auth_secret=SECRET, **settings))
+    rest = f"; Path=/; HttpOnly{secure}; SameSite=Lax"
+    names = [f"{prefix}.{name}" for name in ("session_token", "session_data", "dont_remember")]
     async with client_of(app) as nobody:
         answer = await nobody.post(SIGN_UP, json=ANN)
         token = answer.json()["session_token"]
-        set_by = f"{attributes}; SameSite=Lax"
-        assert cookies_of(answer) == [
-            f"{prefix}.session_token={signed(token)}; Max-Age={WEEK}{set_by}"
-        ]
-        shown = cookie(signed(token), f"{prefix}.session_token")
+        assert cookies_of(answer) == [f"{names[0]}={signed(token)}; Max-Age={WEEK}{domain}{rest}"]
+        shown = cookie(signed(token), names[0])
         refreshed = await nobody.post(REFRESH, headers=shown)
         assert cookies_of(refreshed) == cookies_of(answer)
         out = await nobody.post(LOG_OUT, headers=shown)
-        assert cookies_of(out) == [
-            f"{prefix}.{name}=; Max-Age=0{set_by}"
-            for name in ("session_token", "session_data", "dont_remember")
-        ]
+        everywhere = {domain, ""}
+        assert sorted(cookies_of(out)) == sorted(
+            f"{name}=; Max-Age=0{where}{rest}" for name in names for where in everywhere
+        )
         assert not store_of(app).sessions
+
+
+async def test_sessions_live_as_long_as_the_settings_say(moment: FixedClock) -> None:
+    """As Better Auth's own `expiresIn` and `updateAge`, which must be the same."""
+    app = from_settings(
+        Settings(better_auth_secret=SECRET, session_expires_in=3_600, session_update_age=600)
+    )
+    async with client_of(app) as nobody:
+        answer = await nobody.post(SIGN_UP, json=ANN)
+        token = answer.json()["session_token"]
+        assert cookies_of(answer) == [given(token, 3_600)]
+        moment.advance(599)
+        assert cookies_of(await nobody.get(ME, headers=cookie(signed(token)))) == []
+        moment.advance(1)
+        answer = await nobody.get(ME, headers=cookie(signed(token)))
+        assert cookies_of(answer) == [given(token, 3_600)]
+        moment.advance(3_601)
+        assert code(await nobody.get(ME, headers=cookie(signed(token))))[0] == 401
 
 
 # One's sessions

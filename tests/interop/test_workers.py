@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -89,31 +89,29 @@ def delete_account(workers: Workers, session: dict[str, Headers]) -> int:
     return workers.ask("DELETE", "/users/me", session["access token"]).status_code
 
 
-@pytest.mark.parametrize("end", [log_out, end_by_id, delete_account])
-def test_what_one_worker_ends_is_dead_in_the_other(
-    workers: Workers, email: str, end: Callable[[Workers, dict[str, Headers]], int]
-) -> None:
-    signed_up = workers.there.sign_up(email)
-    cookie = cookie_of(signed_up)
-    refreshed = workers.ask("POST", "/auth/refresh", cookie)
-    session = {
-        "cookie": cookie,
-        "session token": bearer(signed_up.json()["token"]),
-        "access token": bearer(refreshed.json()["access_token"]),
-    }
+def test_what_one_worker_ends_is_dead_in_the_other(workers: Workers, email: str) -> None:
+    """In every form that shows it, and at once."""
     first, second = workers.pids
-
-    for pid in (first, second):
-        with workers.only(pid):
-            assert {workers.status(shown) for shown in session.values()} == {200}
-    with workers.only(first):
-        assert end(workers, session) == 204
-        assert {workers.status(shown) for shown in session.values()} == {401}
-    with workers.only(second):
-        assert {workers.status(shown) for shown in session.values()} == {401}
-    with ThreadPoolExecutor(8) as threads:
-        statuses = Counter(threads.map(workers.status, [*session.values()] * 10))
-    assert statuses == {401: 30}
+    for end in (log_out, end_by_id, delete_account):
+        signed_up = workers.there.sign_up(f"{end.__name__}-{email}")
+        cookie = cookie_of(signed_up)
+        refreshed = workers.ask("POST", "/auth/refresh", cookie)
+        session = {
+            "cookie": cookie,
+            "session token": bearer(signed_up.json()["token"]),
+            "access token": bearer(refreshed.json()["access_token"]),
+        }
+        for pid in (first, second):
+            with workers.only(pid):
+                assert {workers.status(shown) for shown in session.values()} == {200}
+        with workers.only(first):
+            assert end(workers, session) == 204
+            assert {workers.status(shown) for shown in session.values()} == {401}
+        with workers.only(second):
+            assert {workers.status(shown) for shown in session.values()} == {401}
+        with ThreadPoolExecutor(8) as threads:
+            statuses = Counter(threads.map(workers.status, [*session.values()] * 10))
+        assert statuses == {401: 30}
 
 
 def test_many_tabs_that_refresh_at_once_share_one_session(workers: Workers, email: str) -> None:

@@ -289,3 +289,12 @@ def test_a_data_folder_that_is_none(cli: Cli, place: str) -> None:
 def test_a_mistake_of_usage_has_an_exit_code_of_its_own(cli: Cli) -> None:
     """Exit code 2; what is wrong with the settings or the database has 1."""
     assert cli("seed", "--users", "0").code == 2
+
+
+@pytest.mark.postgres
+def test_check_tells_of_pages_that_may_not_call(configured: Cli) -> None:
+    """Its own origin does not make the front end one that may call from a browser."""
+    url = "https://app.example.com"
+    said = configured("check", BETTER_AUTH_URL=url).out
+    assert f"pages of {url} may not call this service" in said
+    assert "may not call" not in configured("check", BETTER_AUTH_URL=url, CORS_ORIGINS=url).out

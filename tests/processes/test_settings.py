@@ -379,3 +379,11 @@ def test_the_example_loads_as_it_is() -> None:
 
     assert settings == Settings()
     assert settings.better_auth_secret is None
+
+
+def test_the_secret_that_everybody_knows_is_refused(load: Load) -> None:
+    """Better Auth falls back on it where none is set."""
+    known = "better-auth-secret-12345678901234567890"
+    said = refusal(load, BETTER_AUTH_SECRET=known)
+    assert "everybody knows" in said
+    assert known not in said
