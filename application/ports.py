@@ -187,8 +187,13 @@ class SessionCookies(Protocol):
     def name(self) -> str:
         """Of the one that proves the session."""
 
-    def give(self, session: Session, *, is_temporary: bool = False) -> Sequence[str]:
-        """One that lasts as long as the session; or, temporary, as long as the browser runs."""
+    def give(
+        self, session: Session, *, is_temporary: bool = False, shown: str | None = None
+    ) -> Sequence[str]:
+        """One that lasts as long as the session; or, temporary, as long as the browser runs.
+
+        Of the cookies that the request has `shown`, what says otherwise is taken back.
+        """
 
     def take(self) -> Sequence[str]:
         """Let the browser forget them all."""

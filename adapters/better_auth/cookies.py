@@ -47,12 +47,16 @@ class BetterAuthCookies:
     def name(self) -> str:
         return self._name(_SESSION)
 
-    def give(self, session: Session, *, is_temporary: bool = False) -> Sequence[str]:
+    def give(
+        self, session: Session, *, is_temporary: bool = False, shown: str | None = None
+    ) -> Sequence[str]:
         left = session.expires_at - self.clock.now()
         seconds = None if is_temporary else round(left.total_seconds())
         cookies = [self._cookie(_SESSION, self.signatures.sign(session.token), seconds)]
         if is_temporary:
             cookies.append(self._cookie(_TEMPORARY, self.signatures.sign("true"), None))
+        elif shown is not None and any(_values(shown, self._name(_TEMPORARY))):
+            cookies.append(self._cookie(_TEMPORARY, "", 0))
         return cookies
 
     def take(self) -> Sequence[str]:

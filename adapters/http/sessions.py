@@ -60,7 +60,7 @@ def add_session_routes(
         result = await use_cases.sign_up(
             email=body.email, password=body.password, name=body.name, device=_device(request)
         )
-        return answer(_signed_in(result), 201, cookies=_given(cookies, result))
+        return answer(_signed_in(result), 201, cookies=_new(cookies, result, request))
 
     @app.post(
         "/api/auth/login",
@@ -87,7 +87,7 @@ def add_session_routes(
         result = await use_cases.log_in(
             email=body.email, password=body.password, device=_device(request)
         )
-        return answer(_signed_in(result), cookies=_given(cookies, result))
+        return answer(_signed_in(result), cookies=_new(cookies, result, request))
 
     @app.post(
         "/api/auth/logout",
@@ -120,11 +120,10 @@ def add_session_routes(
     )
     async def refresh(caller: CurrentUser) -> Response:
         result = await use_cases.refresh_session(caller)
-        if not _showed_the_token(caller):
-            return answer(_refreshed(result))
-        return answer(
-            _refreshed(result), cookies=_given(cookies, result, is_temporary=caller.is_temporary)
-        )
+        again: Sequence[str] = ()
+        if result.session is not None and _may_have_the_cookie(caller):
+            again = cookies.give(result.session, is_temporary=caller.is_temporary)
+        return answer(_refreshed(result), cookies=again)
 
     @app.get(
         "/api/auth/me",
@@ -197,20 +196,21 @@ def add_session_routes(
         return cookies.give(caller.session)
 
 
-def _showed_the_token(caller: Identity) -> bool:
-    """Whether the request itself has what the cookie would give: an access token must not buy it,
+def _may_have_the_cookie(caller: Identity) -> bool:
+    """Whether the request has shown what the cookie would give. An access token must not buy it,
     for Better Auth's server believes the one and not the other."""
-    return caller.credential is not CredentialKind.ACCESS_TOKEN or (
+    if caller.credential is CredentialKind.SESSION_TOKEN:
+        # Of one that is not to be remembered, a bearer does not say so.
+        return caller.session is not None and not caller.session.is_temporary
+    return caller.credential is CredentialKind.COOKIE or (
         caller.beside is not None and caller.beside == caller.session
     )
 
 
-def _given(
-    cookies: SessionCookies, result: SignedIn, *, is_temporary: bool = False
-) -> Sequence[str]:
+def _new(cookies: SessionCookies, result: SignedIn, request: Request) -> Sequence[str]:
     if result.session is None:
         return ()
-    return cookies.give(result.session, is_temporary=is_temporary)
+    return cookies.give(result.session, shown=request.headers.get("cookie"))
 
 
 def _signed_in(result: SignedIn) -> dict[str, Any]:

@@ -1,12 +1,15 @@
 """A client of the application in this process, and the tokens that it shows."""
 
+import json
 import time
+from collections.abc import Iterable
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 
 import httpx
 import jwt
 from fastapi import FastAPI
+from starlette.types import Message, Scope
 
 from adapters.better_auth.cookies import BetterAuthCookies
 from adapters.better_auth.signatures import Signatures
@@ -36,6 +39,49 @@ def client_of(app: FastAPI, user_id: str | None = None) -> httpx.AsyncClient:
     # A test shows the cookies that it names, and no others.
     client.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=()))
     return client
+
+
+async def ask(
+    app: FastAPI,
+    method: str,
+    path: str,
+    headers: Iterable[tuple[str, str]] = (),
+    body: object = None,
+) -> httpx.Response:
+    """One request without a client around it: where there are a thousand, that is half the time.
+
+    Headers go as they are, whatever is in them.
+    """
+    content = b"" if body is None else json.dumps(body).encode()
+    sent = [(name.lower().encode(), value.encode()) for name, value in headers]
+    if body is not None:
+        sent.append((b"content-type", b"application/json"))
+    scope: Scope = {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": method,
+        "scheme": "http",
+        "path": path,
+        "raw_path": path.encode(),
+        "root_path": "",
+        "query_string": b"",
+        "headers": [(b"host", b"test"), *sent] if b"host" not in dict(sent) else sent,
+        "server": ("test", 80),
+        "client": ("127.0.0.1", 123),
+    }
+    said: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": content, "more_body": False}
+
+    async def send(message: Message) -> None:
+        said.append(message)
+
+    await app(scope, receive, send)
+    start, *parts = said
+    text = b"".join(part["body"] for part in parts)
+    return httpx.Response(start["status"], headers=start["headers"], content=text)
 
 
 async def new_task(client: httpx.AsyncClient, **values: object) -> dict[str, Any]:

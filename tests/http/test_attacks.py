@@ -23,7 +23,7 @@ from application.ports import StoredKey
 from domain.sessions import Session
 from entrypoints.app import from_settings
 from entrypoints.settings import Settings
-from tests.http.client import client_of, code, token
+from tests.http.client import ask, code, token
 from tests.http.forgeries import (
     CURVE,
     GOOD,
@@ -86,22 +86,21 @@ def session(store: MemoryStore) -> Session:
     return add_session(store)
 
 
-async def show(client: httpx.AsyncClient, headers: Headers, method: str = "GET") -> httpx.Response:
+async def show(app: FastAPI, headers: Headers, method: str = "GET") -> httpx.Response:
     """Ask who one is; or, with PATCH, change one's name."""
-    sent = [(name.encode(), value.encode()) for name, value in headers]
     if method == "GET":
-        return await client.get(ME, headers=sent)
-    return await client.patch(USER, headers=sent, json={"name": "Mallory"})
+        return await ask(app, "GET", ME, headers)
+    return await ask(app, method, USER, headers, {"name": "Mallory"})
 
 
 @pytest.mark.parametrize("name", TABLE)
 async def test_what_is_forged_proves_nothing(
-    nobody: httpx.AsyncClient, store: MemoryStore, session: Session, name: str
+    app: FastAPI, store: MemoryStore, session: Session, name: str
 ) -> None:
     """Refused, with the reason that the contract has for it; and nothing is made or changed."""
     headers = TABLE[name](session)
     before = contents(store)
-    answer = await show(nobody, headers, "PATCH")
+    answer = await show(app, headers, "PATCH")
     assert code(answer) == OTHERWISE.get(name, (401, "UNAUTHENTICATED"))
     if answer.status_code == 401:
         tried = any(header == "Authorization" for header, _ in headers)
@@ -115,33 +114,33 @@ async def test_what_is_forged_proves_nothing(
 
 @pytest.mark.parametrize("name", GOOD)
 async def test_what_the_forgeries_are_made_of_is_good(
-    nobody: httpx.AsyncClient, session: Session, name: str
+    app: FastAPI, session: Session, name: str
 ) -> None:
     """Or the table would show nothing."""
-    answer = await show(nobody, GOOD[name](session))
+    answer = await show(app, GOOD[name](session))
     assert (answer.status_code, answer.json()["id"]) == (200, "ann")
 
 
 async def test_a_token_that_was_believed_is_no_cover_for_others(
-    nobody: httpx.AsyncClient, session: Session
+    app: FastAPI, session: Session
 ) -> None:
     """What was verified is remembered by the whole token, its signature included."""
     for good in (access_token(session), plugin_token(), token()):
-        assert (await show(nobody, bearer(good))).status_code == 200
+        assert (await show(app, bearer(good))).status_code == 200
         for forgery in (one_letter_off(good), with_header(good, alg="none")):
-            answer = await show(nobody, bearer(forgery))
+            answer = await show(app, bearer(forgery))
             assert code(answer) == (401, "UNAUTHENTICATED")
 
 
 async def test_a_token_that_was_believed_dies_with_its_session(
-    nobody: httpx.AsyncClient, store: MemoryStore, session: Session
+    app: FastAPI, store: MemoryStore, session: Session
 ) -> None:
     shown = bearer(access_token(session))
-    assert (await show(nobody, shown)).status_code == 200
+    assert (await show(app, shown)).status_code == 200
     store.sessions[session.id].expires_at = datetime.now(UTC) - timedelta(seconds=1)
-    assert code(await show(nobody, shown)) == (401, "UNAUTHENTICATED")
+    assert code(await show(app, shown)) == (401, "UNAUTHENTICATED")
     del store.sessions[session.id]
-    assert code(await show(nobody, shown)) == (401, "UNAUTHENTICATED")
+    assert code(await show(app, shown)) == (401, "UNAUTHENTICATED")
 
 
 # Better Auth's own
@@ -174,18 +173,17 @@ async def test_a_cookie_cache_proves_nothing(better_auths: FastAPI, strategy: st
     cache = VECTORS["caches"][strategy]
     value = cache["cookie_value"]
     before = contents(store_of(better_auths))
-    async with client_of(better_auths) as client:
-        for headers in (
-            bearer(value),
-            cookie(value),
-            cookie(value, "better-auth.session_data"),
-            cookie(value, "better-auth.session_data.0"),
-            cookie(signed(value, VECTORS["secret"])),
-        ):
-            assert code(await show(client, headers)) == (401, "UNAUTHENTICATED")
-        assert contents(store_of(better_auths)) == before
-        good = await show(client, cookie(cache["session_token_cookie"]))
-        assert (good.status_code, good.json()["id"]) == (200, VECTORS["user_id"])
+    for headers in (
+        bearer(value),
+        cookie(value),
+        cookie(value, "better-auth.session_data"),
+        cookie(value, "better-auth.session_data.0"),
+        cookie(signed(value, VECTORS["secret"])),
+    ):
+        assert code(await show(better_auths, headers)) == (401, "UNAUTHENTICATED")
+    assert contents(store_of(better_auths)) == before
+    good = await show(better_auths, cookie(cache["session_token_cookie"]))
+    assert (good.status_code, good.json()["id"]) == (200, VECTORS["user_id"])
 
 
 # Accounts that may not, or no longer
@@ -193,13 +191,13 @@ async def test_a_cookie_cache_proves_nothing(better_auths: FastAPI, strategy: st
 
 @pytest.mark.parametrize("name", PROOFS)
 async def test_who_is_banned_is_refused_with_every_credential(
-    nobody: httpx.AsyncClient, store: MemoryStore, session: Session, name: str
+    app: FastAPI, store: MemoryStore, session: Session, name: str
 ) -> None:
     for until in (None, datetime.now(UTC) + timedelta(minutes=1)):
         store.users["ann"] = replace(store.users["ann"], banned=True, ban_expires_at=until)
         before = contents(store)
         for method in ("GET", "PATCH"):
-            answer = await show(nobody, PROOFS[name][1](session), method)
+            answer = await show(app, PROOFS[name][1](session), method)
             assert code(answer) == (403, "USER_BANNED")
             assert "www-authenticate" not in answer.headers
         assert contents(store) == before
@@ -207,11 +205,11 @@ async def test_who_is_banned_is_refused_with_every_credential(
 
 @pytest.mark.parametrize("name", PROOFS)
 async def test_a_ban_that_is_over_is_none(
-    nobody: httpx.AsyncClient, store: MemoryStore, session: Session, name: str
+    app: FastAPI, store: MemoryStore, session: Session, name: str
 ) -> None:
     past = datetime.now(UTC) - timedelta(seconds=1)
     store.users["ann"] = replace(store.users["ann"], banned=True, ban_expires_at=past)
-    assert (await show(nobody, PROOFS[name][1](session))).status_code == 200
+    assert (await show(app, PROOFS[name][1](session))).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -223,7 +221,7 @@ async def test_a_ban_that_is_over_is_none(
     ],
 )
 async def test_a_password_is_not_always_enough(
-    nobody: httpx.AsyncClient, store: MemoryStore, values: dict[str, Any], refusal: str
+    app: FastAPI, store: MemoryStore, values: dict[str, Any], refusal: str
 ) -> None:
     """No session and no cookie; and whoever does not know the password does not learn of it."""
     add_user(store, **values)
@@ -233,19 +231,19 @@ async def test_a_password_is_not_always_enough(
         ("wrong horse battery", (401, "INVALID_CREDENTIALS")),
     ):
         sent = {"email": "ann@example.com", "password": password}
-        answer = await nobody.post(LOG_IN, json=sent)
+        answer = await ask(app, "POST", LOG_IN, body=sent)
         assert code(answer) == expected
         assert "set-cookie" not in answer.headers
     assert contents(store) == before
 
 
 async def test_a_second_factor_that_was_given_is_not_asked_for_again(
-    nobody: httpx.AsyncClient, store: MemoryStore, session: Session
+    app: FastAPI, store: MemoryStore, session: Session
 ) -> None:
     """The session was made by Better Auth, which asked."""
     store.users["ann"] = replace(store.users["ann"], has_second_factor=True)
     for _, show_it in PROOFS.values():
-        assert (await show(nobody, show_it(session))).status_code == 200
+        assert (await show(app, show_it(session))).status_code == 200
 
 
 BEFORE: Final[dict[str, Callable[..., str]]] = {
@@ -257,15 +255,15 @@ BEFORE: Final[dict[str, Callable[..., str]]] = {
 
 @pytest.mark.parametrize("make", BEFORE.values(), ids=BEFORE.keys())
 async def test_a_token_from_before_a_deletion_brings_nobody_back(
-    nobody: httpx.AsyncClient, store: MemoryStore, session: Session, make: Callable[..., str]
+    app: FastAPI, store: MemoryStore, session: Session, make: Callable[..., str]
 ) -> None:
     shown = [make(), make(iat=now() - 60), make(iat=None), make(updatedAt="2026-01-01T00:00:00Z")]
-    assert (await show(nobody, bearer(shown[0]))).status_code == 200
-    assert (await nobody.delete(USER, headers=bearer(shown[0]))).status_code == 204
+    assert (await show(app, bearer(shown[0]))).status_code == 200
+    assert (await ask(app, "DELETE", USER, bearer(shown[0]))).status_code == 204
     before = contents(store)
     for old in shown:
         for method in ("GET", "PATCH"):
-            answer = await show(nobody, bearer(old), method)
+            answer = await show(app, bearer(old), method)
             assert code(answer) == (401, "UNKNOWN_USER")
             assert answer.headers["www-authenticate"] == 'Bearer error="invalid_token"'
     assert "ann" not in store.users
@@ -274,7 +272,7 @@ async def test_a_token_from_before_a_deletion_brings_nobody_back(
 
 @pytest.mark.parametrize("name", ["shared secret", "a key of the provider"])
 async def test_a_token_from_before_a_rename_does_not_undo_it(
-    nobody: httpx.AsyncClient, store: MemoryStore, session: Session, name: str
+    app: FastAPI, store: MemoryStore, session: Session, name: str
 ) -> None:
     """What was news once is none after what the user has said since, seen before or not."""
     since = datetime.now(UTC) - timedelta(hours=1)
@@ -283,21 +281,21 @@ async def test_a_token_from_before_a_rename_does_not_undo_it(
         for n in range(3)
     ]
     for shown in (seen, seen_too):
-        assert (await show(nobody, bearer(shown))).json()["name"] == "Old"
-    answer = await nobody.patch(USER, json={"name": "New"}, headers=cookie_of(session))
+        assert (await show(app, bearer(shown))).json()["name"] == "Old"
+    answer = await ask(app, "PATCH", USER, cookie_of(session), {"name": "New"})
     assert answer.json()["name"] == "New"
     for shown in (seen, seen_too, unseen, BEFORE[name](name="Old")):
-        assert (await show(nobody, bearer(shown))).json()["name"] == "New"
+        assert (await show(app, bearer(shown))).json()["name"] == "New"
     assert store.users["ann"].name == "New"
 
 
 async def test_a_key_of_our_own_table_never_changes_a_user(
-    nobody: httpx.AsyncClient, store: MemoryStore, session: Session
+    app: FastAPI, store: MemoryStore, session: Session
 ) -> None:
     """Whose table it is has its users there as well: the row knows better."""
     before = contents(store)
     said = {"name": "New", "email": "new@example.com", "updatedAt": datetime.now(UTC).isoformat()}
-    assert (await show(nobody, bearer(plugin_token(**said)))).status_code == 200
+    assert (await show(app, bearer(plugin_token(**said)))).status_code == 200
     assert contents(store) == before
 
 
@@ -305,12 +303,12 @@ async def test_a_key_of_our_own_table_never_changes_a_user(
     "sent", [{"banned": False}, {"role": "admin"}, {"twoFactorEnabled": False}]
 )
 async def test_claims_lift_no_ban(
-    nobody: httpx.AsyncClient, store: MemoryStore, session: Session, sent: dict[str, Any]
+    app: FastAPI, store: MemoryStore, session: Session, sent: dict[str, Any]
 ) -> None:
     """Nor do they change anything else of somebody who is refused."""
     store.users["ann"] = replace(store.users["ann"], banned=True, has_second_factor=True)
     before = contents(store)
     news = {"updatedAt": datetime.now(UTC).isoformat(), "name": "New", **sent}
     for make in BEFORE.values():
-        assert code(await show(nobody, bearer(make(**news)))) == (403, "USER_BANNED")
+        assert code(await show(app, bearer(make(**news)))) == (403, "USER_BANNED")
     assert contents(store) == before

@@ -1,7 +1,6 @@
 """Which pages may change something with the cookie that their visitor's browser sends along."""
 
-from collections.abc import AsyncIterator
-from typing import Any, Final
+from typing import Final
 
 import httpx
 import pytest
@@ -11,7 +10,7 @@ from adapters.http.routing import DirectRoute
 from adapters.memory.store import MemoryStore
 from entrypoints.app import from_settings
 from entrypoints.settings import Settings
-from tests.http.client import SECRET, client_of, code
+from tests.http.client import SECRET, ask, code
 from tests.http.people import (
     BEARERS,
     COOKIE,
@@ -37,7 +36,9 @@ LOCAL, APP, TOOLS = (
 SAFE: Final = {"GET", "HEAD", "OPTIONS"}
 REFRESH: Final = "/api/auth/refresh"
 LOG_OUT: Final = ("POST", "/api/auth/logout")
-SENT: Final = {(method, path): sent for method, path, sent, _ in PROTECTED} | {LOG_OUT: {}}
+SENT: Final[dict[tuple[str, str], object]] = {
+    (method, path): sent.get("json") for method, path, sent, _ in PROTECTED
+} | {LOG_OUT: None}
 SIGNING_IN: Final = (
     ("/api/auth/login", {"email": "ann@example.com", "password": PASSWORD}),
     ("/api/auth/signup", {"email": "new@example.com", "password": PASSWORD}),
@@ -169,9 +170,9 @@ def routes(trusting_app: FastAPI) -> list[tuple[str, str]]:
 class World:
     """Ann, signed in twice, with a task; and her browser."""
 
-    def __init__(self, app: FastAPI, client: httpx.AsyncClient) -> None:
+    def __init__(self, app: FastAPI) -> None:
+        self.app = app
         self.store: MemoryStore = store_of(app)
-        self.client = client
         self.begin()
 
     def begin(self) -> None:
@@ -186,14 +187,12 @@ class World:
 
     async def send(self, method: str, path: str, headers: Headers) -> httpx.Response:
         where = path.format(task_id=self.task.id, session_id=self.other.id)
-        sent: dict[str, Any] = SENT[method, path]
-        return await self.client.request(method, where, headers=headers, **sent)
+        return await ask(self.app, method, where, headers, SENT[method, path])
 
 
 @pytest.fixture
-async def world(trusting_app: FastAPI) -> AsyncIterator[World]:
-    async with client_of(trusting_app) as client:
-        yield World(trusting_app, client)
+def world(trusting_app: FastAPI) -> World:
+    return World(trusting_app)
 
 
 def test_there_are_routes_to_look_after(routes: list[tuple[str, str]]) -> None:
@@ -223,7 +222,7 @@ async def test_what_a_page_may_do(
     # browser has no visitors.
     is_browser = any(name.lower() in SIGNS_OF_A_BROWSER for name, _ in headers)
     for path, body in SIGNING_IN:
-        answer = await world.client.post(path, headers=headers, json=body)
+        answer = await ask(world.app, "POST", path, headers, body)
         if passes or not is_browser:
             assert answer.is_success, path
             assert answer.headers.get_list("set-cookie")
@@ -232,7 +231,7 @@ async def test_what_a_page_may_do(
             assert "set-cookie" not in answer.headers
             assert contents(world.store) == before, path
     # Nobody is signed out, but a browser would be told to forget who is signed in.
-    answer = await world.client.post(LOG_OUT[1], headers=headers)
+    answer = await ask(world.app, *LOG_OUT, headers)
     assert answer.status_code == 204
     assert ("set-cookie" in answer.headers) is (passes or not is_browser)
 
@@ -242,12 +241,12 @@ async def test_any_cookie_is_a_sign_of_a_browser(world: World, shown: str) -> No
     value = f"{COOKIE}={signed(world.session.token)}" if shown == "own" else shown
     before = contents(world.store)
     for path, body in SIGNING_IN:
-        refused = await world.client.post(path, headers={"Cookie": value}, json=body)
+        refused = await ask(world.app, "POST", path, [("Cookie", value)], body)
         assert code(refused) == (403, "CROSS_SITE_REQUEST")
         assert contents(world.store) == before
     for path, body in SIGNING_IN:
-        headers = {"Cookie": value, "Origin": APP}
-        assert (await world.client.post(path, headers=headers, json=body)).is_success
+        headers = [("Cookie", value), origin(APP)]
+        assert (await ask(world.app, "POST", path, headers, body)).is_success
 
 
 @pytest.mark.parametrize("name", BEARERS)
@@ -273,7 +272,7 @@ async def test_reading_is_not_checked(world: World) -> None:
         if method == "GET":
             for safe in ("GET", "HEAD"):
                 where = path.format(task_id=world.task.id)
-                answer = await world.client.request(safe, where, headers=hostile)
+                answer = await ask(world.app, safe, where, hostile)
                 assert answer.status_code == 200
 
 

@@ -138,19 +138,6 @@ async def test_refreshing(
     assert store.sessions[session.id] == session
 
 
-async def test_an_access_token_does_not_buy_the_session_token(
-    nobody: httpx.AsyncClient, session: Session
-) -> None:
-    """Better Auth's server believes the cookie, and would let it change the password."""
-    token = bearer(access_token(session))
-    alone = await nobody.post(REFRESH, headers=token)
-    assert (alone.status_code, cookies_of(alone)) == (200, [])
-    assert session.token not in alone.text
-    # Who has the cookie as well gets it again.
-    both = await nobody.post(REFRESH, headers=[*token, *cookie_of(session)])
-    assert cookies_of(both) == [given(session.token, WEEK)] or len(cookies_of(both)) == 1
-
-
 async def test_sessions_live_as_long_as_the_front_end_says(moment: FixedClock) -> None:
     """A quarter of an hour stays a quarter of an hour."""
     app = from_settings(

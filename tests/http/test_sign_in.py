@@ -1,10 +1,9 @@
 """Signing up and logging in over HTTP: who gets a session, and who does not."""
 
-import hashlib
 import json
 import re
-import unicodedata
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Final
 
 import httpx
@@ -17,7 +16,7 @@ from domain.sessions import Session
 from entrypoints.app import from_settings
 from entrypoints.settings import Settings
 from tests.conftest import FixedClock
-from tests.http.client import SECRET, client_of, code
+from tests.http.client import ORIGIN, SECRET, client_of, code
 from tests.http.people import (
     ANN,
     ANSWER_FIELDS,
@@ -42,10 +41,14 @@ from tests.http.people import (
     cookie_of,
     cookies_of,
     given,
+    signed,
     store_of,
 )
 
 REAL_DERIVE: Final = passwords.derive
+VECTORS: Final = json.loads(
+    (Path(__file__).parents[1] / "better_auth" / "vectors_identity.json").read_text()
+)
 
 
 async def sign_up(client: httpx.AsyncClient, **values: Any) -> httpx.Response:
@@ -150,23 +153,22 @@ async def test_no_answer_tells_a_secret(nobody: httpx.AsyncClient, store: Memory
     assert not any(session.token in answer.text for answer in others)
 
 
-async def test_the_hash_is_better_auths(
+async def test_a_hash_that_better_auth_made(
     nobody: httpx.AsyncClient, store: MemoryStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """scrypt over NFKC, salted with the hex text itself; each spelling of a password signs in."""
+    """Its scrypt over NFKC, salted with the hex text itself; each spelling of a password will do."""
     monkeypatch.setattr(passwords, "derive", REAL_DERIVE)
-    spelt = "correct horse \ufb01 \u2126 battery"
-    assert (await sign_up(nobody, password=spelt)).status_code == 201
-    [stored] = store.password_hashes.values()
-    composed = unicodedata.normalize("NFKC", spelt)
-    salt, key = stored.split(":")
-    expected = hashlib.scrypt(
-        composed.encode(), salt=salt.encode(), n=2**14, r=16, p=1, dklen=64, maxmem=2**26
-    )
-    assert re.fullmatch("[0-9a-f]{32}", salt)
-    assert key == expected.hex()
-    answer = await nobody.post(LOG_IN, json={**ANN, "password": composed})
+    add_user(store)
+    _, vector = VECTORS["passwords"][:2]
+    store.password_hashes["ann"] = vector["stored"]
+    answer = await nobody.post(LOG_IN, json={**ANN, "password": vector["plain"]})
     assert answer.status_code == 200
+
+
+async def test_a_hash_has_better_auths_form(nobody: httpx.AsyncClient, store: MemoryStore) -> None:
+    await sign_up(nobody)
+    [stored] = store.password_hashes.values()
+    assert re.fullmatch("[0-9a-f]{32}:[0-9a-f]{128}", stored)
 
 
 async def test_the_name_may_be_left_out(nobody: httpx.AsyncClient) -> None:
@@ -356,3 +358,18 @@ async def test_where_somebody_signs_in_from(nobody: httpx.AsyncClient, store: Me
     del nobody.headers["User-Agent"]
     kept = (await nobody.post(LOG_IN, json=ANN)).json()["session"]
     assert kept["user_agent"] is None
+
+
+async def test_who_signs_in_anew_is_remembered(nobody: httpx.AsyncClient) -> None:
+    """What the browser was told about the session before is taken back, and only where it was."""
+    await nobody.post(SIGN_UP, json=ANN)
+    mark = f"better-auth.dont_remember={signed('true')}"
+    shown = {"Cookie": mark, "Origin": ORIGIN}
+    said = {"email": ANN["email"], "password": ANN["password"]}
+    for headers, lines in ((shown, 2), ({}, 1)):
+        answer = await nobody.post(LOG_IN, json=said, headers=headers)
+        assert len(answer.headers.get_list("set-cookie")) == lines
+    again = await nobody.post(LOG_IN, json=said, headers=shown)
+    assert again.headers.get_list("set-cookie")[1] == (
+        "better-auth.dont_remember=; Max-Age=0; Path=/; HttpOnly; SameSite=Lax"
+    )
