@@ -90,6 +90,7 @@ async def victim(
     await victim.shows(TITLE)
     yield victim
     await context.close()
+    assert victim.complaints == []
 
 
 @pytest.fixture(params=["localhost", "127.0.0.1"])
@@ -160,16 +161,20 @@ async def test_scripts_that_need_none(victim: FrontEnd, hostile: Hostile, mode: 
 async def test_forms(victim: FrontEnd, hostile: Hostile, target: str, policy: str | None) -> None:
     """A form needs no permission to be sent. Where it replaces the page, the answer may change even
     cookies that are `SameSite=Lax`. Without a referrer its `Origin` is `null`."""
+    strange: list[tuple[str, dict[str, str], str, int]] = [
+        (TASKS, {'{"title":"Owned","description":"': '"}'}, PLAIN, 415),
+        (TASKS, {"title": "Owned"}, URLENCODED, 415),
+        (LOG_IN, {json.dumps({**MALLORY, "x": ""})[:-2]: '"}'}, PLAIN, 415),
+        (SIGN_UP, MALLORY, "multipart/form-data", 415),
+        (f"{TASK}/complete", {}, URLENCODED, 405),
+    ]
+    # Only these get as far as to be asked where they come from.
+    plain: list[tuple[str, dict[str, str], str, int]] = [
+        (REFRESH, {}, URLENCODED, hostile.one_of(403, 401)),
+        (LOG_OUT, {}, PLAIN, hostile.one_of(403, 204)),
+    ]
     async with unharmed(victim):
-        for path, fields, enctype, expected in [
-            (TASKS, {'{"title":"Owned","description":"': '"}'}, PLAIN, 415),
-            (TASKS, {"title": "Owned"}, URLENCODED, 415),
-            (LOG_IN, {json.dumps({**MALLORY, "x": ""})[:-2]: '"}'}, PLAIN, 415),
-            (SIGN_UP, MALLORY, "multipart/form-data", 415),
-            (f"{TASK}/complete", {}, URLENCODED, 405),
-            (REFRESH, {}, URLENCODED, hostile.one_of(403, 401)),
-            (LOG_OUT, {}, PLAIN, hostile.one_of(403, 204)),
-        ]:
+        for path, fields, enctype, expected in plain if policy else strange + plain:
             how = {"enctype": enctype, "target": target, "policy": policy}
             await hostile.does("send", path, fields, how)
             assert await hostile.status("POST", path) == expected, path
@@ -201,7 +206,7 @@ async def test_embedding(victim: FrontEnd, hostile: Hostile) -> None:
 @pytest.mark.parametrize("kind", ["iframe", "window"])
 async def test_looking_into_a_view(victim: FrontEnd, hostile: Hostile, kind: str) -> None:
     async with unharmed(victim):
-        for path in (TASKS, TASK, ME, f"{TASKS}/x"):
+        for path in (TASKS, f"{TASKS}/x"):
             assert await hostile.does("lookInto", path, kind) == "SecurityError", path
             if kind == "window":
                 await hostile.page.context.pages[-1].close()

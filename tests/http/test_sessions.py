@@ -212,6 +212,21 @@ async def test_who_is_not_to_be_remembered_stays_so(
     assert store.sessions[session.id] == kept
 
 
+@pytest.mark.parametrize("name", ["raw session token", "signed session token", "access token"])
+async def test_who_is_not_to_be_remembered_stays_so_where_a_bearer_decides(
+    nobody: httpx.AsyncClient, store: MemoryStore, session: Session, name: str
+) -> None:
+    """What the cookies say of a session holds for whatever else stands for the same one."""
+    store.sessions[session.id] = kept = due(session)
+    value = f"{COOKIE}={signed(session.token)}; better-auth.dont_remember={signed('true')}"
+    shown = [*PROOFS[name][1](session), ("Cookie", value)]
+    answer = await nobody.post(REFRESH, headers=shown)
+    assert answer.status_code == 200
+    assert not any("Max-Age" in cookie for cookie in cookies_of(answer))
+    await nobody.get(ME, headers=shown)
+    assert store.sessions[session.id] == kept
+
+
 async def test_a_session_of_a_day_stays_one(
     nobody: httpx.AsyncClient, store: MemoryStore, session: Session, moment: FixedClock
 ) -> None:
@@ -418,24 +433,6 @@ async def test_cookies_as_the_settings_have_them(
             f"{name}=; Max-Age=0{where}{rest}" for name in names for where in everywhere
         )
         assert not store_of(app).sessions
-
-
-async def test_sessions_live_as_long_as_the_settings_say(moment: FixedClock) -> None:
-    """As Better Auth's own `expiresIn` and `updateAge`, which must be the same."""
-    app = from_settings(
-        Settings(better_auth_secret=SECRET, session_expires_in=3_600, session_update_age=600)
-    )
-    async with client_of(app) as nobody:
-        answer = await nobody.post(SIGN_UP, json=ANN)
-        token = answer.json()["session_token"]
-        assert cookies_of(answer) == [given(token, 3_600)]
-        moment.advance(599)
-        assert cookies_of(await nobody.get(ME, headers=cookie(signed(token)))) == []
-        moment.advance(1)
-        answer = await nobody.get(ME, headers=cookie(signed(token)))
-        assert cookies_of(answer) == [given(token, 3_600)]
-        moment.advance(3_601)
-        assert code(await nobody.get(ME, headers=cookie(signed(token))))[0] == 401
 
 
 # One's sessions
