@@ -5,6 +5,9 @@ BIN := .venv/bin
 # As many processes as there are cores, two at least.
 JOBS ?= auto
 
+# Where it is set, every process compiles every module anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help run test test-fast check format bench migration lock clean
 
