@@ -59,7 +59,11 @@ class Authenticate:
         for other in beside:
             if other.user.id != identity.user.id:
                 raise Unauthenticated
-            identity = replace(identity, beside=other.session)
+            # What the cookies say of a session holds for whatever else stands for the same one.
+            forgets = other.is_temporary and other.session == identity.session
+            identity = replace(
+                identity, beside=other.session, is_temporary=identity.is_temporary or forgets
+            )
         if identity.user.banned and identity.user.is_banned(self.clock.now()):
             raise UserBanned
         return identity
