@@ -1,7 +1,9 @@
 """What all tests share: a clean environment, users, clocks, and real servers where asked for."""
 
+import asyncio
+import math
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -42,6 +44,22 @@ class FixedClock:
 @pytest.fixture
 def clock() -> FixedClock:
     return FixedClock()
+
+
+@pytest.fixture
+async def skip(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """The event loop's time stands still, and moves by what is skipped."""
+    loop = asyncio.get_running_loop()
+    # A whole number, so that halves of seconds add up without a remainder.
+    time = math.ceil(loop.time())
+    skipped = 0.0
+
+    def jump(seconds: float) -> None:
+        nonlocal skipped
+        skipped += seconds
+
+    monkeypatch.setattr(loop, "time", lambda: time + skipped)
+    return jump
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,6 @@
 """Better Auth's tables as its versions and plugins lay them out."""
 
 import asyncio
-import math
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -240,21 +239,6 @@ class Asked:
 
     async def execute_many(self, statement: Statement, rows: Iterable[Values]) -> None:
         raise NotImplementedError
-
-
-@pytest.fixture
-async def skip(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
-    """The event loop's time stands still, and moves by what is skipped."""
-    loop = asyncio.get_running_loop()
-    time = math.ceil(loop.time())
-    skipped = 0.0
-
-    def jump(seconds: float) -> None:
-        nonlocal skipped
-        skipped += seconds
-
-    monkeypatch.setattr(loop, "time", lambda: time + skipped)
-    return jump
 
 
 async def test_columns_are_looked_for_once_a_minute(skip: Callable[[float], None]) -> None:
