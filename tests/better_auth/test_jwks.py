@@ -19,6 +19,9 @@ A, B, C = signer("a"), signer("b"), signer("c")
 Skip = Callable[[float], None]
 
 
+pytestmark = pytest.mark.slow
+
+
 def at_once(finding: Coroutine[Any, Any, PublicKey | None]) -> PublicKey | None:
     """What is found without waiting for anything."""
     try:

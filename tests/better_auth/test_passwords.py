@@ -13,6 +13,8 @@ from adapters.better_auth import passwords as module
 from adapters.better_auth.passwords import ScryptPasswords, derive
 from domain.errors import Unavailable
 
+pytestmark = pytest.mark.slow
+
 VECTORS = json.loads((Path(__file__).parent / "vectors_identity.json").read_text())
 FIRST = VECTORS["passwords"][0]
 SALT, KEY = "0123456789abcdef" * 2, "ab" * 64

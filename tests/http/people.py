@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -116,8 +117,12 @@ def add_task(store: MemoryStore, user_id: str = "ann") -> Task:
 
 def add_key(store: MemoryStore, kid: str = KID, algorithm: str = "EdDSA", **values: Any) -> None:
     """The public half of `signer(kid, algorithm)`, as Better Auth's table has it."""
-    row = StoredKey(kid, signer(kid, algorithm).row(), algorithm, None)
-    store.keys[kid] = replace(row, **values)
+    store.keys[kid] = replace(_row(kid, algorithm), **values)
+
+
+@cache
+def _row(kid: str, algorithm: str) -> StoredKey:
+    return StoredKey(kid, signer(kid, algorithm).row(), algorithm, None)
 
 
 def signature(value: str, secret: str = SECRET) -> str:

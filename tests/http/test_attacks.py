@@ -60,13 +60,15 @@ from tests.http.people import (
     store_of,
 )
 
+SHOWN: Final = public_key(REMOTE.jwk())
+
 
 @pytest.fixture(autouse=True)
 def provider(monkeypatch: pytest.MonkeyPatch) -> None:
     """The Better Auth server shows one key over HTTP, and is not asked for it in earnest."""
 
     async def find(_keys: RemoteKeys, kid: str) -> PublicKey | None:
-        return public_key(REMOTE.jwk()) if kid == REMOTE.kid else None
+        return SHOWN if kid == REMOTE.kid else None
 
     monkeypatch.setattr(RemoteKeys, "find", find)
 
