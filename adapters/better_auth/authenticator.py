@@ -45,7 +45,7 @@ class BetterAuthAuthenticator:
     def _cookie(self, header: str) -> SessionProof | None:
         """Raises `Unauthenticated` only for two cookies that contradict each other."""
         shown = self.cookies.read(header)
-        if shown.token is None:
+        if shown.token is None or not _RAW_TOKEN.fullmatch(shown.token):
             return None
         return SessionProof(
             CredentialKind.COOKIE, token=shown.token, is_temporary=shown.is_temporary

@@ -10,7 +10,8 @@ from starlette.datastructures import Headers
 from adapters.http.errors import CrossSiteRequest
 
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
-_SIGNS_OF_A_BROWSER: Final = ("origin", "referer", "sec-fetch-site", "cookie")
+_SIGNS_OF_A_PAGE: Final = ("origin", "referer", "sec-fetch-site")
+_SIGNS_OF_A_BROWSER: Final = (*_SIGNS_OF_A_PAGE, "cookie")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,16 @@ class TrustedOrigins:
         """
         if any(sign in headers for sign in _SIGNS_OF_A_BROWSER):
             self.refuse_others(headers)
+
+    def is_foreign(self, headers: Headers) -> bool:
+        """Whether a page that is not trusted shows that it asks."""
+        if not any(sign in headers for sign in _SIGNS_OF_A_PAGE):
+            return False
+        try:
+            self.refuse_others(headers)
+        except CrossSiteRequest:
+            return True
+        return False
 
 
 def _origin(headers: Headers) -> str | None:

@@ -105,8 +105,10 @@ def add_session_routes(
         try:
             caller = await current_user(request)
         except (Unauthenticated, EmailTaken):
-            # Nobody who could be signed out; whatever the browser holds is of no use.
-            return nothing(cookies.take() if is_ours(request) else ())
+            # Nobody who could be signed out; whatever the browser holds is of no use. A page of
+            # others may not say so: its form comes without the cookie, which is SameSite=Lax, and
+            # would still make the browser forget it.
+            return nothing(() if origins.is_foreign(request.headers) else cookies.take())
         await use_cases.log_out(caller)
         return nothing(cookies.take())
 
@@ -178,15 +180,6 @@ def add_session_routes(
         await use_cases.end_session(caller.user.id, session_id)
         is_own = session_id in _ids(caller)
         return nothing(cookies.take() if is_own else ())
-
-    def is_ours(request: Request) -> bool:
-        """Whether no page of others asks: their forms come without the cookie, for that is
-        `SameSite=Lax`, and would still make the browser forget it."""
-        try:
-            origins.refuse_other_browsers(request.headers)
-        except CrossSiteRequest:
-            return False
-        return True
 
     async def prolonged(caller: Identity) -> Sequence[str]:
         """Keep the session alive; the cookie again, where one proved it and it lives longer."""

@@ -50,6 +50,5 @@ class MemorySessions:
         return stored
 
     def _with_user(self, session: Session | None) -> tuple[Session, User] | None:
-        if session is None:
-            return None
-        return copy(session), copy(self.store.users[session.user_id])
+        user = None if session is None else self.store.users.get(session.user_id)
+        return None if session is None or user is None else (copy(session), copy(user))

@@ -559,3 +559,15 @@ async def test_nothing_of_it_is_ever_stored_on_the_way(
         answer = await nobody.request(method, path, headers=headers, **sent)
         assert (answer.status_code, method, path) == (status, method, path)
         assert answer.headers["cache-control"] == "no-store"
+
+
+async def test_who_is_no_page_may_forget_a_dead_cookie(
+    nobody: httpx.AsyncClient, store: MemoryStore, session: Session
+) -> None:
+    """Without a word of where it comes from; a page of others may not."""
+    store.sessions.clear()
+    dead = ("Cookie", f"{COOKIE}={signed(session.token)}")
+    assert cookies_of(await nobody.post(LOG_OUT, headers=[dead])) == TAKEN
+    foreign = [dead, ("Origin", "https://evil.example.com")]
+    answer = await nobody.post(LOG_OUT, headers=foreign)
+    assert (answer.status_code, cookies_of(answer)) == (204, [])
