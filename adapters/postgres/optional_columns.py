@@ -38,21 +38,29 @@ class OptionalColumns:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._present: frozenset[Column[Any]] = frozenset()
+        self._present: frozenset[Column[Any]] | None = None
         self._look_at = 0.0
+        self._look: asyncio.Task[frozenset[Column[Any]]] | None = None
 
     async def __call__(self) -> frozenset[Column[Any]]:
         """Raises `Unavailable`."""
-        now = asyncio.get_running_loop().time()
-        if now >= self._look_at:
-            if self._look_at:
-                # One of all that ask looks; the others go on with what is known.
-                self._look_at = now + LOOK_SECONDS
-            try:
-                rows = await self._database.fetch_all(_LOOK, {"schema": BETTER_AUTH_SCHEMA})
-            except BaseException:
-                self._look_at = min(self._look_at, now)
-                raise
-            self._present = frozenset(_NAMES[name] for name in rows if name in _NAMES)
-            self._look_at = now + LOOK_SECONDS
+        if self._present is not None and _now() < self._look_at:
+            return self._present
+        if self._look is None or self._look.done():
+            self._look = asyncio.create_task(self._find())
+        elif self._present is not None:
+            # One of all that ask waits for the look; the others go on with what is known.
+            return self._present
+        # Unlike `await`, this does not cancel what others wait for as well.
+        await asyncio.wait((self._look,))
+        return self._look.result()
+
+    async def _find(self) -> frozenset[Column[Any]]:
+        rows = await self._database.fetch_all(_LOOK, {"schema": BETTER_AUTH_SCHEMA})
+        self._present = frozenset(_NAMES[name] for name in rows if name in _NAMES)
+        self._look_at = _now() + LOOK_SECONDS
         return self._present
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

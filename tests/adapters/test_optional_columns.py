@@ -457,3 +457,16 @@ async def test_times_with_a_zone_are_the_same_wherever_the_server_is(
     assert sql(database_url, 'select "createdAt" = "updatedAt", "createdAt" from session') == [
         (True, NOW)
     ]
+
+
+async def test_who_comes_first_comes_in_a_crowd() -> None:
+    """A thousand connections at the start are one look, and wait for it together."""
+    asked = Asked([("user", "banned")])
+    optional = OptionalColumns(asked)
+    impatient = asyncio.create_task(optional())
+    crowd = [asyncio.create_task(optional()) for _ in range(1_000)]
+    await asyncio.sleep(0)
+    impatient.cancel()
+    answers = await asyncio.gather(*crowd)
+    assert asked.times == 1
+    assert {column.name for found in answers for column in found} == {"banned"}
