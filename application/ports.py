@@ -5,7 +5,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from domain.sessions import Session, SessionStore
 from domain.tasks import TaskRepository
@@ -202,6 +202,30 @@ class SessionCookies(Protocol):
 class TokenSigner(Protocol):
     def __call__(self, *, user_id: str, email: str, now: datetime) -> str:
         """A token that `Authenticator` takes for this user."""
+
+
+class Counted(NamedTuple):
+    """How often something was counted in the window at hand, and when that ends."""
+
+    times: int
+    seconds_left: float
+
+
+Key = tuple[str, int]
+"""What is counted, and how many seconds a window of it lasts."""
+
+
+class Counters(Protocol):
+    """Counts in windows, each of which begins with the first of its kind.
+
+    Every method may raise `Unavailable`; then nobody knows whether it has counted.
+    """
+
+    async def add(self, keys: Sequence[Key]) -> Sequence[Counted]:
+        """Count each of them once more."""
+
+    async def take_back(self, keys: Sequence[Key]) -> None:
+        """Count each of them once less; never below nothing."""
 
 
 class StorageHealth(Protocol):

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Final
 
 from application.identity import Identity
+from application.limits import SignInLimits
 from application.ports import (
     AccessToken,
     AccessTokenSigner,
@@ -49,8 +50,14 @@ class SecondFactorRequired(Forbidden):
 
 
 class InvalidCredentials(Unauthenticated):
+    """`user_id` is for the log alone: no answer may tell whether there is such a user."""
+
     code = "INVALID_CREDENTIALS"
     message = "The e-mail address or the password is wrong."
+
+    def __init__(self, user_id: str | None = None) -> None:
+        super().__init__()
+        self.user_id = user_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,11 +100,12 @@ class SignUp:
     signer: AccessTokenSigner
     clock: Clock
     policy: SignInPolicy
+    limits: SignInLimits
 
     async def __call__(
         self, *, email: str, password: str, name: str = "", device: Device = Device()
     ) -> SignedIn:
-        """Raises `Invalid`, `SignUpClosed`, `EmailTaken`, `Unavailable`."""
+        """Raises `Invalid`, `SignUpClosed`, `TooManyRequests`, `EmailTaken`, `Unavailable`."""
         check = Check()
         email = check("email", clean_email, email)
         password = check("password", clean_password, password)
@@ -105,6 +113,7 @@ class SignUp:
         check.done()
         if not self.policy.sign_up:
             raise SignUpClosed
+        await self.limits.sign_up(device.ip_address)
         if await self.users.find_by_email(email) is not None:
             raise EmailTaken
         password_hash = await self.passwords.hash(password)
@@ -142,19 +151,18 @@ class LogIn:
     signer: AccessTokenSigner
     clock: Clock
     policy: SignInPolicy
+    limits: SignInLimits
 
     async def __call__(self, *, email: str, password: str, device: Device = Device()) -> SignedIn:
-        """Raises `Invalid`, `InvalidCredentials`, `UserBanned`, `EmailNotVerified`,
-        `SecondFactorRequired`, `Unavailable`.
+        """Raises `Invalid`, `TooManyRequests`, `InvalidCredentials`, `UserBanned`,
+        `EmailNotVerified`, `SecondFactorRequired`, `Unavailable`.
         """
         check = Check()
         email = check("email", clean_email, email)
         password = check("password", bounded_password, password)
         check.done()
-        user = await self.users.find_by_email(email)
-        stored = await self.accounts.password_hash("" if user is None else user.id)
-        if not await self.passwords.verify(password, stored) or user is None:
-            raise InvalidCredentials
+        async with self.limits.log_in(email, device.ip_address):
+            user = await self._verified(email, password)
         if user.is_banned(self.clock.now()):
             raise UserBanned
         if self.policy.require_email_verification and not user.email_verified:
@@ -168,6 +176,13 @@ class LogIn:
         except UnknownUser:
             raise InvalidCredentials from None
         return SignedIn(user, session, self.signer(session, now))
+
+    async def _verified(self, email: str, password: str) -> User:
+        user = await self.users.find_by_email(email)
+        stored = await self.accounts.password_hash("" if user is None else user.id)
+        if not await self.passwords.verify(password, stored) or user is None:
+            raise InvalidCredentials(None if user is None else user.id)
+        return user
 
 
 @dataclass(frozen=True)

@@ -73,8 +73,14 @@ class Stale(TaskportError):
 
 
 class TooManyRequests(TaskportError):
+    """Somebody goes too fast. `retry_after` is in seconds."""
+
     code = "TOO_MANY_REQUESTS"
     message = "Too many requests; please wait a moment."
+
+    def __init__(self, retry_after: int = 1) -> None:
+        super().__init__()
+        self.retry_after = retry_after
 
 
 class Unavailable(TaskportError):

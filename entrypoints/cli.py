@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from adapters.postgres import schema
 from adapters.postgres.program import EmbeddedPostgresError
 from domain.errors import Invalid, TaskportError
-from entrypoints import seeding, serving
+from entrypoints import logs, seeding, serving
 from entrypoints.container import build
 from entrypoints.embedded import with_database, without_database
 from entrypoints.settings import Settings, problems
@@ -150,6 +150,7 @@ async def _token(settings: Settings, email: str) -> str:
 
 def _settings(*, host: str | None = None, port: int | None = None) -> Settings:
     settings = Settings()
+    logs.configure(settings)
     given = {"api_host": host, "api_port": port}
     return settings.model_copy(update={k: v for k, v in given.items() if v is not None})
 

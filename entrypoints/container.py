@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import get_type_hints
+from typing import TYPE_CHECKING, get_type_hints
 
 import punq
 
@@ -17,6 +17,7 @@ from adapters.better_auth.passwords import ScryptPasswords
 from adapters.better_auth.shared_secret import SharedSecretTokens
 from adapters.better_auth.signatures import Signatures
 from adapters.memory.accounts import MemoryAccounts
+from adapters.memory.counters import MemoryCounters
 from adapters.memory.keys import MemoryKeys
 from adapters.memory.sessions import MemorySessions
 from adapters.memory.store import MemoryStore
@@ -33,6 +34,7 @@ from adapters.postgres.tasks import PostgresTasks
 from adapters.postgres.units import PostgresUnitsOfWork
 from adapters.postgres.users import PostgresUsers
 from adapters.system import JitteredRetries, SystemClock
+from application.limits import FallBack, RequestLimit, SignInLimits
 from application.ports import (
     AccessTokenSigner,
     AccountStore,
@@ -54,6 +56,9 @@ from domain.tasks import TaskRepository
 from domain.users import UserRepository
 from entrypoints.settings import Settings
 
+if TYPE_CHECKING:
+    from adapters.redis.counters import RedisCounters
+
 
 @dataclass(frozen=True)
 class Service:
@@ -63,7 +68,9 @@ class Service:
     health: StorageHealth
     cookies: SessionCookies
     users: UserRepository
+    request_limit: RequestLimit
     database: PipelineDatabase | None
+    shared_counters: "RedisCounters | None"
     remote_keys: RemoteKeys
 
     @asynccontextmanager
@@ -71,10 +78,14 @@ class Service:
         """Hold connections open for the time of an `async with`."""
         if self.database is not None:
             await self.database.open()
+        if self.shared_counters is not None:
+            await self.shared_counters.open()
         try:
             yield
         finally:
             await self.remote_keys.close()
+            if self.shared_counters is not None:
+                await self.shared_counters.close()
             if self.database is not None:
                 await self.database.close()
 
@@ -86,10 +97,12 @@ def build(settings: Settings) -> Service:
         database = None
         _register_memory(container)
     else:
-        database = PipelineDatabase(settings.url)
+        database = PipelineDatabase(settings.url, slow_seconds=settings.slow_query_ms / 1000)
         _register_postgres(container, database)
     remote_keys = RemoteKeys(settings.jwks_url)
     _register_identity(container, settings, remote_keys)
+    shared_counters = _shared_counters(settings.rate_limit_storage)
+    _register_limits(container, settings, shared_counters)
     container.register(Clock, instance=SystemClock())
     container.register(Retries, instance=JitteredRetries())
     for use_case in get_type_hints(UseCases).values():
@@ -100,7 +113,9 @@ def build(settings: Settings) -> Service:
         health=container.resolve(StorageHealth),
         cookies=container.resolve(SessionCookies),
         users=container.resolve(UserRepository),
+        request_limit=container.resolve(RequestLimit),
         database=database,
+        shared_counters=shared_counters,
         remote_keys=remote_keys,
     )
 
@@ -125,6 +140,29 @@ def _register_postgres(container: punq.Container, database: PipelineDatabase) ->
     container.register(KeyStore, instance=PostgresKeys(database, optional))
     container.register(UnitsOfWork, instance=PostgresUnitsOfWork(database, optional))
     container.register(StorageHealth, instance=PostgresHealth(database))
+
+
+def _shared_counters(storage: str) -> "RedisCounters | None":
+    if storage == "memory://":
+        return None
+    # Who does not use Redis need not load its client.
+    from adapters.redis.counters import RedisCounters  # noqa: PLC0415
+
+    return RedisCounters(storage)
+
+
+def _register_limits(
+    container: punq.Container, settings: Settings, shared: "RedisCounters | None"
+) -> None:
+    # Each has counters of its own, so that a flood of requests makes none forget a failure.
+    requests, sign_ins = MemoryCounters(), MemoryCounters()
+    container.register(RequestLimit, instance=RequestLimit(shared or requests, settings.rate_limit))
+    container.register(
+        SignInLimits,
+        instance=SignInLimits(
+            sign_ins if shared is None else FallBack(shared, sign_ins), settings.auth_rate_limit
+        ),
+    )
 
 
 def _register_identity(

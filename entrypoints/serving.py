@@ -3,23 +3,28 @@
 import os
 import signal
 import socket
+import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Final
 
 import uvicorn
+from prometheus_client.multiprocess import mark_process_dead
 from uvicorn.supervisors import Multiprocess
 
 from adapters.postgres import schema
 from entrypoints import greeting
 from entrypoints.app import from_settings
 from entrypoints.embedded import with_database, without_database
-from entrypoints.logs import log_config
+from entrypoints.protocol import PatientProtocol
 from entrypoints.settings import Settings
 
 _PATIENCE_SECONDS: Final = 60.0
 _RETRY_SECONDS: Final = 1.0
+_LOOK_SECONDS: Final = 1.0
 # Longer than the longest request, so that a stop cuts none off.
 _DRAIN_SECONDS: Final = 15
 # Longer than the idle timeout of the usual load balancers, which must be the first to hang up.
@@ -51,13 +56,46 @@ def serve_database(configured: Settings, *, workers: int, migrate: bool) -> None
             _migrate(settings)
         print(greeting.on_postgres(configured, settings, listener.getsockname()[1]), flush=True)
         config = _config(settings, workers)
+        if workers > 1 and configured.rate_limit_storage == "memory://":
+            print(
+                f"Limits       each of the {workers} workers counts for itself:"
+                " set RATE_LIMIT_STORAGE=redis://... to count together",
+                flush=True,
+            )
         if workers == 1:
             uvicorn.Server(config).run(sockets=[listener])
         else:
             # The workers read settings of their own: what the parent found out goes with them.
             os.environ["DATABASE_URL"] = settings.url or ""
             os.environ["BETTER_AUTH_SECRET"] = settings.secret
-            Multiprocess(config, sockets=[listener]).run()
+            with _counting_together():
+                Multiprocess(config, sockets=[listener]).run()
+
+
+@contextmanager
+def _counting_together() -> Iterator[None]:
+    """A folder in which the workers keep what they count, so that each can tell it of all."""
+    ended = threading.Event()
+    with tempfile.TemporaryDirectory(prefix="taskport-metrics-") as folder:
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+        forgetting = threading.Thread(target=_forget_the_dead, args=(Path(folder), ended))
+        forgetting.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            forgetting.join()
+
+
+def _forget_the_dead(folder: Path, ended: threading.Event) -> None:
+    """What a worker has done stays counted; what it had on its way when it died does not."""
+    while not ended.wait(_LOOK_SECONDS):
+        for file in folder.glob("gauge_live*_*.db"):
+            pid = int(file.stem.rpartition("_")[2])
+            try:
+                os.kill(pid, 0)
+            except ProcessLookupError:
+                mark_process_dead(pid, str(folder))  # type: ignore[no-untyped-call]
 
 
 def _migrate(settings: Settings) -> None:
@@ -81,10 +119,10 @@ def _config(settings: Settings, workers: int) -> uvicorn.Config:
         from_settings(settings) if one else "entrypoints.app:from_environment",
         factory=not one,
         workers=workers,
-        http="httptools",
+        http=PatientProtocol,
         ws="none",
         lifespan="on",
-        log_config=log_config(settings),
+        log_config=None,
         log_level="warning",
         access_log=False,
         # Who the client is, is ours to find out: uvicorn believes any header from loopback.

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
+import limits
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
 from pydantic import (
@@ -18,9 +19,11 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from application.limits import Limit, Limits
 from domain.sessions import SessionPolicy
 
 SECRET_MIN_LENGTH = 32
+_MAY_BE_EMPTY = frozenset({"rate_limit", "auth_rate_limit"})
 _PUBLISHED_SECRET = "better-auth-secret-12345678901234567890"  # noqa: S105
 
 
@@ -107,6 +110,34 @@ def _domain(text: str) -> str:
     return domain
 
 
+def _limits(text: object) -> object:
+    """In the syntax of the library `limits`: `600/minute`, `10 per 5 minutes; 100/hour`."""
+    if not isinstance(text, str):
+        return text
+    try:
+        parsed = limits.parse_many(text) if text.strip() else []
+    except ValueError:
+        raise ValueError("must be limits such as 600/minute, or nothing for none") from None
+    if any(item.amount < 1 or item.get_expiry() < 1 for item in parsed):
+        raise ValueError("must allow something")
+    return tuple(Limit(item.amount, item.get_expiry()) for item in parsed)
+
+
+def _storage(url: str) -> str:
+    if url != "memory://" and urlsplit(url).scheme not in ("redis", "rediss"):
+        raise ValueError("must be memory:// or redis://host:port/0")
+    return url
+
+
+def _hosts(text: object) -> object:
+    if not isinstance(text, str):
+        return text
+    hosts = tuple(part.strip().lower() for part in text.split(",") if part.strip())
+    if not all(re.fullmatch(r"(\*\.)?[a-z0-9_.-]+|\[[0-9a-f:.]+\]", host) for host in hosts):
+        raise ValueError("must be names such as api.example.com or *.example.com, without ports")
+    return hosts
+
+
 def _lower(value: object) -> object:
     return value.lower() if isinstance(value, str) else value
 
@@ -121,11 +152,10 @@ DatabaseUrl = Annotated[
 
 
 class Settings(BaseSettings):
-    """Everything that the environment can say. An empty value is the same as none."""
+    """Everything that the environment can say."""
 
     model_config = SettingsConfigDict(
         env_file=".env",
-        env_ignore_empty=True,
         extra="ignore",
         frozen=True,
         hide_input_in_errors=True,
@@ -153,10 +183,24 @@ class Settings(BaseSettings):
         "http://localhost:3000",
     )
     taskport_data_dir: Path = Path(".data")
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_hosts)] = ()
+    trusted_proxies: Annotated[int, Field(ge=0, le=10)] = 0
+    rate_limit: Annotated[Limits, NoDecode, BeforeValidator(_limits)] = (Limit(600, 60),)
+    auth_rate_limit: Annotated[Limits, NoDecode, BeforeValidator(_limits)] = (Limit(10, 300),)
+    rate_limit_storage: Annotated[str, AfterValidator(_storage), Field(repr=False)] = "memory://"
+    drain_seconds: Annotated[float, Field(ge=0, le=300)] = 0
+    slow_query_ms: Annotated[int, Field(ge=1, le=60_000)] = 100
     debug: bool = False
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = (
         "info"
     )
+    log_format: Annotated[Literal["json", "console"] | None, BeforeValidator(_lower)] = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_empty(cls, given: dict[str, object]) -> dict[str, object]:
+        """An empty limit is none at all; anywhere else nothing is the same as not saying it."""
+        return {k: v for k, v in given.items() if v != "" or k in _MAY_BE_EMPTY}
 
     @model_validator(mode="after")
     def _agree(self) -> Self:

@@ -3,11 +3,16 @@
 import asyncio
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, MutableMapping
 from datetime import UTC, datetime, timedelta
+from typing import Any, NoReturn
 
 import pytest
+import structlog
+from structlog.testing import capture_logs
 
+from adapters.memory.counters import MemoryCounters
+from application.limits import SignInLimits
 from tests.servers import PostgresServer, postgres_15, postgres_18
 
 
@@ -21,6 +26,24 @@ def pytest_configure() -> None:
     # pydantic-settings matches names in any case.
     for name in [n for n in os.environ if n.lower() in Settings.model_fields]:
         del os.environ[name]
+    structlog.configure(processors=[_drop], cache_logger_on_first_use=False)
+    # Who tests a limit sets it. All the others come from one address, and come often.
+    os.environ.update(RATE_LIMIT="", AUTH_RATE_LIMIT="")
+
+
+Logged = list[MutableMapping[str, Any]]
+NO_LIMITS = SignInLimits(MemoryCounters(), ())
+
+
+def _drop(_logger: object, _level: str, _event: object) -> NoReturn:
+    raise structlog.DropEvent
+
+
+@pytest.fixture
+def logged() -> Iterator[Logged]:
+    """What is logged, event by event."""
+    with capture_logs() as events:
+        yield events
 
 
 @pytest.fixture(scope="session")

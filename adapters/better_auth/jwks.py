@@ -2,13 +2,13 @@
 
 import asyncio
 import json
-import logging
 import math
 import ssl
 from dataclasses import dataclass, field
 from functools import cache
 
 import httpx
+import structlog
 
 from adapters.better_auth.keys import PublicKey, public_key
 from domain.errors import Unavailable
@@ -17,7 +17,7 @@ _MAX_BYTES = 65_536
 _MAX_KEYS = 128
 _MAX_ABSENT = 1_024
 
-_log = logging.getLogger("taskport.better_auth")
+_log = structlog.get_logger("taskport.better_auth")
 
 
 class _BadAnswer(Exception):
@@ -120,13 +120,13 @@ class RemoteKeys:
         self._stale_at = begun_at + self.max_age
         if self._pause:
             self._pause = 0.0
-            _log.info("the keys of the Better Auth server can be fetched again")
+            _log.info("jwks_fetched_again")
         return self._begun
 
     def _fail(self, error: Exception) -> None:
         if not self._pause:
-            reason = error if isinstance(error, _BadAnswer) else type(error).__name__
-            _log.warning("the keys of the Better Auth server cannot be fetched: %s", reason)
+            reason = str(error) if isinstance(error, _BadAnswer) else type(error).__name__
+            _log.warning("jwks_unavailable", reason=reason)
         self._pause = min(self._pause * 2 or self.back_off, self.max_back_off)
         self._retry_at = _now() + self._pause
 

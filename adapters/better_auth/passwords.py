@@ -12,9 +12,11 @@ import secrets
 import sys
 import threading
 import unicodedata
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from typing import Final
+
+from prometheus_client import Gauge
 
 from domain.errors import Unavailable
 
@@ -24,6 +26,12 @@ _KEY_BYTES: Final = 64
 _MAX_MEMORY: Final = 64 * 2**20
 _NICENESS: Final = 10
 _RETRY_SECONDS: Final = 2
+
+_HASHES: Final = Gauge(
+    "taskport_password_hashes",
+    "Passwords that are being hashed, or wait for it.",
+    multiprocess_mode="livesum",
+)
 
 WAIT_SECONDS: Final = 3.0
 _WAITING: Final = 500
@@ -56,8 +64,9 @@ class ScryptPasswords:
     async def _derive(self, password: str, salt: str) -> str:
         if not self._room.acquire(blocking=False):
             raise Unavailable(_RETRY_SECONDS)
+        _HASHES.inc()
         work = self._threads.submit(derive, password, salt)
-        work.add_done_callback(lambda _: self._room.release())
+        work.add_done_callback(self._leave)
         answer = asyncio.wrap_future(work)
         try:
             await asyncio.wait({answer}, timeout=self._wait_seconds)
@@ -67,6 +76,10 @@ class ScryptPasswords:
         if turned_away:
             raise Unavailable(_RETRY_SECONDS)
         return await answer
+
+    def _leave(self, _work: Future[str]) -> None:
+        self._room.release()
+        _HASHES.dec()
 
 
 def derive(password: str, salt: str) -> str:

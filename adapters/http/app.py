@@ -6,15 +6,21 @@ from dataclasses import dataclass
 
 from fastapi import FastAPI
 
+from adapters.http.clients import ClientAddress
+from adapters.http.docs import add_docs_routes
 from adapters.http.errors import add_error_handlers
 from adapters.http.health import add_health_routes
+from adapters.http.hosts import AllowedHosts
+from adapters.http.limits import RateLimit
 from adapters.http.middleware import Cors, Head, Identify, LastResort, NoUpgrade, SecurityHeaders
+from adapters.http.observation import Observe
 from adapters.http.openapi import customise
 from adapters.http.origins import TrustedOrigins
 from adapters.http.routing import DirectRoute
 from adapters.http.sessions import add_session_routes
 from adapters.http.tasks import add_task_routes
 from adapters.http.users import add_user_routes
+from application.limits import RequestLimit
 from application.ports import SessionCookies, StorageHealth
 from application.use_cases import UseCases
 
@@ -30,6 +36,8 @@ class HttpOptions:
     better_auth_origin: str = ""
     root_path: str = ""
     hide_foreign_tasks: bool = False
+    allowed_hosts: Collection[str] = ()
+    trusted_proxies: int = 0
 
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
@@ -39,16 +47,18 @@ def create_app(
     use_cases: UseCases,
     storage: StorageHealth,
     cookies: SessionCookies,
+    request_limit: RequestLimit,
     options: HttpOptions,
     lifespan: Lifespan | None = None,
+    is_draining: Callable[[], bool] = lambda: False,
 ) -> FastAPI:
-    """The HTTP API over these use cases."""
+    """The HTTP API over these use cases. While `is_draining`, it says that it is not ready."""
     app = FastAPI(
         title="Taskport",
         version="0.1.0",
         redirect_slashes=False,
+        docs_url=None,
         redoc_url=None,
-        swagger_ui_oauth2_redirect_url=None,
         lifespan=lifespan,
         # To ask at each request whether there is anybody to tell costs more than a middleware.
         telemetry={"tracing": False, "metrics": False, "logs": False},
@@ -57,17 +67,24 @@ def create_app(
     origins = TrustedOrigins(frozenset({*options.cors_origins, options.better_auth_origin}))
     app.state.use_cases = use_cases
     app.state.origins = origins
+    app.state.request_limit = request_limit
     add_task_routes(app, use_cases)
-    add_session_routes(app, use_cases, cookies, origins)
+    add_session_routes(app, use_cases, cookies, origins, request_limit)
     add_user_routes(app, use_cases, cookies)
-    add_health_routes(app, storage)
+    add_health_routes(app, storage, is_draining)
+    add_docs_routes(app)
     add_error_handlers(app, hide_foreign_tasks=options.hide_foreign_tasks)
     customise(app, options.root_path, cookies.name)
     # The last to be added is the first that a request meets.
-    app.add_middleware(LastResort)
-    app.add_middleware(NoUpgrade)
     app.add_middleware(Head)
+    app.add_middleware(NoUpgrade)
+    if request_limit.limits:
+        app.add_middleware(RateLimit, limit=request_limit)
+    app.add_middleware(AllowedHosts, hosts=options.allowed_hosts)
+    app.add_middleware(LastResort)
     app.add_middleware(Cors, origins=options.cors_origins)
-    app.add_middleware(SecurityHeaders)
+    app.add_middleware(SecurityHeaders, is_https=options.better_auth_origin.startswith("https:"))
+    app.add_middleware(Observe)
     app.add_middleware(Identify)
+    app.add_middleware(ClientAddress, proxies=options.trusted_proxies)
     return app

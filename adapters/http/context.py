@@ -1,18 +1,38 @@
-"""What we know of the request at hand: its ids, kept in the ASGI scope."""
+"""What we know of the request at hand: one record, which lies in its ASGI scope."""
 
 import random
 import re
 import uuid
-from typing import Final
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any, Final
 
 from starlette.types import Scope
 
-_REQUEST_ID: Final = "taskport.request_id"
+from application.limits import Allowance
+
+_RECORD: Final = "taskport.record"
 _SANE: Final = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 
 
-def identify(scope: Scope) -> bytes:
-    """Give a request the id that its answer will show: the caller's where that is sane."""
+@dataclass(slots=True)
+class RequestRecord:
+    """`request_id` is what the answer shows; `address` the client's, as far as it is known.
+
+    What is None is not known yet, or never will be: the `route` of an address that we do not
+    serve, the `user_id` of nobody, the `allowance` of a request that is not counted.
+    """
+
+    request_id: bytes
+    started: float
+    address: str | None
+    route: str | None = None
+    user_id: str | None = None
+    allowance: Allowance | None = None
+
+
+def begin(scope: Scope) -> RequestRecord:
+    """Open the record of a request. Its id is the caller's where that is sane."""
     for name, value in scope["headers"]:
         if name == b"x-request-id" and _SANE.fullmatch(value):
             shown: bytes = value
@@ -20,14 +40,31 @@ def identify(scope: Scope) -> bytes:
     else:
         # It tells requests apart and keeps no secret; real randomness costs a system call.
         shown = b"%032x" % random.getrandbits(128)
-    scope[_REQUEST_ID] = shown
-    return shown
+    client = scope.get("client")
+    record = RequestRecord(shown, perf_counter(), None if client is None else client[0])
+    scope[_RECORD] = record
+    return record
+
+
+def record_of(scope: Scope) -> RequestRecord:
+    record: RequestRecord = scope[_RECORD]
+    return record
 
 
 def request_id_of(scope: Scope) -> str:
     """The id that the answer shows."""
-    shown: bytes = scope[_REQUEST_ID]
-    return shown.decode("ascii")
+    return record_of(scope).request_id.decode("ascii")
+
+
+def about(scope: Scope) -> dict[str, Any]:
+    """What each line of the log says of the request that it is about."""
+    record = record_of(scope)
+    return {
+        "request_id": record.request_id.decode("ascii"),
+        "route": record.route,
+        "user_id": record.user_id,
+        "address": record.address,
+    }
 
 
 def new_instance() -> str:

@@ -1,9 +1,9 @@
 """The one table from what goes wrong to the status that a client gets."""
 
-import logging
 from collections.abc import Mapping
 from typing import ClassVar, Final
 
+import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
@@ -11,14 +11,17 @@ from starlette.responses import Response
 from starlette.routing import Match, Route
 from starlette.types import Scope
 
+from adapters.http.context import about
 from adapters.http.problems import (
     MALFORMED_MESSAGE,
     MALFORMED_REQUEST,
     invalid,
     located,
     problem,
+    too_many,
     unavailable,
 )
+from application.sessions import InvalidCredentials
 from domain.errors import (
     Conflict,
     Forbidden,
@@ -52,7 +55,7 @@ _WORDS: Final = {
     "Unable to parse input string as an integer, exceeded maximum size": "is too large",
 }
 
-_log = logging.getLogger("taskport.http")
+_log = structlog.get_logger("taskport.http")
 
 
 class WireError(HTTPException):
@@ -115,10 +118,10 @@ def add_error_handlers(app: FastAPI, *, hide_foreign_tasks: bool) -> None:
         assert isinstance(error, TaskportError)
         if isinstance(error, TaskNotYours):
             _log.warning(
-                "user %s was refused task %d of user %s",
-                error.user_id,
-                error.task_id,
-                error.owner_id,
+                "task_refused",
+                task_id=error.task_id,
+                owner_id=error.owner_id,
+                **about(request.scope),
             )
             if hide_foreign_tasks:
                 error = TaskNotFound()
@@ -129,6 +132,10 @@ def add_error_handlers(app: FastAPI, *, hide_foreign_tasks: bool) -> None:
             )
         if isinstance(error, Unavailable):
             return unavailable(request.scope, error.retry_after)
+        if isinstance(error, TooManyRequests):
+            return too_many(request.scope, error.retry_after)
+        if isinstance(error, InvalidCredentials):
+            _log.warning("sign_in_failed", account=error.user_id, **about(request.scope))
         headers = {"WWW-Authenticate": _challenge(request)} if status_of(error) == 401 else None
         return problem(request.scope, status_of(error), error.code, error.message, headers=headers)
 

@@ -1,14 +1,19 @@
 """Whether the service is well, for machines that watch it."""
 
 import asyncio
+from collections.abc import Callable
 from time import perf_counter
 from typing import Final
 
 import msgspec
 from fastapi import FastAPI, Request
+from prometheus_client import REGISTRY, CollectorRegistry
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.multiprocess import MultiProcessCollector
 from starlette.responses import Response
 
 from adapters.http import schemas
+from adapters.http.answers import NO_STORE
 from adapters.http.openapi import documented
 from adapters.http.problems import unavailable
 from application.ports import StorageHealth
@@ -17,9 +22,11 @@ from domain.errors import Invalid, Unavailable
 READY_SECONDS: Final = 2.0
 
 
-def add_health_routes(app: FastAPI, storage: StorageHealth) -> None:
-    """`/health`, `/health/db`, `/livez`, `/readyz`."""
-    answers = documented(Invalid, protected=False)
+def add_health_routes(
+    app: FastAPI, storage: StorageHealth, is_draining: Callable[[], bool]
+) -> None:
+    """`/health`, `/health/db`, `/livez`, `/readyz`, `/metrics`."""
+    answers = documented(Invalid, protected=False, limited=False)
 
     async def alive() -> Response:
         """Whether the process runs. The database is not asked."""
@@ -30,6 +37,7 @@ def add_health_routes(app: FastAPI, storage: StorageHealth) -> None:
             path,
             alive,
             operation_id=operation_id,
+            summary="Whether the process runs",
             response_model=schemas.Health,
             responses=answers,
             tags=["health"],
@@ -38,6 +46,7 @@ def add_health_routes(app: FastAPI, storage: StorageHealth) -> None:
     @app.get(
         "/health/db",
         operation_id="healthDatabase",
+        summary="Ask the database",
         response_model=schemas.DatabaseHealth,
         responses=answers,
         tags=["health"],
@@ -55,12 +64,16 @@ def add_health_routes(app: FastAPI, storage: StorageHealth) -> None:
     @app.get(
         "/readyz",
         operation_id="readyz",
+        summary="Whether requests may come here",
         response_model=schemas.Health,
         responses=answers,
         tags=["health"],
     )
     async def ready(request: Request) -> Response:
-        """Whether requests may come here: the database answers, and its schema is not behind."""
+        """Whether requests may come here: the database answers, its schema is not behind, and the
+        service is not about to stop."""
+        if is_draining():
+            return unavailable(request.scope)
         try:
             async with asyncio.timeout(READY_SECONDS):
                 behind = await storage.is_behind()
@@ -68,10 +81,39 @@ def add_health_routes(app: FastAPI, storage: StorageHealth) -> None:
             behind = True
         return unavailable(request.scope) if behind else _ok()
 
+    @app.get(
+        "/metrics",
+        operation_id="metrics",
+        summary="Read the metrics",
+        response_class=Response,
+        responses={
+            200: {"content": {"text/plain": {"schema": {"type": "string"}}}},
+            **answers,
+        },
+        tags=["health"],
+    )
+    async def metrics(request: Request) -> Response:
+        """What this service has counted, for Prometheus."""
+        encode, media_type = choose_encoder(request.headers.get("accept", ""))
+        # It takes milliseconds, and reads files where there are several workers.
+        text = await asyncio.to_thread(lambda: encode(_registry()))
+        return Response(text, headers=NO_STORE, media_type=media_type)
+
 
 def _ok(**facts: float) -> Response:
     return Response(
         msgspec.json.encode({"status": "ok", **facts}),
-        headers={"Cache-Control": "no-store"},
+        headers=NO_STORE,
         media_type="application/json",
     )
+
+
+def _registry() -> CollectorRegistry:
+    """All that this process has counted; and the other workers, where it is one of several."""
+    registry = CollectorRegistry()
+    try:
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    except ValueError:
+        # No folder is named in which workers count together.
+        return REGISTRY
+    return registry

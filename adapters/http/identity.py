@@ -4,6 +4,8 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from adapters.http.context import record_of
+from adapters.http.limits import count_user
 from adapters.http.origins import SAFE_METHODS
 from application.identity import Identity
 from application.ports import CredentialKind, Credentials
@@ -11,8 +13,8 @@ from domain.errors import Unauthenticated
 
 
 async def current_user(request: Request) -> Identity:
-    """Raises `Unauthenticated`, `UnknownUser`, `UserBanned`, `EmailTaken`, `Unavailable`; and
-    `CrossSiteRequest` for a change that a cookie alone proves."""
+    """Raises `Unauthenticated`, `UnknownUser`, `UserBanned`, `EmailTaken`, `Unavailable`,
+    `TooManyRequests`; and `CrossSiteRequest` for a change that a cookie alone proves."""
     headers, state = request.headers, request.app.state
     authorization, cookie = headers.get("authorization"), headers.get("cookie")
     if authorization is not None and len(headers.getlist("authorization")) > 1:
@@ -21,6 +23,8 @@ async def current_user(request: Request) -> Identity:
     if cookie is not None:
         cookie = "; ".join(headers.getlist("cookie"))
     identity: Identity = await state.use_cases.authenticate(Credentials(authorization, cookie))
+    record_of(request.scope).user_id = identity.user.id
+    await count_user(state.request_limit, request.scope, identity.user.id)
     if identity.credential is CredentialKind.COOKIE and request.method not in SAFE_METHODS:
         state.origins.refuse_others(headers)
     return identity

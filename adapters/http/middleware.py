@@ -1,18 +1,18 @@
 """Pure ASGI middleware, one job each. `create_app` stacks it, outermost first."""
 
 import asyncio
-import logging
 from collections.abc import Collection
 from functools import partial
 from typing import Final
 
+import structlog
 from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from adapters.http.context import identify
+from adapters.http.context import about, begin
 from adapters.http.problems import crashed, malformed, problem, unavailable
 from domain.errors import Forbidden
 
@@ -40,15 +40,18 @@ _SECURITY_HEADERS: Final = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
     (b"cross-origin-resource-policy", b"same-origin"),
-    # That one is not asked of a frame, and an `<object>` tells success from failure.
-    (b"content-security-policy", b"frame-ancestors 'none'"),
 )
+# Nothing that an answer might run where a browser takes it for a page; and no frame around it, for
+# an `<object>` tells success from failure.
+_POLICY: Final = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
+# A year, the least that browsers' own lists ask for.
+_HTTPS_ONLY: Final = (b"strict-transport-security", b"max-age=31536000; includeSubDomains")
 
-_log = logging.getLogger("taskport.http")
+_log = structlog.get_logger("taskport.http")
 
 
 class Identify:
-    """Gives each request its ids, and each answer the header that shows one."""
+    """Opens the record of each request, and shows its id in the answer."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -57,7 +60,7 @@ class Identify:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        shown = (b"x-request-id", identify(scope))
+        shown = (b"x-request-id", begin(scope).request_id)
 
         async def send_identified(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -68,15 +71,22 @@ class Identify:
 
 
 class SecurityHeaders:
-    """Puts the headers on every answer that hold a browser back."""
+    """Puts the headers on every answer that hold a browser back.
 
-    def __init__(self, app: ASGIApp) -> None:
+    With `is_https` among them the one that makes it come by HTTPS alone from then on. A page with a
+    policy of its own keeps that one.
+    """
+
+    def __init__(self, app: ASGIApp, *, is_https: bool) -> None:
         self.app = app
+        self._headers = (*_SECURITY_HEADERS, *((_HTTPS_ONLY,) if is_https else ()))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def send_secured(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], *_SECURITY_HEADERS]
+                said = message["headers"]
+                policy = () if any(name == _POLICY[0] for name, _ in said) else (_POLICY,)
+                message["headers"] = [*said, *policy, *self._headers]
             await send(message)
 
         await self.app(scope, receive, send_secured)
@@ -191,10 +201,10 @@ class LastResort:
         except ClientDisconnect:
             return
         except TimeoutError:
-            _log.warning("a request was given up after %d seconds", REQUEST_SECONDS)
+            _log.warning("request_given_up", seconds=REQUEST_SECONDS, **about(scope))
             answer = unavailable(scope)
         except Exception:
-            _log.exception("a request crashed")
+            _log.exception("request_crashed", **about(scope))
             answer = crashed(scope)
         if not started:
             await answer(scope, receive, send)

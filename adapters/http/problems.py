@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field
@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from adapters.http.context import new_instance, request_id_of
-from domain.errors import Invalid, Unavailable
+from domain.errors import Invalid, TooManyRequests, Unavailable
 
 MEDIA_TYPE: Final = "application/problem+json"
 MALFORMED_REQUEST: Final = "MALFORMED_REQUEST"
@@ -22,23 +22,55 @@ INTERNAL_ERROR_MESSAGE: Final = "Something went wrong on our side."
 _NAMEABLE: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
-class Problem(BaseModel):
-    """An error. Nothing in it repeats what a client sent."""
+class NoDetails(BaseModel):
+    """An empty object."""
 
+    model_config = ConfigDict(extra="forbid")
+
+
+class InvalidValue(BaseModel):
+    """A value that breaks the rules. `field` is null where its name is not for repeating."""
+
+    field: str | None
+    pointer: str | None = Field(
+        description="A JSON Pointer into the body; null for the query and the path."
+    )
+    error: str
+
+
+class InvalidDetails(BaseModel):
+    """All values that break the rules, and of the first its name and what is wrong."""
+
+    field: str | None
+    error: str
+    errors: list[InvalidValue]
+
+
+class _Problem(BaseModel):
     model_config = ConfigDict(json_schema_extra={"additionalProperties": False})
 
-    error_code: str = Field(description="What went wrong, for machines; it never changes.")
     message: str = Field(description="What went wrong, for people.")
-    details: dict[str, Any] = Field(
-        description="Empty, or for 422 `{field, error, errors: [{field, pointer, error}]}`."
-    )
-    type: str = Field(description="Always `about:blank`: see `error_code`.")
+    type: Literal["about:blank"] = Field(description="See `error_code`.")
     title: str = Field(description="The name of the status.")
     status: int
     detail: str = Field(description="The same as `message`.")
     instance: str = Field(description="`urn:uuid:` of an id that only this request has.")
     request_id: str = Field(description="The `X-Request-ID` of the request.")
     timestamp: datetime
+
+
+class Problem(_Problem):
+    """An error. Nothing in it repeats what a client sent."""
+
+    error_code: str = Field(description="What went wrong, for machines; it never changes.")
+    details: NoDetails
+
+
+class InvalidProblem(_Problem):
+    """The error for values that break the rules."""
+
+    error_code: Literal["VALIDATION_ERROR"]
+    details: InvalidDetails
 
 
 def problem_body(
@@ -97,6 +129,16 @@ def unavailable(scope: Scope, retry_after: int = 1) -> Response:
         503,
         Unavailable.code,
         Unavailable.message,
+        headers={"Retry-After": str(retry_after)},
+    )
+
+
+def too_many(scope: Scope, retry_after: int) -> Response:
+    return problem(
+        scope,
+        429,
+        TooManyRequests.code,
+        TooManyRequests.message,
         headers={"Retry-After": str(retry_after)},
     )
 

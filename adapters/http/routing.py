@@ -16,6 +16,7 @@ from fastapi.routing import APIRoute
 from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 
+from adapters.http.context import record_of
 from adapters.http.identity import current_user
 from adapters.http.strict import ABSENT, StrictRequest
 
@@ -48,6 +49,7 @@ class DirectRoute(APIRoute):
         return (Match.NONE, {}) if scope["path"].endswith("\n") else super().matches(scope)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        record_of(scope).route = self.path_format
         request = StrictRequest(scope, receive, send)
         arguments = await self._read(request)
         response = await self.endpoint(**arguments)

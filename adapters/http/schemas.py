@@ -115,7 +115,15 @@ class NewUser(EmailAndPassword):
             json_schema_extra={"minLength": PASSWORD_MIN_LENGTH, "maxLength": PASSWORD_MAX_LENGTH}
         ),
     ]
-    name: Annotated[StrictStr, Field(json_schema_extra={"maxLength": NAME_MAX_LENGTH})] = ""
+    # A default in the schema would make clients' generators require the field.
+    name: Annotated[
+        StrictStr,
+        Field(
+            default_factory=str,
+            description="Empty where absent.",
+            json_schema_extra={"maxLength": NAME_MAX_LENGTH},
+        ),
+    ]
 
 
 class NewName(_Body):
@@ -137,7 +145,11 @@ class NewTask(_Body):
 
     title: Annotated[StrictStr, Field(json_schema_extra=_TITLE)]
     description: Annotated[StrictStr | None, Field(json_schema_extra=_DESCRIPTION)] = None
-    status: TaskStatus = TaskStatus.PENDING
+    # A default in the schema would make clients' generators require the field.
+    status: Annotated[
+        TaskStatus,
+        Field(default_factory=lambda: TaskStatus.PENDING, description="`Pending` where absent."),
+    ]
 
 
 class TaskUpdate(_Body):
@@ -278,7 +290,7 @@ class Health(BaseModel):
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"status": "ok"}]})
 
-    status: str
+    status: Literal["ok"]
 
 
 class DatabaseHealth(Health):

@@ -8,12 +8,15 @@ from starlette.responses import Response
 
 from adapters.http import schemas
 from adapters.http.answers import answer, nothing
+from adapters.http.context import record_of
 from adapters.http.errors import CrossSiteRequest
 from adapters.http.identity import CurrentUser, current_user
+from adapters.http.limits import count_nobody, deciding
 from adapters.http.openapi import BODY_ERRORS, SETS_COOKIE, documented
 from adapters.http.origins import TrustedOrigins
 from adapters.http.users import user_body
 from application.identity import Identity
+from application.limits import RequestLimit
 from application.ports import CredentialKind, SessionCookies
 from application.sessions import (
     Device,
@@ -32,7 +35,11 @@ _USER_AGENT_MAX_LENGTH: Final = 512
 
 
 def add_session_routes(
-    app: FastAPI, use_cases: UseCases, cookies: SessionCookies, origins: TrustedOrigins
+    app: FastAPI,
+    use_cases: UseCases,
+    cookies: SessionCookies,
+    origins: TrustedOrigins,
+    limit: RequestLimit,
 ) -> None:
     """`/api/auth` and `/api/users/me/sessions`."""
 
@@ -57,9 +64,12 @@ def add_session_routes(
     )
     async def sign_up(request: Request, body: schemas.NewUser) -> Response:
         origins.refuse_other_browsers(request.headers)
-        result = await use_cases.sign_up(
-            email=body.email, password=body.password, name=body.name, device=_device(request)
-        )
+        await count_nobody(limit, request.scope)
+        with deciding("sign_ups", request.scope):
+            result = await use_cases.sign_up(
+                email=body.email, password=body.password, name=body.name, device=_device(request)
+            )
+        record_of(request.scope).user_id = result.user.id
         return answer(_signed_in(result), 201, cookies=_new(cookies, result, request))
 
     @app.post(
@@ -84,9 +94,12 @@ def add_session_routes(
     )
     async def log_in(request: Request, body: schemas.EmailAndPassword) -> Response:
         origins.refuse_other_browsers(request.headers)
-        result = await use_cases.log_in(
-            email=body.email, password=body.password, device=_device(request)
-        )
+        await count_nobody(limit, request.scope)
+        with deciding("log_ins", request.scope):
+            result = await use_cases.log_in(
+                email=body.email, password=body.password, device=_device(request)
+            )
+        record_of(request.scope).user_id = result.user.id
         return answer(_signed_in(result), cookies=_new(cookies, result, request))
 
     @app.post(
@@ -99,6 +112,8 @@ def add_session_routes(
             204: SETS_COOKIE,
             **documented(Invalid, UserBanned, CrossSiteRequest, protected=False),
         },
+        # Whoever sends no credential is signed out as well: of nothing.
+        openapi_extra={"security": [{"bearer": []}, {"cookie": []}, {}]},
         tags=["auth"],
     )
     async def log_out(request: Request) -> Response:
@@ -249,6 +264,6 @@ def _body(session: Session, *, is_current: bool) -> dict[str, Any]:
 def _device(request: Request) -> Device:
     agent = request.headers.get("user-agent")
     return Device(
-        ip_address=None if request.client is None else request.client.host,
+        ip_address=record_of(request.scope).address,
         user_agent=None if agent is None else agent[:_USER_AGENT_MAX_LENGTH],
     )

@@ -31,10 +31,11 @@ _GIVEN = (
 def _password_hash(present: Columns) -> Statement:
     wanted = ("userId", "accountId", *_marks(present))
     return Statement.compile(
+        "accounts.password_hash",
         select(ACCOUNTS.c.password)
         .where(*(ACCOUNTS.c[name] == bindparam(name, type_=Text) for name in wanted))
         # No constraint speaks against a second one.
-        .order_by(ACCOUNTS.c.createdAt, ACCOUNTS.c.id)
+        .order_by(ACCOUNTS.c.createdAt, ACCOUNTS.c.id),
     )
 
 
@@ -42,7 +43,7 @@ def _password_hash(present: Columns) -> Statement:
 def _add(present: Columns) -> Statement:
     given = {*_GIVEN, *_marks(present)}
     return Statement.compile(
-        insert(ACCOUNTS).values({name: bindparam(name) for name in sorted(given)})
+        "accounts.add", insert(ACCOUNTS).values({name: bindparam(name) for name in sorted(given)})
     )
 
 

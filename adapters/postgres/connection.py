@@ -1,12 +1,12 @@
 """A connection that never keeps anybody waiting longer than it promised."""
 
 import asyncio
-import logging
 import select
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, Final
 
+import structlog
 from psycopg import AsyncConnection, AsyncRawCursor, errors, generators, waiting
 from psycopg.abc import PQGen, PQGenConn
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
@@ -30,7 +30,7 @@ _DEFAULTS: Final = {
     "tcp_user_timeout": "10000",
 }
 
-_log = logging.getLogger("taskport.postgres")
+_log = structlog.get_logger("taskport.postgres")
 _cancelling: set[asyncio.Task[None]] = set()
 
 
@@ -85,7 +85,7 @@ async def _send(cancel_request: PQGenConn[None]) -> None:
     try:
         await waiting.wait_conn_async(cancel_request, _POLL_SECONDS, CANCEL_SECONDS)
     except errors.Error:
-        _log.warning("a statement that took too long could not be cancelled")
+        _log.warning("statement_not_cancelled")
 
 
 CONNECT_OPTIONS: Final[dict[str, Any]] = {
@@ -119,7 +119,7 @@ def translated(error: Exception) -> Exception:
                 is_foreign_key=isinstance(error, errors.ForeignKeyViolation),
             )
         case errors.DataError() | UnicodeEncodeError():
-            _log.error("a value reached Postgres that it cannot hold: %s", type(error).__name__)
+            _log.error("value_refused", error=type(error).__name__)
             return Invalid()
         case (
             errors.OperationalError()
@@ -129,7 +129,7 @@ def translated(error: Exception) -> Exception:
             | errors.UndefinedColumn()
             | errors.IdleInTransactionSessionTimeout()
         ):
-            _log.warning("Postgres does not answer: %s", type(error).__name__)
+            _log.warning("statement_failed", error=type(error).__name__)
             return Unavailable()
         case _:
             return error

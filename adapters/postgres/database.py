@@ -24,18 +24,22 @@ _DIALECT = PGDialect_psycopg(paramstyle="numeric_dollar")  # type: ignore[no-unt
 
 @dataclass(frozen=True)
 class Statement:
-    """SQL text and the names of its parameters, in order. Compiled once, when it is defined."""
+    """SQL text and the names of its parameters, in order. Compiled once, when it is defined.
 
+    `name` is what logs and metrics call it.
+    """
+
+    name: str
     sql: str
     parameters: tuple[str, ...] = ()
     is_write: bool = False
 
     @classmethod
-    def compile(cls, clause: ClauseElement) -> Self:
+    def compile(cls, name: str, clause: ClauseElement) -> Self:
         """From SQLAlchemy Core, where every value is a named `bindparam`."""
         compiled = clause.compile(dialect=_DIALECT)
-        names = tuple(compiled.positiontup or ())  # type: ignore[attr-defined]
-        return cls(str(compiled), names, is_write=isinstance(clause, UpdateBase))
+        parameters = tuple(compiled.positiontup or ())  # type: ignore[attr-defined]
+        return cls(name, str(compiled), parameters, is_write=isinstance(clause, UpdateBase))
 
     @cached_property
     def encoded(self) -> bytes:

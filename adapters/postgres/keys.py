@@ -16,9 +16,10 @@ from application.ports import StoredKey
 def _find(present: Columns) -> Statement:
     algorithm = KEYS.c.alg if KEYS.c.alg in present else null()
     return Statement.compile(
+        "keys.find",
         select(KEYS.c.id, KEYS.c.publicKey, algorithm, KEYS.c.expiresAt).where(
             KEYS.c.id == bindparam("id", type_=Text)
-        )
+        ),
     )
 
 

@@ -25,9 +25,10 @@ _columns = table(
 )
 _NAMES: Final = {(c.table.name, c.name): c for c in OPTIONAL_COLUMNS}
 _LOOK: Final = Statement.compile(
+    "optional_columns.look",
     select(_columns.c.table_name, _columns.c.column_name).where(
         _columns.c.table_schema == bindparam("schema", type_=String)
-    )
+    ),
 )
 
 Columns = Set[Column[Any]]

@@ -17,6 +17,7 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
+import structlog
 from psycopg import errors
 from psycopg.adapt import PyFormat, Transformer
 from psycopg.pq import ExecStatus
@@ -24,8 +25,9 @@ from psycopg.pq.abc import PGresult
 
 from adapters.postgres.connection import translating
 from adapters.postgres.database import Row, Statement, Values
+from adapters.postgres.metrics import CONNECTIONS, STATEMENTS, lane_of
 from adapters.postgres.pipelined import PipelinedConnection, Unit
-from adapters.postgres.pool import PoolDatabase, Session
+from adapters.postgres.pool import SLOW_SECONDS, PoolDatabase, Session
 from domain.errors import Unavailable
 
 QUEUE_SECONDS: Final = 3.0
@@ -36,16 +38,24 @@ _QUEUED: Final = 10_000
 _WATCH_SECONDS: Final = 0.25
 _DRAIN_SECONDS: Final = 5.0
 
+_log = structlog.get_logger("taskport.postgres")
+
 
 class Lane:
     """Some connections that share a queue."""
 
-    def __init__(self, url: str, size: int, *, is_write: bool) -> None:
+    def __init__(self, url: str, size: int, *, is_write: bool, slow_seconds: float) -> None:
+        self._name = lane_of(is_write)
+        self._connected = 0
         self._queue: deque[Unit] = deque()
         self._is_scheduled = False
         self._connections = [
             PipelinedConnection(
-                url, is_write=is_write, on_room=self._schedule, take_back=self._take_back
+                url,
+                is_write=is_write,
+                slow_seconds=slow_seconds,
+                on_room=self._schedule,
+                take_back=self._take_back,
             )
             for _ in range(size)
         ]
@@ -63,6 +73,7 @@ class Lane:
                 unit.answer.set_exception(Unavailable())
         for connection in self._connections:
             connection.watch(now)
+        self._report()
 
     async def close(self) -> None:
         give_up = asyncio.get_running_loop().time() + _DRAIN_SECONDS
@@ -70,6 +81,19 @@ class Lane:
             await asyncio.sleep(0.01)
         for connection in self._connections:
             await connection.close()
+
+    def _report(self) -> None:
+        """Say how many connections stand, where that has changed, and how much is on its way."""
+        connected = sum(c.is_connected for c in self._connections)
+        if connected != self._connected:
+            say = _log.info if connected > self._connected else _log.warning
+            what = "database_connected" if connected > self._connected else "database_lost"
+            say(what, lane=self._name, connections=connected, of=len(self._connections))
+            self._connected = connected
+        CONNECTIONS.labels(self._name).set(connected)
+        STATEMENTS.labels(self._name, "queued").set(len(self._queue))
+        in_flight = sum(c.in_flight for c in self._connections)
+        STATEMENTS.labels(self._name, "in_flight").set(in_flight)
 
     @property
     def _is_busy(self) -> bool:
@@ -96,7 +120,8 @@ class Lane:
 
     def _take_back(self, unit: Unit) -> None:
         if not unit.answer.done():
-            unit.deadline = asyncio.get_running_loop().time() + QUEUE_SECONDS
+            unit.since = asyncio.get_running_loop().time()
+            unit.deadline = unit.since + QUEUE_SECONDS
             self._queue.appendleft(unit)
             self._schedule()
 
@@ -104,17 +129,18 @@ class Lane:
 class PipelineDatabase:
     """A `TransactionalDatabase`. Transactions of several statements have a small pool beside it."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, slow_seconds: float = SLOW_SECONDS) -> None:
         self._url = url
-        self._pool = PoolDatabase(url, size=4)
+        self._slow_seconds = slow_seconds
+        self._pool = PoolDatabase(url, size=4, slow_seconds=slow_seconds)
         self._lanes: dict[bool, Lane] = {}
         self._transformer = Transformer()
         self._watcher: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
         self._lanes = {
-            False: Lane(self._url, READERS, is_write=False),
-            True: Lane(self._url, WRITERS, is_write=True),
+            is_write: Lane(self._url, size, is_write=is_write, slow_seconds=self._slow_seconds)
+            for is_write, size in ((False, READERS), (True, WRITERS))
         }
         self._watcher = asyncio.create_task(self._watch())
         await self._pool.open()
@@ -156,15 +182,17 @@ class PipelineDatabase:
             parameters = transformer.dump_sequence(
                 statement.bind(values), [PyFormat.AUTO] * len(statement.parameters)
             )
+        now = loop.time()
         unit = Unit(
-            sql=statement.encoded,
+            statement=statement,
             parameters=parameters,
             types=transformer.types or (),
             formats=transformer.formats or (),
             answer=loop.create_future(),
             # When the server goes, it takes all connections along: one try for each, and one more.
             tries=1 if statement.is_write else READERS + 1,
-            deadline=loop.time() + QUEUE_SECONDS,
+            since=now,
+            deadline=now + QUEUE_SECONDS,
         )
         self._lanes[statement.is_write].submit(unit)
         result = await unit.answer

@@ -1,7 +1,6 @@
 """One connection in pipeline mode."""
 
 import asyncio
-import logging
 import random
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -9,29 +8,34 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Final
 
+import structlog
 from psycopg import errors
 from psycopg.pq import ExecStatus
 from psycopg.pq.abc import PGconn, PGresult
 
 from adapters.postgres.connection import CONNECT_OPTIONS, STATEMENT_SECONDS, Connection, conninfo
+from adapters.postgres.database import Statement
+from adapters.postgres.metrics import lane_of, note, wait_of
 from domain.errors import Unavailable
 
 IN_FLIGHT: Final = 16
 _BACK_OFF_SECONDS: Final = (0.05, 2.0)
 
-_log = logging.getLogger("taskport.postgres")
+_log = structlog.get_logger("taskport.postgres")
 
 
 @dataclass(slots=True)
 class Unit:
-    """A statement on its way, with the moment by which it must be at the next stop."""
+    """A statement on its way: since when it waits, or has been sent, and the moment by which it
+    must be at the next stop."""
 
-    sql: bytes
+    statement: Statement
     parameters: Sequence[Any]
     types: Sequence[int]
     formats: Sequence[Any]
     answer: asyncio.Future[PGresult]
     tries: int
+    since: float
     deadline: float
     result: PGresult | None = None
 
@@ -53,11 +57,14 @@ class PipelinedConnection:
         url: str,
         *,
         is_write: bool,
+        slow_seconds: float,
         on_room: Callable[[], None],
         take_back: Callable[[Unit], None],
     ) -> None:
         self._url = url
         self._is_write = is_write
+        self._slow_seconds = slow_seconds
+        self._wait = wait_of(lane_of(is_write))
         self._on_room = on_room
         self._take_back = take_back
         self._connection: Connection | None = None
@@ -69,6 +76,14 @@ class PipelinedConnection:
         self._socket = -1
         self._lost = asyncio.Event()
         self._task = asyncio.create_task(self._stay_connected())
+
+    @property
+    def is_connected(self) -> bool:
+        return self._connection is not None
+
+    @property
+    def in_flight(self) -> int:
+        return len(self._in_flight)
 
     @property
     def room(self) -> int:
@@ -91,15 +106,20 @@ class PipelinedConnection:
     def send(self, units: Sequence[Unit]) -> None:
         assert self._connection is not None
         pgconn = self._connection.pgconn
-        deadline = asyncio.get_running_loop().time() + STATEMENT_SECONDS
+        now = asyncio.get_running_loop().time()
         for unit in units:
-            unit.deadline = deadline
+            self._wait.observe(now - unit.since)
+            unit.since, unit.deadline = now, now + STATEMENT_SECONDS
         # All of them, before the first may fail: what is in flight is never forgotten.
         self._in_flight.extend(units)
         try:
             for unit in units:
                 pgconn.send_query_params(
-                    unit.sql, unit.parameters, unit.types, unit.formats, result_format=1
+                    unit.statement.encoded,
+                    unit.parameters,
+                    unit.types,
+                    unit.formats,
+                    result_format=1,
                 )
                 if self._is_write:
                     self._sync(pgconn)
@@ -113,7 +133,9 @@ class PipelinedConnection:
         """Give the connection up where its oldest statement is overdue."""
         oldest = next(chain(self._ended, self._in_flight), None)
         if oldest is not None and oldest.deadline < now:
-            _log.warning("a statement took longer than %d s", STATEMENT_SECONDS)
+            _log.warning(
+                "statement_given_up", statement=oldest.statement.name, seconds=STATEMENT_SECONDS
+            )
             self._fall()
 
     async def close(self) -> None:
@@ -129,7 +151,7 @@ class PipelinedConnection:
                 connection = await Connection.connect(conninfo(self._url), **CONNECT_OPTIONS)
             except errors.Error as error:
                 if not failing:
-                    _log.warning("cannot connect to Postgres: %s", type(error).__name__)
+                    _log.warning("database_unreachable", error=type(error).__name__)
                 failing = True
                 # Not a secret: it only keeps workers from trying all at once.
                 await asyncio.sleep(random.uniform(wait / 2, wait))  # noqa: S311
@@ -169,6 +191,8 @@ class PipelinedConnection:
 
     def _end_statement(self) -> None:
         unit = self._in_flight.popleft()
+        seconds = asyncio.get_running_loop().time() - unit.since
+        note(unit.statement, seconds, self._slow_seconds)
         if unit.result is None:
             self._ended.append(unit)
             raise errors.OperationalError("a statement has ended without a result")

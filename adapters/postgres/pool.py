@@ -1,8 +1,8 @@
 """The seam on a psycopg pool: one connection for one statement, or for one transaction."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,10 +12,16 @@ from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout
 
 from adapters.postgres.connection import CONNECT_OPTIONS, Connection, conninfo, translating
 from adapters.postgres.database import Row, Statement, Values
+from adapters.postgres.metrics import note, wait_of
 from domain.errors import Unavailable
 
 POOL_SIZE: Final = 10
 POOL_WAIT_SECONDS: Final = 3.0
+SLOW_SECONDS: Final = 0.1
+_BEGIN: Final = Statement("begin", "begin")
+_COMMIT: Final = Statement("commit", "commit")
+_ROLL_BACK: Final = Statement("rollback", "rollback")
+_WAIT: Final = wait_of("transaction")
 _OPEN: Final = frozenset({TransactionStatus.INTRANS, TransactionStatus.INERROR})
 
 
@@ -24,44 +30,59 @@ class Session:
     """A `Transaction` on one connection; outside `begin` each statement is its own."""
 
     connection: Connection
+    slow_seconds: float
 
     async def fetch_one(self, statement: Statement, values: Values) -> Row | None:
-        cursor = await self._run(statement.sql, statement.bind(values))
+        cursor = await self._run(statement, statement.bind(values))
         return await cursor.fetchone()
 
     async def fetch_all(self, statement: Statement, values: Values) -> Sequence[Row]:
-        cursor = await self._run(statement.sql, statement.bind(values))
+        cursor = await self._run(statement, statement.bind(values))
         return await cursor.fetchall()
 
     async def execute(self, statement: Statement, values: Values) -> int:
-        cursor = await self._run(statement.sql, statement.bind(values))
+        cursor = await self._run(statement, statement.bind(values))
         return cursor.rowcount
 
     async def execute_many(self, statement: Statement, rows: Iterable[Values]) -> None:
-        with translating():
+        with translating(), self._timing(statement):
             async with self.connection.cursor() as cursor:
                 await cursor.executemany(statement.sql, [statement.bind(row) for row in rows])
 
     async def begin(self) -> None:
-        await self._run("begin")
+        await self._run(_BEGIN)
 
     async def commit(self) -> None:
-        await self._run("commit")
+        await self._run(_COMMIT)
 
     async def roll_back(self) -> None:
         """Undo what was not committed; nothing to do on a connection that is lost."""
         if self.connection.pgconn.transaction_status in _OPEN:
-            await self._run("rollback")
+            await self._run(_ROLL_BACK)
 
-    async def _run(self, sql: str, parameters: Sequence[object] = ()) -> AsyncCursor[Row]:
-        with translating():
-            return await self.connection.execute(sql, parameters)
+    async def _run(
+        self, statement: Statement, parameters: Sequence[object] = ()
+    ) -> AsyncCursor[Row]:
+        with translating(), self._timing(statement):
+            return await self.connection.execute(statement.sql, parameters)
+
+    @contextmanager
+    def _timing(self, statement: Statement) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        try:
+            yield
+        finally:
+            note(statement, loop.time() - started, self.slow_seconds)
 
 
 class PoolDatabase:
     """A `TransactionalDatabase`. It opens without Postgres, and finds it when it comes."""
 
-    def __init__(self, url: str, *, size: int = POOL_SIZE) -> None:
+    def __init__(
+        self, url: str, *, size: int = POOL_SIZE, slow_seconds: float = SLOW_SECONDS
+    ) -> None:
+        self._slow_seconds = slow_seconds
         self._pool = AsyncConnectionPool(
             conninfo(url),
             connection_class=Connection,
@@ -108,20 +129,22 @@ class PoolDatabase:
     async def _session(self) -> AsyncIterator[Session]:
         connection = await self._living_connection()
         try:
-            yield Session(connection)
+            yield Session(connection, self._slow_seconds)
         finally:
             await self._pool.putconn(connection)
 
     async def _living_connection(self) -> Connection:
         """A connection that the server has not closed while it lay in the pool."""
         loop = asyncio.get_running_loop()
-        give_up = loop.time() + POOL_WAIT_SECONDS
+        started = loop.time()
+        give_up = started + POOL_WAIT_SECONDS
         while (left := give_up - loop.time()) > 0:
             try:
                 connection = await self._pool.getconn(left)
             except (PoolTimeout, PoolClosed) as error:
                 raise Unavailable from error
             if not connection.is_lost():
+                _WAIT.observe(loop.time() - started)
                 return connection
             await connection.close()
             await self._pool.putconn(connection)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 import psycopg
+import structlog
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
@@ -26,9 +27,13 @@ _SCRIPTS: Final = Path(__file__).parents[2] / "alembic"
 _LOCK: Final = 8_295_742_001
 _LOCK_SECONDS: Final = 60
 
-_PING = Statement("select 1")
-_HAS_REVISION = Statement(f"select to_regclass('{SCHEMA}.alembic_version') is not null")
-_REVISION = Statement(f"select version_num from {SCHEMA}.alembic_version")  # noqa: S608
+_PING = Statement("health.ping", "select 1")
+_HAS_REVISION = Statement(
+    "health.has_revision", f"select to_regclass('{SCHEMA}.alembic_version') is not null"
+)
+_REVISION = Statement("health.revision", f"select version_num from {SCHEMA}.alembic_version")  # noqa: S608
+
+_log = structlog.get_logger("taskport.postgres")
 
 
 class SchemaError(Exception):
@@ -50,8 +55,10 @@ def migrate(url: str, revision: str = "head") -> None:
         _adopt(conn)
         conn.execute(text(f"create schema if not exists {SCHEMA}"))
         _refuse_other_search_path(conn)
-        if _is_behind(_revision(conn)):
+        before = _revision(conn)
+        if _is_behind(before):
             command.upgrade(_config(conn), revision)
+            _log.info("database_migrated", before=before, after=_revision(conn))
 
 
 def downgrade(url: str, revision: str = "base") -> None:

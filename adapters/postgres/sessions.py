@@ -31,26 +31,31 @@ _OWN = (SESSIONS.c.id == bindparam("id", type_=Text)) & (
 )
 
 _LIST = Statement.compile(
+    "sessions.list",
     select(*_SESSION)
     .where(SESSIONS.c.userId == bindparam("userId"), SESSIONS.c.expiresAt >= bindparam("now"))
-    .order_by(SESSIONS.c.createdAt.desc(), SESSIONS.c.id.desc())
+    .order_by(SESSIONS.c.createdAt.desc(), SESSIONS.c.id.desc()),
 )
-_ADD = Statement.compile(insert(SESSIONS).values({name: bindparam(name) for name in _COLUMNS}))
+_ADD = Statement.compile(
+    "sessions.add", insert(SESSIONS).values({name: bindparam(name) for name in _COLUMNS})
+)
 _SAVE = Statement.compile(
+    "sessions.save",
     update(SESSIONS)
     .where(_OWN, SESSIONS.c.expiresAt < bindparam("expiresAt"))
-    .values(expiresAt=bindparam("expiresAt"), updatedAt=bindparam("updatedAt"))
+    .values(expiresAt=bindparam("expiresAt"), updatedAt=bindparam("updatedAt")),
 )
-_EXISTS = Statement.compile(select(SESSIONS.c.id).where(_OWN))
-_REMOVE = Statement.compile(delete(SESSIONS).where(_OWN))
+_EXISTS = Statement.compile("sessions.exists", select(SESSIONS.c.id).where(_OWN))
+_REMOVE = Statement.compile("sessions.remove", delete(SESSIONS).where(_OWN))
 
 
 @cache
 def _find(by: ColumnElement[Any], present: Columns) -> Statement:
     return Statement.compile(
+        "sessions.find",
         select(*_SESSION, *user_columns(present))
         .join_from(SESSIONS, USERS, USERS.c.id == SESSIONS.c.userId)
-        .where(by == bindparam("wanted", type_=Text))
+        .where(by == bindparam("wanted", type_=Text)),
     )
 
 

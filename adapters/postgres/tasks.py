@@ -42,16 +42,20 @@ _CHANGEABLE = ("title", "description", "status", "completed_at", "version", "upd
 _GIVEN = (*_CHANGEABLE, "user_id", "created_at")
 
 _ADD = Statement.compile(
-    insert(TASKS).values({name: bindparam(name) for name in _GIVEN}).returning(TASKS.c.id)
+    "tasks.add",
+    insert(TASKS).values({name: bindparam(name) for name in _GIVEN}).returning(TASKS.c.id),
 )
-_ADD_ALL = Statement.compile(insert(TASKS).values({name: bindparam(name) for name in _GIVEN}))
-_GET = Statement.compile(select(TASKS).where(_OWN))
-_OWNER = Statement.compile(select(TASKS.c.user_id).where(_BY_ID))
+_ADD_ALL = Statement.compile(
+    "tasks.add_all", insert(TASKS).values({name: bindparam(name) for name in _GIVEN})
+)
+_GET = Statement.compile("tasks.get", select(TASKS).where(_OWN))
+_OWNER = Statement.compile("tasks.owner", select(TASKS.c.user_id).where(_BY_ID))
 _SAVE = Statement.compile(
-    update(TASKS).where(_OWN, _SEEN).values({name: bindparam(name) for name in _CHANGEABLE})
+    "tasks.save",
+    update(TASKS).where(_OWN, _SEEN).values({name: bindparam(name) for name in _CHANGEABLE}),
 )
-_REMOVE = Statement.compile(delete(TASKS).where(_OWN))
-_REMOVE_SEEN = Statement.compile(delete(TASKS).where(_OWN, _SEEN))
+_REMOVE = Statement.compile("tasks.remove", delete(TASKS).where(_OWN))
+_REMOVE_SEEN = Statement.compile("tasks.remove_seen", delete(TASKS).where(_OWN, _SEEN))
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,9 +155,10 @@ def list_statement(with_status: bool, with_q: bool, sort: TaskSort) -> Statement
     )
     total = select(func.count().label("total")).select_from(TASKS).where(*wanted).subquery("total")
     return Statement.compile(
+        "tasks.list",
         select(*page.c, total.c.total)
         .select_from(total.outerjoin(page, true()))
-        .order_by(*_order(page.c, sort))
+        .order_by(*_order(page.c, sort)),
     )
 
 

@@ -1,11 +1,11 @@
 """Users in Better Auth's table `"user"`, and the memory of deleted ones in ours."""
 
-import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
+import structlog
 from sqlalchemy import (
     ColumnElement,
     DateTime,
@@ -28,7 +28,7 @@ from adapters.postgres.tables import DELETED_USERS, USERS
 from domain.errors import Invalid, Problem, Unavailable
 from domain.users import EmailTaken, UnknownUser, User
 
-_log = logging.getLogger("taskport.postgres")
+_log = structlog.get_logger("taskport.postgres")
 _ID = bindparam("id", type_=Text)
 _ISSUED_AT = bindparam("issued_at", type_=DateTime(timezone=True))
 _COLUMNS = ("id", "email", "name", "emailVerified", "image", "createdAt", "updatedAt")
@@ -41,8 +41,9 @@ _deleted_since = (
     .where(DELETED_USERS.c.id == _ID)
     .where(or_(_ISSUED_AT.is_(None), DELETED_USERS.c.deleted_at >= _ISSUED_AT))
 )
-_EXISTS = Statement.compile(select(exists().select_from(USERS)))
+_EXISTS = Statement.compile("users.exists", select(exists().select_from(USERS)))
 _ADD = Statement.compile(
+    "users.add",
     insert(USERS)
     .from_select(
         _COLUMNS,
@@ -52,18 +53,22 @@ _ADD = Statement.compile(
     )
     # Whichever it meets first, the id or the address: who adds the same user at the same moment
     # may meet either. Nothing fails, so that a transaction can go on.
-    .on_conflict_do_nothing()
+    .on_conflict_do_nothing(),
 )
 _WHY_NOT_ADDED = Statement.compile(
-    select(_deleted_since, exists().select_from(USERS).where(USERS.c.id == _ID))
+    "users.why_not_added",
+    select(_deleted_since, exists().select_from(USERS).where(USERS.c.id == _ID)),
 )
 _SAVE = Statement.compile(
+    "users.save",
     update(USERS)
     .where(USERS.c.id == _ID, USERS.c.updatedAt < bindparam("updatedAt"))
-    .values({name: bindparam(name) for name in _CHANGEABLE})
+    .values({name: bindparam(name) for name in _CHANGEABLE}),
 )
-_REMOVE = Statement.compile(delete(USERS).where(USERS.c.id == _ID))
-_REMOVE_IF_DELETED = Statement.compile(delete(USERS).where(USERS.c.id == _ID, _deleted_since))
+_REMOVE = Statement.compile("users.remove", delete(USERS).where(USERS.c.id == _ID))
+_REMOVE_IF_DELETED = Statement.compile(
+    "users.remove_if_deleted", delete(USERS).where(USERS.c.id == _ID, _deleted_since)
+)
 
 
 def user_columns(present: Columns) -> list[ColumnElement[Any]]:
@@ -74,14 +79,15 @@ def user_columns(present: Columns) -> list[ColumnElement[Any]]:
 @cache
 def _get(present: Columns) -> Statement:
     return Statement.compile(
-        select(*user_columns(present)).where(USERS.c.id == _ID, ~_deleted_since)
+        "users.get", select(*user_columns(present)).where(USERS.c.id == _ID, ~_deleted_since)
     )
 
 
 @cache
 def _find_by_email(present: Columns) -> Statement:
     return Statement.compile(
-        select(*user_columns(present)).where(USERS.c.email == bindparam("email"))
+        "users.find_by_email",
+        select(*user_columns(present)).where(USERS.c.email == bindparam("email")),
     )
 
 
@@ -92,10 +98,11 @@ def _rename(present: Columns) -> Statement:
         USERS.c.updatedAt + literal_column("interval '1 microsecond'"),
     )
     return Statement.compile(
+        "users.rename",
         update(USERS)
         .where(USERS.c.id == _ID)
         .values(name=bindparam("name"), updatedAt=newer)
-        .returning(*user_columns(present))
+        .returning(*user_columns(present)),
     )
 
 
@@ -171,7 +178,7 @@ def refused(violated: ConstraintViolated) -> Exception:
     constraints and columns of its own, which it alone can meet."""
     if violated.is_foreign_key:
         return UnknownUser()
-    _log.error("a row cannot be added: the constraint %r refuses it", violated.name)
+    _log.error("row_refused", constraint=violated.name)
     return Unavailable()
 
 

@@ -18,18 +18,22 @@ from tests.adapters.proxy import proxied
 
 pytestmark = pytest.mark.postgres
 
-ONE = Statement("select 1")
-SLEEP = Statement("select pg_sleep($1), 7", ("seconds",))
-SLOW_WRITE = Statement("insert into notes select $1 from pg_sleep(1)", ("text",), is_write=True)
-WRITE = Statement("insert into notes values ($1)", ("text",), is_write=True)
-COUNT = Statement("select count(*) from notes")
+ONE = Statement("test", "select 1")
+SLEEP = Statement("test", "select pg_sleep($1), 7", ("seconds",))
+SLOW_WRITE = Statement(
+    "test", "insert into notes select $1 from pg_sleep(1)", ("text",), is_write=True
+)
+WRITE = Statement("test", "insert into notes values ($1)", ("text",), is_write=True)
+COUNT = Statement("test", "select count(*) from notes")
 RUNNING = Statement(
+    "test",
     "select count(*) from pg_stat_activity where state = 'active' and query like '%pg_sleep(%'"
-    " and pid <> pg_backend_pid()"
+    " and pid <> pg_backend_pid()",
 )
 KILL = Statement(
+    "test",
     "select count(pg_terminate_backend(pid)) from pg_stat_activity"
-    " where datname = current_database() and pid <> pg_backend_pid()"
+    " where datname = current_database() and pid <> pg_backend_pid()",
 )
 
 AnyDatabase = PoolDatabase | PipelineDatabase
@@ -79,7 +83,7 @@ async def eventually(question: Callable[[], object], seconds: float = 5.0) -> No
 
 
 async def test_many_at_once_each_get_their_own_answer(database: AnyDatabase) -> None:
-    echo = Statement("select $1::int, $2::text", ("number", "text"))
+    echo = Statement("test", "select $1::int, $2::text", ("number", "text"))
     rows = await asyncio.gather(
         *(database.fetch_one(echo, {"number": n, "text": f"é{n}"}) for n in range(500))
     )
@@ -100,7 +104,7 @@ async def test_a_value_that_postgres_cannot_hold_is_invalid(database: AnyDatabas
         with pytest.raises(Invalid):
             await database.execute(WRITE, {"text": text})
     with pytest.raises(Invalid):
-        await database.fetch_one(Statement("select $1::smallint", ("n",)), {"n": 2**40})
+        await database.fetch_one(Statement("test", "select $1::smallint", ("n",)), {"n": 2**40})
     assert await database.fetch_one(ONE, {}) == (1,)
 
 
@@ -149,7 +153,7 @@ async def test_a_network_that_swallows_everything(opening: Opening, database_url
             with pytest.raises(Unavailable):
                 await database.fetch_one(ONE, {})
             with pytest.raises(Unavailable):
-                await database.execute(Statement("select 1", is_write=True), {})
+                await database.execute(Statement("test", "select 1", is_write=True), {})
         proxy.thaw()
         await eventually(lambda: _answers(database))
 
@@ -266,7 +270,9 @@ async def test_times_are_utc_wherever_the_server_lives(opening: Opening, databas
         name = conn.info.dbname
         conn.execute(f"alter database {name} set timezone = 'Asia/Kathmandu'")
     async with opening(database_url) as database:
-        row = await database.fetch_one(Statement("select '2026-11-20T18:00:00Z'::timestamptz"), {})
+        row = await database.fetch_one(
+            Statement("test", "select '2026-11-20T18:00:00Z'::timestamptz"), {}
+        )
     assert row is not None
     assert row[0].timestamp() == 1_795_197_600.0
 
@@ -284,4 +290,4 @@ async def test_a_column_that_has_gone_is_no_crash(database: AnyDatabase) -> None
     """A plugin of the front end's was taken away, or our schema is behind."""
     for sql in ("select gone from notes", "select 1 from gone"):
         with pytest.raises(Unavailable):
-            await database.fetch_one(Statement(sql), {})
+            await database.fetch_one(Statement("test", sql), {})

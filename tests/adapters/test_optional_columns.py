@@ -27,7 +27,7 @@ from application.sessions import SignInPolicy, SignUp, SignUpClosed
 from domain.errors import TaskportError, Unavailable
 from domain.sessions import Session, SessionNotFound
 from domain.users import User
-from tests.conftest import FixedClock
+from tests.conftest import NO_LIMITS, FixedClock
 
 NOW = datetime(2026, 11, 20, 18, 0, 0, 123456, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -341,7 +341,7 @@ async def test_a_column_that_only_the_front_end_can_fill(
     sql(database_url, f'alter table "{table}" add tier text not null')
     async with opening(database_url) as found:
         sign_up = SignUp(
-            found.users, found.units, Plain(), random_id, a_token, clock, SignInPolicy()
+            found.users, found.units, Plain(), random_id, a_token, clock, SignInPolicy(), NO_LIMITS
         )
         with pytest.raises(refusal):
             await sign_up(email=ANN.email, password="correct horse")

@@ -18,8 +18,8 @@ from tests.servers import passable_folder, wait_for
 
 pytestmark = [pytest.mark.postgres, pytest.mark.debian]
 
-ECHO = Statement("select $1::int + 0", ("number",))
-WRITE = Statement("insert into numbers values ($1)", ("number",), is_write=True)
+ECHO = Statement("test", "select $1::int + 0", ("number",))
+WRITE = Statement("test", "insert into numbers values ($1)", ("number",), is_write=True)
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ async def test_r1_r2_no_error_through_a_pooler(
                     await transaction.commit()
 
     await asyncio.gather(*(client(number) for number in range(8)))
-    row = await database.fetch_one(Statement("select count(*) from numbers"), {})
+    row = await database.fetch_one(Statement("test", "select count(*) from numbers"), {})
     assert row == (8 * 60 + 8 * 30,)
     await database.close()
 

@@ -13,8 +13,8 @@ from domain.errors import Unavailable
 
 pytestmark = pytest.mark.postgres
 
-ONE = Statement("select 1")
-WRITE = Statement("insert into notes values ($1)", ("text",), is_write=True)
+ONE = Statement("test", "select 1")
+WRITE = Statement("test", "insert into notes values ($1)", ("text",), is_write=True)
 
 
 class LostAfter:

@@ -16,7 +16,7 @@ from tests.servers import passable_folder, postgres_15
 
 pytestmark = [pytest.mark.postgres, pytest.mark.debian]
 
-ENCRYPTED = Statement("select ssl from pg_stat_ssl where pid = pg_backend_pid()")
+ENCRYPTED = Statement("test", "select ssl from pg_stat_ssl where pid = pg_backend_pid()")
 
 
 @pytest.fixture(scope="module")

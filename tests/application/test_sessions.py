@@ -34,7 +34,7 @@ from application.sessions import (
 from domain.errors import Forbidden, Invalid, Problem, TaskportError, Unauthenticated, Unavailable
 from domain.sessions import SESSION_LIFETIME, Session, SessionNotFound
 from domain.users import EmailTaken, User, UserBanned
-from tests.conftest import FixedClock
+from tests.conftest import NO_LIMITS, FixedClock
 
 DAY = timedelta(days=1)
 EMAIL, PASSWORD = "ann@example.com", "correct horse"
@@ -82,6 +82,7 @@ class Door:
         self.sessions = MemorySessions(self.store)
         self.passwords = Passwords()
         self.policy = SignInPolicy()
+        self.limits = NO_LIMITS
         self.ids = (f"id{number}" for number in count(1))
 
     def new_id(self) -> str:
@@ -96,6 +97,7 @@ class Door:
             sign,
             self.clock,
             self.policy,
+            self.limits,
         )
         return await action(**{"email": EMAIL, "password": PASSWORD, "device": DEVICE, **given})
 
@@ -109,6 +111,7 @@ class Door:
             sign,
             self.clock,
             self.policy,
+            self.limits,
         )
         return await action(**{"email": EMAIL, "password": PASSWORD, "device": DEVICE, **given})
 

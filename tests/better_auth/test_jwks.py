@@ -3,7 +3,6 @@
 import asyncio
 import gzip
 import json
-import logging
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
@@ -14,6 +13,7 @@ from adapters.better_auth.keys import PublicKey
 from domain.errors import Unavailable
 from tests.better_auth.provider import Provider, key_set, response
 from tests.better_auth.signer import Signer, signer
+from tests.conftest import Logged
 
 A, B, C = signer("a"), signer("b"), signer("c")
 Skip = Callable[[float], None]
@@ -140,7 +140,7 @@ async def test_a_wrong_answer_is_none(
     remote: RemoteKeys,
     provider: Provider,
     skip: Skip,
-    caplog: pytest.LogCaptureFixture,
+    logged: Logged,
     wrong: str,
 ) -> None:
     provider.answer, reason = WRONG[wrong]
@@ -148,9 +148,7 @@ async def test_a_wrong_answer_is_none(
         await remote.find("a")
     assert provider.hits == 1
     # What was answered is not repeated.
-    (record,) = (record for record in caplog.records if record.name == "taskport.better_auth")
-    assert record.getMessage().endswith(f"fetched: {reason}")
-    assert record.exc_info is None
+    assert logged == [{"event": "jwks_unavailable", "reason": reason, "log_level": "warning"}]
     # Nor does it take away what was known, or the way back.
     provider.show(A)
     skip(1)
@@ -528,11 +526,10 @@ async def test_rotation_while_somebody_guesses(provider: Provider, hurried: Remo
 
 
 async def test_the_log_says_once_that_it_is_away_and_once_that_it_is_back(
-    remote: RemoteKeys, provider: Provider, skip: Skip, caplog: pytest.LogCaptureFixture
+    remote: RemoteKeys, provider: Provider, skip: Skip, logged: Logged
 ) -> None:
-    caplog.set_level(logging.INFO, "taskport.better_auth")
     await known(remote, provider, A)
-    assert caplog.records == []
+    assert logged == []
     provider.answer = response(b"a secret", status="500 Oops")
     for _ in range(3):
         skip(5)
@@ -542,16 +539,14 @@ async def test_the_log_says_once_that_it_is_away_and_once_that_it_is_back(
     for _ in range(3):
         skip(31)
         assert await remote.find("a-guess") is None
-    ours = [record for record in caplog.records if record.name.startswith("taskport")]
-    assert {record.name for record in ours} == {"taskport.better_auth"}
-    assert [(record.levelname, record.getMessage()) for record in ours] == [
-        ("WARNING", "the keys of the Better Auth server cannot be fetched: status 500"),
-        ("INFO", "the keys of the Better Auth server can be fetched again"),
+    assert logged == [
+        {"event": "jwks_unavailable", "reason": "status 500", "log_level": "warning"},
+        {"event": "jwks_fetched_again", "log_level": "info"},
     ]
 
 
 async def test_who_waits_when_the_service_ends_is_told(
-    remote: RemoteKeys, provider: Provider, skip: Skip, caplog: pytest.LogCaptureFixture
+    remote: RemoteKeys, provider: Provider, skip: Skip, logged: Logged
 ) -> None:
     provider.gate.clear()
     asking = asyncio.create_task(remote.find("a"))
@@ -559,7 +554,7 @@ async def test_who_waits_when_the_service_ends_is_told(
     await remote.close()
     with pytest.raises(Unavailable):
         await asking
-    assert caplog.records == []
+    assert logged == []
     skip(1)
     with pytest.raises(Unavailable):
         await remote.find("a")

@@ -19,6 +19,7 @@ KEYS = [
 ]
 
 INSERT = Statement(
+    "test",
     'insert into jwks (id, "publicKey", "privateKey", alg, "createdAt", "expiresAt")'
     " values ($1, $2, 'secret', $3, $4, $5)",
     ("id", "public_key", "algorithm", "created_at", "expires_at"),

@@ -13,7 +13,7 @@ from application.sessions import SignedIn, SignInPolicy, SignUp
 from domain.sessions import Session, SessionNotFound
 from domain.tasks import Task, TaskQuery
 from domain.users import EmailTaken, UnknownUser, User
-from tests.conftest import FixedClock
+from tests.conftest import NO_LIMITS, FixedClock
 from tests.contracts.conftest import NOW, Stores
 
 SESSION = Session.create(
@@ -169,7 +169,16 @@ async def test_of_many_who_sign_up_with_one_address_one_does(
 ) -> None:
     """And nothing is left of the others: no user without a password, no session of nobody."""
     policy = SignInPolicy()
-    action = SignUp(stores.users, stores.units, PlainPasswords(), random_id, a_token, clock, policy)
+    action = SignUp(
+        stores.users,
+        stores.units,
+        PlainPasswords(),
+        random_id,
+        a_token,
+        clock,
+        policy,
+        NO_LIMITS,
+    )
     results: Sequence[SignedIn | BaseException] = await asyncio.gather(
         *(action(email="New@example.com", password=f"password {n}") for n in range(8)),
         return_exceptions=True,

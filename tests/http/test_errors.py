@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import logging
 import re
 import sys
 import uuid
@@ -18,6 +17,7 @@ from adapters.http import middleware, strict
 from adapters.http.errors import STATUSES, MalformedRequest, WireError, status_of
 from domain import errors, tasks, users
 from domain.errors import TaskportError, Unavailable
+from tests.conftest import Logged
 from tests.http.client import client_of, code, new_task
 
 PATH = "/api/tasks"
@@ -310,7 +310,7 @@ async def test_a_crash_is_an_error_like_any_other(
     app: FastAPI,
     ann: httpx.AsyncClient,
     monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
+    logged: Logged,
 ) -> None:
     """500 with all headers; the traceback is for the log, and the process goes on."""
 
@@ -319,11 +319,13 @@ async def test_a_crash_is_an_error_like_any_other(
 
     monkeypatch.setattr(type(app.state.use_cases.list_tasks), "__call__", crash)
     headers = {"Origin": "http://localhost:3000"}
-    with caplog.at_level(logging.ERROR, "taskport"):
-        answer = await ann.get(PATH, headers=headers)
+    answer = await ann.get(PATH, headers=headers)
     assert code(answer) == (500, "INTERNAL_ERROR")
     assert "canary" not in answer.text
-    assert "canary-5b1c" in caplog.text
+    [crash_line] = [event for event in logged if event["event"] == "request_crashed"]
+    assert crash_line["log_level"] == "error"
+    assert crash_line["exc_info"]
+    assert crash_line["request_id"] == answer.json()["request_id"]
     assert answer.headers["access-control-allow-origin"] == "http://localhost:3000"
     assert answer.headers["x-content-type-options"] == "nosniff"
     assert answer.headers["x-request-id"] == answer.json()["request_id"]

@@ -8,6 +8,8 @@ from fastapi import FastAPI
 
 from adapters.http import health
 from adapters.http.app import HttpOptions, create_app
+from adapters.memory.counters import MemoryCounters
+from application.limits import RequestLimit
 from application.use_cases import UseCases
 from domain.errors import Unavailable
 from tests.http.client import COOKIES, client_of, code
@@ -38,7 +40,9 @@ def storage() -> Storage:
 @pytest.fixture
 def client(app: FastAPI, storage: Storage) -> httpx.AsyncClient:
     use_cases: UseCases = app.state.use_cases
-    return client_of(create_app(use_cases, storage, COOKIES, HttpOptions()))
+    return client_of(
+        create_app(use_cases, storage, COOKIES, RequestLimit(MemoryCounters(), ()), HttpOptions())
+    )
 
 
 async def test_all_is_well(client: httpx.AsyncClient) -> None:

@@ -103,10 +103,12 @@ async def test_an_address_is_free_again(
 ) -> None:
     """For somebody else, who finds nothing of who had it before."""
     add_task(store)
+    # Of before, which a second later they would not be.
+    tokens = (token(), plugin_token())
     await nobody.delete(USER, headers=cookie_of(session))
     body = (await nobody.post(SIGN_UP, json=ANN)).json()
     assert body["user"]["id"] != "ann"
-    for headers in (bearer(token()), bearer(plugin_token())):
+    for headers in map(bearer, tokens):
         assert code(await nobody.get(ME, headers=headers)) == (401, "UNKNOWN_USER")
     tasks = await nobody.get("/api/tasks", headers=bearer(body["access_token"]))
     assert tasks.json()["total"] == 0

@@ -21,17 +21,17 @@ def node() -> Path:
     return _machine_node() or _wheel() / "bin" / "node"
 
 
-def node_modules() -> None:
-    """Install what the lock file names, once, however many processes ask for it."""
-    lock = FOLDER / "package-lock.json"
+def node_modules(folder: Path = FOLDER) -> None:
+    """Install what the lock file of a folder names, once, however many processes ask for it."""
+    lock = folder / "package-lock.json"
     with lock.open() as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         # npm writes this one last.
-        installed = FOLDER / "node_modules" / ".package-lock.json"
+        installed = folder / "node_modules" / ".package-lock.json"
         if installed.exists() and installed.stat().st_mtime > lock.stat().st_mtime:
             return
         command = [*_npm(), "ci", "--no-audit", "--no-fund", "--ignore-scripts"]
-        subprocess.run(command, cwd=FOLDER, check=True, timeout=300)
+        subprocess.run(command, cwd=folder, check=True, timeout=300)
 
 
 @cache

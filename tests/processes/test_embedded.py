@@ -78,7 +78,7 @@ def test_the_next_start_finds_what_was_accepted(home: Home) -> None:
             assert not running(everything)
             assert home.postmaster() is None
             assert not home.postgres()
-            assert service.err == ""
+            assert service.complaints == []
             expected |= {f"before {stop.__name__}", f"during {stop.__name__}"}
 
     with home.serving() as service:

@@ -52,7 +52,7 @@ def test_memory_needs_no_database(home: Home, unreachable: Environment) -> None:
         assert service.titles(token) == {"not for long"}
         assert service.titles(signed_token("bob")) == set()
         service.terminate()
-        assert service.err == ""
+        assert service.complaints == []
         assert "in memory" in service.out
         assert PASSWORD not in service.out
         assert SECRET not in service.out
@@ -65,7 +65,7 @@ def test_memory_without_a_secret_keeps_one(home: Home) -> None:
         service.create(home.kept_token(), "by the kept secret")
         os.kill(service.pid, signal.SIGINT)
         service.ends(5)
-        assert service.err == ""
+        assert service.complaints == []
         assert not home.postgres()
 
 

@@ -1,0 +1,22 @@
+"""What is counted of requests. Names are Prometheus's conventional ones."""
+
+from typing import Final
+
+from prometheus_client import Counter, Histogram
+
+REQUESTS: Final = Counter(
+    "http_requests_total",
+    "Requests that were answered. Status 499: the client had gone before.",
+    ("method", "route", "status"),
+)
+DURATION: Final = Histogram(
+    "http_request_duration_seconds",
+    "From the headers of a request to the end of its answer.",
+    ("method", "route"),
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+)
+DECISIONS: Final = Counter(
+    "taskport_rate_limit_decisions_total",
+    "What the limits decided. Uncounted: the storage of the counters does not answer.",
+    ("limit", "decision"),
+)

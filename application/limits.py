@@ -1,0 +1,202 @@
+"""How often somebody may do something, and who is turned away."""
+
+import hashlib
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from ipaddress import IPv6Address, IPv6Network, ip_address
+from math import ceil
+from typing import Final, NoReturn
+
+from application.ports import Counted, Counters, Key
+from domain.errors import TooManyRequests, Unauthenticated, Unavailable
+
+_UNKNOWN: Final = "unknown"
+_NETWORK_BITS: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """At most `amount` times in a window of `seconds`, which begins with the first."""
+
+    amount: int
+    seconds: int
+
+
+Limits = Sequence[Limit]
+"""All of them hold; where there are none, nothing is limited."""
+
+OVERALL: Final = (Limit(1000, 300),)
+"""Of failures to sign in from everywhere together, and of sign-ups."""
+
+
+@dataclass(slots=True)
+class Allowance:
+    """How far some limits are used up, this time included."""
+
+    limits: Limits
+    counted: Sequence[Counted]
+
+    @property
+    def is_over(self) -> bool:
+        """Whether this time was one too many."""
+        return any(c.times > limit.amount for limit, c in self._pairs())
+
+    @property
+    def is_just_over(self) -> bool:
+        """Whether it was the first of those."""
+        return any(c.times == limit.amount + 1 for limit, c in self._pairs())
+
+    @property
+    def has_earlier(self) -> bool:
+        """Whether there was another before."""
+        return any(c.times > 1 for c in self.counted)
+
+    @property
+    def retry_after(self) -> int:
+        """After how many seconds there is room again, where there is none; at least one."""
+        waits = [c.seconds_left for limit, c in self._pairs() if c.times > limit.amount]
+        return max(1, ceil(max(waits, default=1)))
+
+    def _pairs(self) -> Sequence[tuple[Limit, Counted]]:
+        return list(zip(self.limits, self.counted, strict=True))
+
+
+@dataclass(frozen=True)
+class RequestLimit:
+    """How many requests a user may make, and an address on behalf of nobody."""
+
+    counters: Counters
+    limits: Limits
+
+    async def count_user(self, user_id: str) -> Allowance | None:
+        """One more request. None where nothing limits it, or where nobody can count just now."""
+        return await self._count(f"user:{user_id}")
+
+    async def count_address(self, address: str | None) -> Allowance | None:
+        return await self._count(f"address:{network_of(address)}")
+
+    async def _count(self, who: str) -> Allowance | None:
+        if not self.limits:
+            return None
+        try:
+            return Allowance(self.limits, await self.counters.add(_keys(who, self.limits)))
+        except Unavailable:
+            # Better no limit than no service.
+            return None
+
+
+@dataclass(frozen=True)
+class SignInLimits:
+    """How often passwords may be guessed, and accounts be made.
+
+    Failures count against the account and against the address. Past the limit of the account, who
+    has failed on it before is turned away, and whoever has not still gets an attempt: a stranger
+    who guesses does not lock the owner out. Past the limit of all accounts together it is the
+    same with addresses. `counters` must never be `Unavailable`.
+    """
+
+    counters: Counters
+    limits: Limits
+    overall: Limits = OVERALL
+
+    @asynccontextmanager
+    async def log_in(self, email: str, address: str | None) -> AsyncIterator[None]:
+        """Around one attempt, which counts unless it turns out not to be a failure.
+
+        It counts from its beginning, so that attempts at the same time do not slip through.
+        Raises `TooManyRequests`.
+        """
+        if not self.limits:
+            yield
+            return
+        network, account = network_of(address), hashlib.sha256(email.encode()).hexdigest()
+        attempt = await self._begin(
+            f"log-in:address:{network}",
+            f"log-in:account:{account}",
+            f"log-in:both:{account}:{network}",
+            overall="log-in",
+        )
+        by_address, by_account, by_both, overall = attempt.allowances
+        if by_address.is_over:
+            await self._refuse(attempt, by_address)
+        if by_account.is_over and by_both.has_earlier:
+            await self._refuse(attempt, by_account)
+        if overall.is_over and by_address.has_earlier:
+            await self._refuse(attempt, overall)
+        try:
+            yield
+        except Unauthenticated:
+            raise
+        except Exception:
+            await self.counters.take_back(attempt.keys)
+            raise
+        await self.counters.take_back(attempt.keys)
+
+    async def sign_up(self, address: str | None) -> None:
+        """Before each attempt, which counts whatever becomes of it. Raises `TooManyRequests`."""
+        if not self.limits:
+            return
+        attempt = await self._begin(f"sign-up:address:{network_of(address)}", overall="sign-up")
+        by_address, overall = attempt.allowances
+        if by_address.is_over:
+            await self._refuse(attempt, by_address)
+        if overall.is_over and by_address.has_earlier:
+            await self._refuse(attempt, overall)
+
+    async def _begin(self, *subjects: str, overall: str) -> "_Attempt":
+        """Count against each subject by `limits`, and against all together by `overall`."""
+        parts = [(_keys(s, self.limits), self.limits) for s in subjects]
+        parts.append((_keys(overall, self.overall), self.overall))
+        keys = [key for part, _ in parts for key in part]
+        counted = iter(await self.counters.add(keys))
+        return _Attempt(keys, [Allowance(ls, [next(counted) for _ in ls]) for _, ls in parts])
+
+    async def _refuse(self, attempt: "_Attempt", spent: Allowance) -> NoReturn:
+        await self.counters.take_back(attempt.keys)
+        raise TooManyRequests(spent.retry_after)
+
+
+@dataclass(frozen=True, slots=True)
+class _Attempt:
+    keys: Sequence[Key]
+    allowances: Sequence[Allowance]
+
+
+@dataclass(frozen=True)
+class FallBack:
+    """`Counters` that others stand in for, as long as they are unavailable."""
+
+    counters: Counters
+    substitute: Counters
+
+    async def add(self, keys: Sequence[Key]) -> Sequence[Counted]:
+        try:
+            return await self.counters.add(keys)
+        except Unavailable:
+            return await self.substitute.add(keys)
+
+    async def take_back(self, keys: Sequence[Key]) -> None:
+        try:
+            await self.counters.take_back(keys)
+        except Unavailable:
+            await self.substitute.take_back(keys)
+
+
+@lru_cache(maxsize=10_000)
+def network_of(address: str | None) -> str:
+    """What one customer of a provider usually has: an address, or in IPv6 a /64."""
+    try:
+        parsed = ip_address(address or "")
+    except ValueError:
+        return _UNKNOWN
+    if not isinstance(parsed, IPv6Address):
+        return str(parsed)
+    if parsed.ipv4_mapped is not None:
+        return str(parsed.ipv4_mapped)
+    return str(IPv6Network((int(parsed), _NETWORK_BITS), strict=False))
+
+
+def _keys(subject: str, limits: Limits) -> Sequence[Key]:
+    return [(f"{subject}:{limit.seconds}", limit.seconds) for limit in limits]
