@@ -41,12 +41,17 @@ class Allowance:
     @property
     def is_over(self) -> bool:
         """Whether this time was one too many."""
-        return any(c.times > limit.amount for limit, c in self._pairs())
+        # No generator: this is asked of each request.
+        for limit, counted in zip(self.limits, self.counted, strict=True):
+            if counted.times > limit.amount:
+                return True
+        return False
 
     @property
     def is_just_over(self) -> bool:
         """Whether it was the first of those."""
-        return any(c.times == limit.amount + 1 for limit, c in self._pairs())
+        pairs = zip(self.limits, self.counted, strict=True)
+        return any(counted.times == limit.amount + 1 for limit, counted in pairs)
 
     @property
     def has_earlier(self) -> bool:
@@ -56,11 +61,9 @@ class Allowance:
     @property
     def retry_after(self) -> int:
         """After how many seconds there is room again, where there is none; at least one."""
-        waits = [c.seconds_left for limit, c in self._pairs() if c.times > limit.amount]
+        pairs = zip(self.limits, self.counted, strict=True)
+        waits = [counted.seconds_left for limit, counted in pairs if counted.times > limit.amount]
         return max(1, ceil(max(waits, default=1)))
-
-    def _pairs(self) -> Sequence[tuple[Limit, Counted]]:
-        return list(zip(self.limits, self.counted, strict=True))
 
 
 @dataclass(frozen=True)
@@ -72,16 +75,17 @@ class RequestLimit:
 
     async def count_user(self, user_id: str) -> Allowance | None:
         """One more request. None where nothing limits it, or where nobody can count just now."""
-        return await self._count(f"user:{user_id}")
+        return await self._count("user:" + user_id)
 
     async def count_address(self, address: str | None) -> Allowance | None:
         return await self._count(f"address:{network_of(address)}")
 
     async def _count(self, who: str) -> Allowance | None:
-        if not self.limits:
+        limits = self.limits
+        if not limits:
             return None
         try:
-            return Allowance(self.limits, await self.counters.add(_keys(who, self.limits)))
+            return Allowance(limits, await self.counters.add(_keys(who, limits)))
         except Unavailable:
             # Better no limit than no service.
             return None

@@ -10,10 +10,11 @@ from domain.text import Refused, clean_line
 
 # The grammar that Better Auth holds an address against at sign-up and at sign-in alike: an
 # address outside it could never sign in on the other side.
-_EMAIL: Final = re.compile(
-    r"(?:[A-Za-z0-9_'+\-]+\.)*[A-Za-z0-9_'+\-]*[A-Za-z0-9_+-]"
+EMAIL_PATTERN: Final = (
+    r"(?:[A-Za-z0-9_'+\-]+\.)*[A-Za-z0-9_'+\-]*[A-Za-z0-9_+\-]"
     r"@(?:[A-Za-z0-9][A-Za-z0-9\-]*\.)+[A-Za-z]{2,}"
 )
+_EMAIL: Final = re.compile(EMAIL_PATTERN)
 EMAIL_MAX_LENGTH: Final = 254
 """RFC 5321, 4.5.3.1.3: a path of 256 octets holds an address of 254."""
 

@@ -56,11 +56,6 @@ class PatientProtocol(HttpToolsProtocol):
         if self._is_in_head and self._head_bytes > HEAD_MAX_BYTES:
             self.send_400_response("")
 
-    def on_message_begin(self) -> None:
-        super().on_message_begin()
-        if self._since is None:
-            self._since = self.loop.time()
-
     def on_headers_complete(self) -> None:
         # The bytes that came with it may be of the body.
         if self._head_bytes > HEAD_MAX_BYTES and self._size_of_head() > HEAD_MAX_BYTES:

@@ -80,7 +80,8 @@ def create_app(
     app.add_middleware(NoUpgrade)
     if request_limit.limits:
         app.add_middleware(RateLimit, limit=request_limit)
-    app.add_middleware(AllowedHosts, hosts=options.allowed_hosts)
+    if options.allowed_hosts:
+        app.add_middleware(AllowedHosts, hosts=options.allowed_hosts)
     app.add_middleware(LastResort)
     app.add_middleware(Cors, origins=options.cors_origins)
     app.add_middleware(SecurityHeaders, is_https=options.better_auth_origin.startswith("https:"))

@@ -25,19 +25,26 @@ class ClientAddress:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            said = [value for name, value in scope["headers"] if name == _HEADER]
-            if said and self._proxies:
+            if self._proxies:
+                said = [value for name, value in scope["headers"] if name == _HEADER]
                 address = _nth_from_the_end(b",".join(said), self._proxies)
                 if address is not None:
                     scope["client"] = (address, 0)
-            elif said and not self._has_warned:
-                self._has_warned = True
-                _log.warning(
-                    "proxy_not_trusted",
-                    hint="X-Forwarded-For was seen, but TRUSTED_PROXIES is 0: if a proxy sent it,"
-                    " all who come through it share one address, and one limit",
-                )
+            elif not self._has_warned:
+                self._has_warned = _warned(scope)
         await self.app(scope, receive, send)
+
+
+def _warned(scope: Scope) -> bool:
+    for name, _ in scope["headers"]:
+        if name == _HEADER:
+            _log.warning(
+                "proxy_not_trusted",
+                hint="X-Forwarded-For was seen, but TRUSTED_PROXIES is 0: if a proxy sent it, all"
+                " who come through it share one address, and one limit",
+            )
+            return True
+    return False
 
 
 def _nth_from_the_end(said: bytes, n: int) -> str | None:

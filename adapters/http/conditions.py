@@ -12,6 +12,8 @@ from domain.tasks import Task
 # etagc is any visible character but the double quote, and any byte above ASCII.
 _TAG: Final = r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"'
 _LIST: Final = re.compile(rf"\s*(?:,\s*)*{_TAG}\s*(?:,\s*(?:{_TAG}\s*)?)*")
+TAGS: Final = f"^{_LIST.pattern}$"
+"""What a list of entity tags looks like, for the document."""
 _OURS: Final = re.compile(r'"([1-9][0-9]{0,9})"')
 
 

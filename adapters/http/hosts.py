@@ -10,17 +10,16 @@ from adapters.http.problems import malformed
 class AllowedHosts:
     """Refuses a request for any other host, whose name a page or a proxy might believe.
 
-    `*.example.com` stands for every name below `example.com`. Without `hosts`, all may come.
+    `*.example.com` stands for every name below `example.com`.
     """
 
     def __init__(self, app: ASGIApp, hosts: Collection[str]) -> None:
         self.app = app
         self._names = frozenset(host for host in hosts if not host.startswith("*."))
         self._endings = tuple(host[1:] for host in hosts if host.startswith("*."))
-        self._allows_all = not hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if self._allows_all or scope["type"] != "http" or self._allows(scope):
+        if scope["type"] != "http" or self._allows(scope):
             await self.app(scope, receive, send)
         else:
             await malformed(scope)(scope, receive, send)

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import lru_cache
 from math import ceil
 from typing import Final
 
@@ -12,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from adapters.http.context import about, record_of
 from adapters.http.metrics import DECISIONS
 from adapters.http.problems import too_many
-from application.limits import Allowance, Limits, RequestLimit
+from application.limits import Allowance, RequestLimit
 from domain.errors import TooManyRequests
 
 UNCOUNTED: Final = frozenset({"/health", "/health/db", "/livez", "/readyz", "/metrics"})
@@ -48,7 +47,8 @@ def deciding(limit: str, scope: Scope) -> Iterator[None]:
 
 
 class RateLimit:
-    """Counts the requests of nobody, and says in each answer what is left.
+    """Counts the requests of nobody, and says in each answer what is left, in the fields
+    `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-10).
 
     The requests of users are counted as soon as it is known whose they are, and so is what is
     about to do something for nobody. All others are counted when they are answered: an error, or
@@ -58,6 +58,8 @@ class RateLimit:
     def __init__(self, app: ASGIApp, limit: RequestLimit) -> None:
         self.app = app
         self._limit = limit
+        said = ", ".join(f'"{ls.seconds}s";q={ls.amount};w={ls.seconds}' for ls in limit.limits)
+        self._policy = (b"ratelimit-policy", said.encode())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or _path(scope) in UNCOUNTED:
@@ -66,23 +68,26 @@ class RateLimit:
         record = record_of(scope)
         is_refused = False
 
-        async def send_told(message: Message) -> None:
-            if message["type"] == "http.response.start" and record.allowance is not None:
-                message["headers"] = [*message["headers"], *_fields(record.allowance)]
-            await send(message)
-
         async def send_counted(message: Message) -> None:
             nonlocal is_refused
             if is_refused:
                 return
-            if message["type"] == "http.response.start" and record.allowance is None:
-                try:
-                    await count_nobody(self._limit, scope)
-                except TooManyRequests as error:
-                    is_refused = True
-                    await too_many(scope, error.retry_after)(scope, receive, send_told)
-                    return
-            await send_told(message)
+            if message["type"] == "http.response.start":
+                if record.allowance is None:
+                    try:
+                        await count_nobody(self._limit, scope)
+                    except TooManyRequests as error:
+                        # What it would have been is left out from here on.
+                        await too_many(scope, error.retry_after)(scope, receive, send_counted)
+                        is_refused = True
+                        return
+                if record.allowance is not None:
+                    message["headers"] = [
+                        *message["headers"],
+                        self._policy,
+                        (b"ratelimit", _left(record.allowance)),
+                    ]
+            await send(message)
 
         await self.app(scope, receive, send_counted)
 
@@ -105,17 +110,9 @@ def _path(scope: Scope) -> str:
     return path.removeprefix(scope["root_path"])
 
 
-def _fields(allowance: Allowance) -> list[tuple[bytes, bytes]]:
-    """`RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-10)."""
-    left = ", ".join(
-        f'"{limit.seconds}s";r={max(0, limit.amount - counted.times)}'
-        f";t={ceil(counted.seconds_left)}"
-        for limit, counted in zip(allowance.limits, allowance.counted, strict=True)
-    )
-    return [_policy(allowance.limits), (b"ratelimit", left.encode())]
-
-
-@lru_cache(maxsize=8)
-def _policy(limits: Limits) -> tuple[bytes, bytes]:
-    said = ", ".join(f'"{ls.seconds}s";q={ls.amount};w={ls.seconds}' for ls in limits)
-    return b"ratelimit-policy", said.encode()
+def _left(allowance: Allowance) -> bytes:
+    left = []
+    for limit, (times, seconds) in zip(allowance.limits, allowance.counted, strict=True):
+        remaining = limit.amount - times if times < limit.amount else 0
+        left.append(f'"{limit.seconds}s";r={remaining};t={ceil(seconds)}')
+    return ", ".join(left).encode()

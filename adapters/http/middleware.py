@@ -60,10 +60,12 @@ class Identify:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        shown = (b"x-request-id", begin(scope).request_id)
+        record = begin(scope)
+        shown = (b"x-request-id", record.request_id)
 
         async def send_identified(message: Message) -> None:
             if message["type"] == "http.response.start":
+                record.status = message["status"]
                 message["headers"] = [*message["headers"], shown]
             await send(message)
 

@@ -6,16 +6,13 @@ from typing import Final
 
 import structlog
 from prometheus_client import Counter, Histogram
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from adapters.http.context import about, record_of
+from adapters.http.context import RequestRecord, record_of
 from adapters.http.metrics import DURATION, REQUESTS
 from adapters.http.middleware import METHODS
 
-_CLIENT_GONE: Final = 499
 _OTHER: Final = "other"
-
-_log = structlog.get_logger("taskport.request")
 
 
 class Observe:
@@ -27,38 +24,33 @@ class Observe:
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
+        # Bound once: a logger that is not looks itself up each time.
+        self._log = structlog.get_logger("taskport.request").bind()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        status = _CLIENT_GONE
-
-        async def send_noted(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
-
         try:
-            await self.app(scope, receive, send_noted)
+            await self.app(scope, receive, send)
         finally:
-            _note(scope, status)
+            self._note(scope["method"], record_of(scope))
 
-
-def _note(scope: Scope, status: int) -> None:
-    record, method = record_of(scope), scope["method"]
-    seconds = perf_counter() - record.started
-    requests, duration = _series(method, record.route, status)
-    requests.inc()
-    duration.observe(seconds)
-    _log.info(
-        "request",
-        method=method,
-        status=status,
-        duration_ms=round(seconds * 1000, 3),
-        **about(scope),
-    )
+    def _note(self, method: str, record: RequestRecord) -> None:
+        seconds = perf_counter() - record.started
+        requests, duration = _series(method, record.route, record.status)
+        requests.inc()
+        duration.observe(seconds)
+        self._log.info(
+            "request",
+            method=method,
+            route=record.route,
+            status=record.status,
+            duration_ms=round(seconds * 1000, 3),
+            request_id=record.request_id.decode("ascii"),
+            user_id=record.user_id,
+            address=record.address,
+        )
 
 
 @cache

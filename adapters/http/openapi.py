@@ -9,6 +9,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
 from adapters.http import schemas
+from adapters.http.conditions import TAGS
 from adapters.http.errors import (
     BodyTooLarge,
     MalformedRequest,
@@ -187,9 +188,10 @@ def _add_conditions(route: DirectRoute, method: str, operation: dict[str, Any]) 
             }
     if "{task_id}" in route.path:
         name = "If-None-Match" if method == "GET" else "If-Match"
-        operation["parameters"].append(
-            {"name": name, "in": "header", **_header(_HEADERS[name], "string")}
-        )
+        header = {"name": name, "in": "header", **_header(_HEADERS[name], "string")}
+        if name == "If-Match":
+            header["schema"]["anyOf"] = [{"const": "*"}, {"pattern": TAGS}]
+        operation["parameters"].append(header)
 
 
 def _mend_nulls(operation: dict[str, Any]) -> None:

@@ -18,6 +18,7 @@ from pydantic import (
     StringConstraints,
 )
 
+from adapters.http import patterns
 from application.ports import CredentialKind
 from application.sessions import PASSWORD_MAX_LENGTH, PASSWORD_MIN_LENGTH
 from domain.tasks import DESCRIPTION_MAX_LENGTH, LIMIT_MAX, PAGE_MAX, TITLE_MAX_LENGTH, TaskStatus
@@ -39,8 +40,20 @@ PageLimit = Annotated[int, Field(ge=1, le=LIMIT_MAX), BeforeValidator(_canonical
 
 SessionId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 
-_TITLE: Final[dict[str, Any]] = {"minLength": 1, "maxLength": TITLE_MAX_LENGTH}
-_DESCRIPTION: Final[dict[str, Any]] = {"maxLength": DESCRIPTION_MAX_LENGTH}
+_TITLE: Final[dict[str, Any]] = {
+    "minLength": 1,
+    "maxLength": TITLE_MAX_LENGTH,
+    "pattern": patterns.LINE,
+}
+_DESCRIPTION: Final[dict[str, Any]] = {
+    "maxLength": DESCRIPTION_MAX_LENGTH,
+    "pattern": patterns.BLOCK,
+}
+_NAME: Final[dict[str, Any]] = {
+    "maxLength": NAME_MAX_LENGTH,
+    "pattern": patterns.MAYBE_BLANK_LINE,
+}
+_EMAIL: Final[dict[str, Any]] = {"maxLength": EMAIL_MAX_LENGTH, "pattern": patterns.EMAIL}
 _TASK: Final[dict[str, Any]] = {
     "id": 42,
     "user_id": "aoYLwtHGjSs1EmyJt95213FabGn83oy4",
@@ -94,7 +107,7 @@ class EmailAndPassword(_Body):
         }
     )
 
-    email: Annotated[StrictStr, Field(json_schema_extra={"maxLength": EMAIL_MAX_LENGTH})]
+    email: Annotated[StrictStr, Field(json_schema_extra=_EMAIL)]
     password: Annotated[StrictStr, Field(json_schema_extra={"maxLength": PASSWORD_MAX_LENGTH})]
 
 
@@ -121,7 +134,7 @@ class NewUser(EmailAndPassword):
         Field(
             default_factory=str,
             description="Empty where absent.",
-            json_schema_extra={"maxLength": NAME_MAX_LENGTH},
+            json_schema_extra=_NAME,
         ),
     ]
 
@@ -131,7 +144,7 @@ class NewName(_Body):
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"name": "Ann"}]})
 
-    name: Annotated[StrictStr, Field(json_schema_extra={"maxLength": NAME_MAX_LENGTH})]
+    name: Annotated[StrictStr, Field(json_schema_extra=_NAME)]
 
 
 class NewTask(_Body):

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final
 from fastapi import FastAPI, Query, Request
 from starlette.responses import Response
 
-from adapters.http import schemas
+from adapters.http import patterns, schemas
 from adapters.http.answers import NO_STORE, answer
 from adapters.http.conditions import etag, expected_versions, is_known
 from adapters.http.errors import CrossSiteRequest, MalformedRequest
@@ -53,7 +53,11 @@ def add_task_routes(app: FastAPI, use_cases: UseCases) -> None:
             str | None,
             Query(
                 description="A part of the title or of the description, in any case.",
-                json_schema_extra={"minLength": 1, "maxLength": SEARCH_MAX_LENGTH},
+                json_schema_extra={
+                    "minLength": 1,
+                    "maxLength": SEARCH_MAX_LENGTH,
+                    "pattern": patterns.BLOCK,
+                },
             ),
         ] = None,
         sort: TaskSort = TaskSort.CREATED_AT_DESCENDING,
