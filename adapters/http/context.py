@@ -18,10 +18,10 @@ _SANE: Final = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 
 @dataclass(slots=True)
 class RequestRecord:
-    """`request_id` is what the answer shows; `address` the client's, as far as it is known; `status`
-    that of the answer, or nginx's for a client that hangs up before. What is None is not known yet,
-    or never will be: the `route` of an address that we do not serve, the `user_id` of nobody, the
-    `allowance` of a request that is not counted.
+    """`request_id` is what the answer shows; `address` the client's, as far as it is known;
+    `status` that of the answer, or nginx's for a client that hangs up before. What is None is not
+    known yet, or never will be: the `route` of an address that we do not serve, the `user_id` of
+    nobody, the `allowance` of a request that is not counted.
     """
 
     request_id: bytes
