@@ -212,7 +212,7 @@ class Counted(NamedTuple):
 
 
 Key = tuple[str, int]
-"""What is counted, and how many seconds a window of it lasts."""
+"""What is counted, and how many seconds a window of it lasts; the same in two windows is two."""
 
 
 class Counters(Protocol):

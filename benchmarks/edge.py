@@ -1,56 +1,44 @@
-"""What a request costs at the edge: with and without what watches, counts and limits it.
+"""What a request costs in this tree and in another commit, in CPU of the server alone.
 
-Both stand in this process, over one PostgreSQL, and take turns; requests are fed to uvicorn's
-protocol as bytes, so that neither sockets nor a client are in the figures. CPU time is that of the
-whole process, the thread that writes the log included.
+Each tree has a process of its own, on one PostgreSQL; they take turns. Requests are fed to uvicorn's
+protocol as bytes, so that neither sockets nor a client are in the figures; whatever the process
+does beside, as writing the log, is.
+
+    python -m benchmarks.edge --against 1ecc106
 """
 
 import argparse
 import asyncio
+import json
 import os
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-import psycopg
-import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-from uvicorn.server import ServerState
-
-from adapters.better_auth.shared_secret import SharedSecretTokens
-from adapters.http.clients import ClientAddress
-from adapters.http.hosts import AllowedHosts
-from adapters.http.limits import RateLimit
-from adapters.http.observation import Observe
-from adapters.postgres import pipelined
-from adapters.postgres.embedded import EmbeddedPostgres
-from adapters.postgres.schema import migrate
-from entrypoints import logs
-from entrypoints.app import from_settings
-from entrypoints.protocol import PatientProtocol
-from entrypoints.seeding import seed
-from entrypoints.settings import Settings
-
-SECRET = "x" * 32
 AT_ONCE = 16
-OF_THE_EDGE = {ClientAddress, AllowedHosts, RateLimit, Observe}
+HERE = Path(__file__).parents[1]
+OPERATIONS = ("get", "list", "create")
+SECRET = "x" * 32
 
 
 class Wire(asyncio.Transport):
-    """Where answers go: only that one has ended is looked at."""
+    """Where the answers of one connection go."""
 
     def __init__(self) -> None:
         super().__init__({"peername": ("127.0.0.1", 4711), "sockname": ("127.0.0.1", 8000)})
-        self.answered = asyncio.Event()
-        self.bad = 0
+        self.is_answered = asyncio.Event()
+        self.refusals = 0
 
     def write(self, data: Any) -> None:
-        if bytes(data[:9]) == b"HTTP/1.1 " and bytes(data[9:10]) != b"2":
-            self.bad += 1
+        if data.startswith(b"HTTP/1.1 ") and not data.startswith(b"HTTP/1.1 2"):
+            self.refusals += 1
 
     def is_closing(self) -> bool:
         return False
@@ -71,124 +59,164 @@ class Wire(asyncio.Transport):
         pass
 
 
-class Server:
-    """One way to serve, and connections to it."""
+def connections(app: Any) -> list[tuple[Any, Wire]]:
+    import uvicorn  # noqa: PLC0415
+    from uvicorn.server import ServerState  # noqa: PLC0415
 
-    def __init__(self, name: str, settings: Settings, *, is_whole: bool) -> None:
-        self.name = name
-        self.is_whole = is_whole
-        self.app = from_settings(settings)
-        if not is_whole:
-            kept = [m for m in self.app.user_middleware if m.cls not in OF_THE_EDGE]
-            self.app.user_middleware = kept
-        self.figures: dict[str, list[float]] = {}
+    try:
+        from entrypoints.protocol import PatientProtocol as Protocol  # noqa: PLC0415
+    except ImportError:
+        from uvicorn.protocols.http.httptools_impl import (  # noqa: PLC0415
+            HttpToolsProtocol as Protocol,
+        )
+    config = uvicorn.Config(app, log_config=None, log_level="warning", access_log=False)
+    config.load()
+    state, found = ServerState(), []
+    for _ in range(AT_ONCE):
+        wire = Wire()
+        connection = Protocol(config, state, {}, asyncio.get_running_loop())
+        done = connection.on_response_complete
 
-    def connect(self) -> None:
-        protocol: type[HttpToolsProtocol] = PatientProtocol if self.is_whole else HttpToolsProtocol
-        config = uvicorn.Config(self.app, log_config=None, log_level="warning", access_log=False)
-        config.load()
-        state = ServerState()
-        self.connections = []
-        for _ in range(AT_ONCE):
-            wire = Wire()
-            connection = protocol(config, state, {}, asyncio.get_running_loop())
-            done = connection.on_response_complete
+        def on_complete(wire: Wire = wire, done: Callable[[], None] = done) -> None:
+            done()
+            wire.is_answered.set()
 
-            def on_response_complete(wire: Wire = wire, done: Callable[[], None] = done) -> None:
-                done()
-                wire.answered.set()
-
-            connection.on_response_complete = on_response_complete  # type: ignore[method-assign]
-            connection.connection_made(wire)
-            self.connections.append((connection, wire))
-
-    async def run(self, requests: list[bytes], times: int) -> float:
-        """Microseconds of CPU for a request."""
-        notes = (pipelined.note, pipelined.PipelinedConnection.__dict__.get("_wait"))
-        if not self.is_whole:
-            pipelined.note = lambda *_: None
-        started = time.process_time()
-
-        async def client(connection: HttpToolsProtocol, wire: Wire, number: int) -> None:
-            for turn in range(times):
-                wire.answered.clear()
-                connection.data_received(requests[(number + turn) % len(requests)])
-                await wire.answered.wait()
-
-        await asyncio.gather(*(client(c, w, n) for n, (c, w) in enumerate(self.connections)))
-        spent = time.process_time() - started
-        pipelined.note = notes[0]
-        assert not any(wire.bad for _, wire in self.connections), "an answer was not a success"
-        return 1e6 * spent / (times * AT_ONCE)
+        connection.on_response_complete = on_complete
+        connection.connection_made(wire)
+        found.append((connection, wire))
+    return found
 
 
-def request(method: str, path: str, token: str, body: bytes = b"") -> bytes:
+async def serve(url: str, requests: dict[str, list[bytes]], times: int) -> None:
+    """In the tree that is measured: a slice for each line of the input, which names an operation;
+    on the output, the microseconds of CPU that a request took."""
+    from entrypoints.app import from_settings  # noqa: PLC0415
+    from entrypoints.settings import Settings  # noqa: PLC0415
+
+    try:
+        from entrypoints.logs import configure  # noqa: PLC0415
+    except ImportError:
+        pass
+    else:
+        configure(Settings(_env_file=None), Path(os.devnull).open("w"))
+    app = from_settings(Settings(_env_file=None, database_url=url, better_auth_secret=SECRET))
+
+    async def client(connection: Any, wire: Wire, sent: list[bytes], number: int) -> None:
+        for turn in range(times):
+            wire.is_answered.clear()
+            connection.data_received(sent[(number + turn) % len(sent)])
+            await wire.is_answered.wait()
+
+    async with app.router.lifespan_context(app):
+        open_ones = connections(app)
+        # Nothing else runs meanwhile.
+        for line in sys.stdin:
+            sent, started = requests[line.strip()], time.process_time()
+            await asyncio.gather(*(client(*c, sent, n) for n, c in enumerate(open_ones)))
+            spent = time.process_time() - started
+            assert not any(wire.refusals for _, wire in open_ones)
+            print(1e6 * spent / (times * AT_ONCE), flush=True)
+
+
+def request(method: str, path: str, token: str, body: bytes = b"") -> str:
     head = (
         f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:8000\r\nUser-Agent: benchmark\r\n"
         f"Accept: application/json\r\nAuthorization: Bearer {token}\r\n"
     )
     if body:
         head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
-    return f"{head}\r\n".encode() + body
+    return f"{head}\r\n{body.decode()}"
 
 
-async def measure(url: str, rounds: int, times: int) -> list[Server]:
-    common = {"database_url": url, "better_auth_secret": SECRET, "_env_file": None}
-    whole = Settings(**common, rate_limit="1000000000/minute")
-    servers = [
-        Server("without", Settings(**common, rate_limit=""), is_whole=False),
-        Server("with", whole, is_whole=True),
-    ]
+def prepare(url: str) -> dict[str, list[str]]:
+    """Users with tasks, and what they ask."""
+    import psycopg  # noqa: PLC0415
+
+    from adapters.better_auth.shared_secret import SharedSecretTokens  # noqa: PLC0415
+    from adapters.postgres.schema import migrate  # noqa: PLC0415
+    from entrypoints.seeding import seed  # noqa: PLC0415
+    from entrypoints.settings import Settings  # noqa: PLC0415
+
+    migrate(url)
+    settings = Settings(_env_file=None, database_url=url, better_auth_secret=SECRET)
+    asyncio.run(seed(settings, users=50, tasks=20, only_if_empty=False))
+    sign = SharedSecretTokens(SECRET, settings.better_auth_url, timedelta(days=1))
+    now = datetime.now(UTC)
     with psycopg.connect(url) as connection:
         rows = connection.execute(
             "select user_id, (array_agg(id order by id))[1] from taskport.tasks group by 1"
         ).fetchall()
-    sign = SharedSecretTokens(SECRET, "http://localhost:3000", timedelta(days=1))
-    now = datetime.now(UTC)
     users = [(sign(user_id=u, email=f"{u}@example.com", now=now), task) for u, task in rows]
-    operations = {
+    return {
         "get": [request("GET", f"/api/tasks/{task}", token) for token, task in users],
         "list": [request("GET", "/api/tasks?limit=20", token) for token, _ in users],
         "create": [request("POST", "/api/tasks", token, b'{"title":"x"}') for token, _ in users],
     }
-    async with (
-        servers[0].app.router.lifespan_context(servers[0].app),
-        servers[1].app.router.lifespan_context(servers[1].app),
-    ):
-        for server in servers:
-            server.connect()
-        for turn in range(rounds + 1):
-            for operation, requests in operations.items():
-                for server in servers if turn % 2 else reversed(servers):
-                    figure = await server.run(requests, times)
-                    # The first round is for warming up.
-                    if turn:
-                        server.figures.setdefault(operation, []).append(figure)
-    return servers
+
+
+def start(tree: Path, url: str, requests: Path, times: int) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, __file__, "--serve", url, str(requests), "--times", str(times)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=tree,
+        env={
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": str(tree),
+            # They count, and turn nobody away.
+            "RATE_LIMIT": "1000000000/minute",
+        },
+    )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--times", type=int, default=60, help="requests of each connection")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--against", default="HEAD~1", help="the other commit")
+    parser.add_argument("--rounds", type=int, default=40)
+    parser.add_argument("--times", type=int, default=30, help="requests of each connection")
+    parser.add_argument("--serve", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    os.environ.pop("RATE_LIMIT", None)
-    with tempfile.TemporaryDirectory() as name, Path(os.devnull).open("w") as nowhere:
-        Path(name).chmod(0o711)
-        logs.configure(Settings(_env_file=None, log_format="json"), nowhere)
-        with EmbeddedPostgres(Path(name) / "data") as postgres:
-            migrate(postgres.url)
-            settings = Settings(
-                _env_file=None, database_url=postgres.url, better_auth_secret=SECRET
-            )
-            asyncio.run(seed(settings, users=50, tasks=20, only_if_empty=False))
-            servers = asyncio.run(measure(postgres.url, options.rounds, options.times))
-    print("| operation | without, CPU us | with | difference |\n|---|--:|--:|--:|")
-    for operation in servers[0].figures:
-        pairs = list(zip(*(server.figures[operation] for server in servers), strict=True))
-        without, whole = (median(column) for column in zip(*pairs, strict=True))
-        difference = median(b - a for a, b in pairs)
-        print(f"| {operation} | {without:.1f} | {whole:.1f} | {difference:.1f} |")
+    if options.serve:
+        url, file = options.serve
+        asked = json.loads(Path(file).read_text())
+        requests = {name: [text.encode() for text in texts] for name, texts in asked.items()}
+        asyncio.run(serve(url, requests, options.times))
+        return
+
+    from adapters.postgres.embedded import EmbeddedPostgres  # noqa: PLC0415
+
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        folder.chmod(0o711)
+        other, git = folder / "other", ["git", "-C", str(HERE), "worktree"]
+        subprocess.run([*git, "add", "--detach", str(other), options.against], check=True)
+        stack.callback(subprocess.run, [*git, "remove", "--force", str(other)], check=True)
+        url = stack.enter_context(EmbeddedPostgres(folder / "data")).url
+        file = folder / "requests.json"
+        file.write_text(json.dumps(prepare(url)))
+        sides = [start(tree, url, file, options.times) for tree in (other, HERE)]
+        figures: dict[tuple[str, int], list[float]] = {}
+        for turn in range(options.rounds + 1):
+            for operation in OPERATIONS:
+                for side in (0, 1) if turn % 2 else (1, 0):
+                    process = sides[side]
+                    assert process.stdin is not None and process.stdout is not None
+                    print(operation, file=process.stdin, flush=True)
+                    figure = float(process.stdout.readline())
+                    # The first round is for warming up.
+                    if turn:
+                        figures.setdefault((operation, side), []).append(figure)
+        for process in sides:
+            process.communicate()
+    print(f"\n| operation | {options.against}, CPU us | this tree | difference |")
+    print("|---|--:|--:|--:|")
+    for operation in OPERATIONS:
+        before, now = figures[operation, 0], figures[operation, 1]
+        difference = median(b - a for a, b in zip(before, now, strict=True))
+        print(f"| {operation} | {median(before):.1f} | {median(now):.1f} | {difference:.1f} |")
 
 
 if __name__ == "__main__":

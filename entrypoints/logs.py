@@ -1,7 +1,7 @@
 """How this process writes its log: a line for each event, in JSON or for people.
 
-Lines are collected, and written by a thread ten times a second: whoever reads them slowly holds up
-nobody. An error is written at once, along with all that was collected before it.
+Lines are collected, and written by a thread ten times a second: whoever reads them slowly, or not
+at all, holds up nobody. An error does not wait for the next time.
 
 What an exception says of itself is left out, because it may quote what a client sent: its type, and
 the way to the line that raised it, are there.
@@ -11,10 +11,14 @@ import atexit
 import logging
 import sys
 import threading
+import time
 import traceback
-from collections.abc import Iterator, MutableMapping
+from collections import deque
+from collections.abc import Iterable, Iterator, MutableMapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from io import FileIO
+from select import PIPE_BUF
 from typing import Any, Final, TextIO
 
 import msgspec
@@ -23,22 +27,26 @@ import structlog
 from entrypoints.settings import Settings
 
 FLUSH_SECONDS: Final = 0.1
+PATIENCE_SECONDS: Final = 1.0
 PENDING_MAX: Final = 50_000
 
 _Event = MutableMapping[str, Any]
 _configured: Final[list["Lines"]] = []
 _encode: Final = msgspec.json.Encoder(enc_hook=repr).encode
+_log = structlog.get_logger("taskport.logs")
 
 
 class Lines:
-    """Where lines go: to a stream, in batches. Past `PENDING_MAX` that wait, lines are lost, and
-    another says how many."""
+    """Where lines go: to a file, in batches, by a thread of its own. Past `PENDING_MAX` that wait,
+    lines are lost, and another says how many."""
 
     def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-        self._pending: list[str] = []
+        # Not the stream itself: whoever hangs in its `write` holds a lock that Python needs to end.
+        self._file = FileIO(stream.fileno(), "w", closefd=False)
+        self._pending: deque[str] = deque()
         self._lost = 0
-        self._writing = threading.Lock()
+        self._hurry = threading.Event()
+        self._waiting: deque[threading.Event] = deque()
         threading.Thread(target=self._write_for_ever, name="log", daemon=True).start()
         atexit.register(self.flush)
 
@@ -48,21 +56,61 @@ class Lines:
         else:
             self._lost += 1
 
+    def hurry(self) -> None:
+        """Write what there is without delay. Whoever says so does not wait for it."""
+        self._hurry.set()
+
     def flush(self) -> None:
-        with self._writing:
-            # From here on, what others add goes to a list of its own.
-            pending, self._pending = self._pending, []
-            lost, self._lost = self._lost, 0
-            if lost:
-                pending.append(f'{{"level":"error","event":"log_lines_lost","count":{lost}}}')
-            if pending:
-                self._stream.write("\n".join(pending) + "\n")
-                self._stream.flush()
+        """Wait until all is written, but not for a reader that does not read."""
+        is_written = threading.Event()
+        self._waiting.append(is_written)
+        self.hurry()
+        is_written.wait(PATIENCE_SECONDS)
 
     def _write_for_ever(self) -> None:
-        pause = threading.Event()
-        while not pause.wait(FLUSH_SECONDS):
-            self.flush()
+        while True:
+            self._hurry.wait(FLUSH_SECONDS)
+            self._hurry.clear()
+            waiting = [self._waiting.popleft() for _ in range(len(self._waiting))]
+            self._write_pending()
+            for is_written in waiting:
+                is_written.set()
+
+    def _write_pending(self) -> None:
+        pending = [self._pending.popleft() for _ in range(len(self._pending))]
+        is_heard = False
+        for part in _parts(pending):
+            try:
+                self._write(part)
+                is_heard = True
+            except OSError:
+                # The reader has gone, or the disk is full: no reason to stop serving.
+                self._lost += part.count(b"\n")
+        if is_heard and self._lost and len(self._pending) < PENDING_MAX:
+            lost, self._lost = self._lost, 0
+            _log.error("log_lines_lost", count=lost)
+
+    def _write(self, part: bytes) -> None:
+        while part:
+            written: int | None = self._file.write(part)
+            if written is None:
+                # Somebody who shares the pipe has made it one that does not block.
+                time.sleep(FLUSH_SECONDS)
+            part = part[written or 0 :]
+
+
+def _parts(lines: Iterable[str]) -> Iterator[bytes]:
+    """Whole lines, as many as a pipe takes at once: several workers may share it, and what is
+    longer could end up in the middle of another's line."""
+    part = b""
+    for line in lines:
+        encoded = line.encode("utf-8", "backslashreplace") + b"\n"
+        if part and len(part) + len(encoded) > PIPE_BUF:
+            yield part
+            part = b""
+        part += encoded
+    if part:
+        yield part
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +127,7 @@ class _Logger:
 
     def error(self, line: str) -> None:
         self.lines.add(line)
-        self.lines.flush()
+        self.lines.hurry()
 
     critical = error
 
@@ -89,8 +137,13 @@ class _Foreign(logging.Handler):
     others tend to be the values at hand."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        first, *_ = record.getMessage().splitlines() or [""]
-        level = max(logging.DEBUG, record.levelno // 10 * 10)
+        try:
+            message = record.getMessage()
+        except Exception:
+            # Whoever logs must never fail, whatever the values at hand are.
+            message = str(record.msg)
+        first, *_ = message.splitlines() or [""]
+        level = min(max(logging.DEBUG, record.levelno // 10 * 10), logging.CRITICAL)
         structlog.get_logger(record.name).log(level, first, exc_info=record.exc_info)
 
 
@@ -114,6 +167,7 @@ def configure(settings: Settings, stream: TextIO | None = None) -> Lines:
     root = logging.getLogger()
     root.handlers = [_Foreign()]
     root.setLevel(logging.WARNING)
+    logging.captureWarnings(True)
     # Our own connections say so themselves, and do not quote the server.
     logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)
     _configured.append(lines)
@@ -137,28 +191,53 @@ def _wrapper(level: int, *, is_console: bool) -> type:
         _logger: _Logger
 
         def info(self, event: str, **fields: Any) -> None:
-            logger = self._logger
-            now, name = datetime.now(UTC), logger.name
-            line = {"timestamp": now, "level": "info", "event": event, "logger": name, **fields}
-            logger.lines.add(_encode(line).decode())
+            if "exc_info" in fields:
+                self.log(logging.INFO, event, **fields)
+                return
+            self._logger.lines.add(_line(self._logger.name, "info", event, fields))
 
     return _Short
 
 
 def _to_json(logger: _Logger, level: str, event: _Event) -> str:
-    head = {"timestamp": datetime.now(UTC), "level": level, "event": event.pop("event")}
-    return _encode({**head, "logger": logger.name, **event}).decode()
+    return _line(logger.name, level, event.pop("event"), event)
+
+
+def _line(logger: str, level: str, event: str, fields: _Event) -> str:
+    line = {"timestamp": datetime.now(UTC), "level": level, "event": event, "logger": logger}
+    try:
+        return _encode({**line, **fields}).decode()
+    except Exception:
+        # A number, a name or a character that JSON does not have.
+        line["event"] = event.encode("ascii", "backslashreplace").decode()
+        return _encode({**line, **{name: _shown(fields[name]) for name in fields}}).decode()
+
+
+def _shown(value: object) -> str:
+    try:
+        return ascii(value)
+    except Exception:
+        return type(value).__name__
 
 
 def _for_people(stream: TextIO) -> list[Any]:
     return [
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="%H:%M:%S"),
+        _without_control_characters,
         structlog.dev.ConsoleRenderer(colors=stream.isatty(), pad_event_to=24),
     ]
 
 
-def _without_messages(_logger: _Logger, _level: str, event: _Event) -> _Event:
+def _without_control_characters(_logger: object, _level: str, event: _Event) -> _Event:
+    """A terminal would do what they say."""
+    for name, value in event.items():
+        if isinstance(value, str) and not value.isprintable() and name != "exception":
+            event[name] = ascii(value)
+    return event
+
+
+def _without_messages(_logger: object, _level: str, event: _Event) -> _Event:
     if given := event.pop("exc_info", None):
         error = sys.exc_info()[1] if given is True else given
         error = error[1] if isinstance(error, tuple) else error

@@ -1,17 +1,22 @@
 """HTTP/1.1 as uvicorn speaks it, with an end to patience.
 
-By itself uvicorn waits for ever for the head of a request, takes a head of any size, and keeps a
-connection whose body never ends after it has been answered.
+By itself uvicorn waits for ever for the head of a request and for a client that does not read,
+takes heads and trailers of any size and both for the same, and keeps a connection whose body never
+ends after it has been answered.
 """
 
 import asyncio
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 HEAD_SECONDS: Final = 10.0
 MESSAGE_SECONDS: Final = 30.0
 HEAD_MAX_BYTES: Final = 32 * 1024
+# Of all that follows a head, trailers and the framing of chunks included: more than is read of a
+# body before it is refused.
+REST_MAX_BYTES: Final = 2 * 1024 * 1024
 _TOO_LARGE: Final = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
     b"content-type: text/plain; charset=utf-8\r\n"
@@ -25,8 +30,8 @@ class PatientProtocol(HttpToolsProtocol):
     """Closes a connection whose request does not arrive, and refuses one whose head is too large.
 
     The head has `HEAD_SECONDS`, from the opening of the connection or from its own first byte on,
-    and the whole message `MESSAGE_SECONDS`. Between two requests a connection may be idle for as
-    long as uvicorn keeps it alive.
+    the whole message `MESSAGE_SECONDS`, and as long has a client to read what it asked for. Between
+    two requests a connection may be idle for as long as uvicorn keeps it alive.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -34,6 +39,9 @@ class PatientProtocol(HttpToolsProtocol):
         self._since: float | None = None
         self._is_in_head = True
         self._head_bytes = 0
+        self._rest_bytes = 0
+        self._has_sent_much = False
+        self._stuck_since: float | None = None
         self._look: asyncio.TimerHandle | None = None
         self._was_closing = False
 
@@ -50,22 +58,44 @@ class PatientProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._since is None:
             self._since = self.loop.time()
+        size = len(data)
+        if size > HEAD_MAX_BYTES:
+            self._has_sent_much = True
         if self._is_in_head:
-            self._head_bytes += len(data)
+            self._head_bytes += size
+        else:
+            self._rest_bytes += size
+            if self._rest_bytes > REST_MAX_BYTES:
+                self.transport.close()
+                return
         super().data_received(data)
         if self._is_in_head and self._head_bytes > HEAD_MAX_BYTES:
             self.send_400_response("")
 
     def on_headers_complete(self) -> None:
-        # The bytes that came with it may be of the body.
-        if self._head_bytes > HEAD_MAX_BYTES and self._size_of_head() > HEAD_MAX_BYTES:
-            raise ValueError("the head is too large")
-        self._is_in_head, self._head_bytes = False, 0
+        # The bytes that came with it may be of the body, or of the message before.
+        if self._has_sent_much or self._head_bytes > HEAD_MAX_BYTES:
+            self._head_bytes = self._size_of_head()
+            if self._head_bytes > HEAD_MAX_BYTES:
+                raise ValueError("the head is too large")
+        self._is_in_head, self._head_bytes, self._rest_bytes = False, 0, 0
+        if not self.url.startswith(b"/"):
+            self._believe_the_target()
         super().on_headers_complete()
+        # What comes from now on are trailers, which prove nothing (RFC 9110, 6.5.1).
+        self.headers = []
 
     def on_message_complete(self) -> None:
         self._since, self._is_in_head = None, True
         super().on_message_complete()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._stuck_since = self.loop.time()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._stuck_since = None
 
     def send_400_response(self, msg: str) -> None:
         if self.transport.is_closing():
@@ -79,8 +109,16 @@ class PatientProtocol(HttpToolsProtocol):
     def _size_of_head(self) -> int:
         return len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
 
+    def _believe_the_target(self) -> None:
+        """Where it names a host, that one is meant, whatever `Host` says (RFC 9112, 3.2.2)."""
+        if host := urlsplit(self.url).netloc:
+            self.headers[:] = [(n, host if n == b"host" else v) for n, v in self.headers]
+
     def _look_at_the_clock(self) -> None:
         now = self.loop.time()
+        if self._stuck_since is not None and now - self._stuck_since >= MESSAGE_SECONDS:
+            self.transport.abort()
+            return
         # What begins after this look is not overdue before the next one.
         wait = HEAD_SECONDS
         if self._since is not None:

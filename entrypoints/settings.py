@@ -120,11 +120,18 @@ def _limits(text: object) -> object:
         raise ValueError("must be limits such as 600/minute, or nothing for none") from None
     if any(item.amount < 1 or item.get_expiry() < 1 for item in parsed):
         raise ValueError("must allow something")
+    if len({item.get_expiry() for item in parsed}) < len(parsed):
+        raise ValueError("must not limit the same span of time twice")
     return tuple(Limit(item.amount, item.get_expiry()) for item in parsed)
 
 
 def _storage(url: str) -> str:
-    if url != "memory://" and urlsplit(url).scheme not in ("redis", "rediss"):
+    try:
+        parts = urlsplit(url)
+        is_redis = parts.scheme in ("redis", "rediss") and parts.hostname and parts.port != 0
+    except ValueError:
+        is_redis = False
+    if url != "memory://" and not is_redis:
         raise ValueError("must be memory:// or redis://host:port/0")
     return url
 

@@ -1,11 +1,12 @@
 """What all tests share: a clean environment, users, clocks, and real servers where asked for."""
 
 import asyncio
+import logging
 import math
 import os
-from collections.abc import Callable, Iterator, MutableMapping
+from collections.abc import Callable, Generator, Iterator, MutableMapping
 from datetime import UTC, datetime, timedelta
-from typing import Any, NoReturn
+from typing import Any
 
 import pytest
 import structlog
@@ -13,6 +14,9 @@ from structlog.testing import capture_logs
 
 from adapters.memory.counters import MemoryCounters
 from application.limits import SignInLimits
+from entrypoints import logs
+from tests import canaries
+from tests.redis_server import RedisServer, redis
 from tests.servers import PostgresServer, postgres_15, postgres_18
 
 
@@ -26,17 +30,24 @@ def pytest_configure() -> None:
     # pydantic-settings matches names in any case.
     for name in [n for n in os.environ if n.lower() in Settings.model_fields]:
         del os.environ[name]
-    structlog.configure(processors=[_drop], cache_logger_on_first_use=False)
+    structlog.configure(
+        processors=[logs._without_messages, canaries.as_line, canaries.keep],
+        cache_logger_on_first_use=False,
+    )
+    logging.getLogger().addHandler(logs._Foreign(logging.WARNING))
     # Who tests a limit sets it. All the others come from one address, and come often.
     os.environ.update(RATE_LIMIT="", AUTH_RATE_LIMIT="")
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown() -> Generator[None]:
+    """No test may make the service log a secret."""
+    yield
+    canaries.refuse_in_what_was_said()
+
+
 Logged = list[MutableMapping[str, Any]]
 NO_LIMITS = SignInLimits(MemoryCounters(), ())
-
-
-def _drop(_logger: object, _level: str, _event: object) -> NoReturn:
-    raise structlog.DropEvent
 
 
 @pytest.fixture
@@ -44,6 +55,7 @@ def logged() -> Iterator[Logged]:
     """What is logged, event by event."""
     with capture_logs() as events:
         yield events
+    canaries.keep_events(events)
 
 
 @pytest.fixture(scope="session")
@@ -94,6 +106,12 @@ def postgres_18_server() -> Iterator[PostgresServer]:
 @pytest.fixture(scope="session")
 def postgres_15_server() -> Iterator[PostgresServer]:
     with postgres_15() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[RedisServer]:
+    with redis() as server:
         yield server
 
 

@@ -6,13 +6,12 @@ from dataclasses import dataclass
 
 from fastapi import FastAPI
 
-from adapters.http.clients import ClientAddress
+from adapters.http.clients import ClientAddresses
 from adapters.http.docs import add_docs_routes
 from adapters.http.errors import add_error_handlers
 from adapters.http.health import add_health_routes
 from adapters.http.hosts import AllowedHosts
-from adapters.http.limits import RateLimit
-from adapters.http.middleware import Cors, Head, Identify, LastResort, NoUpgrade, SecurityHeaders
+from adapters.http.middleware import CommonHeaders, Cors, Head, LastResort, NoUpgrade
 from adapters.http.observation import Observe
 from adapters.http.openapi import customise
 from adapters.http.origins import TrustedOrigins
@@ -57,6 +56,7 @@ def create_app(
         title="Taskport",
         version="0.1.0",
         redirect_slashes=False,
+        openapi_url=None,
         docs_url=None,
         redoc_url=None,
         lifespan=lifespan,
@@ -72,20 +72,20 @@ def create_app(
     add_session_routes(app, use_cases, cookies, origins, request_limit)
     add_user_routes(app, use_cases, cookies)
     add_health_routes(app, storage, is_draining)
-    add_docs_routes(app)
-    add_error_handlers(app, hide_foreign_tasks=options.hide_foreign_tasks)
+    add_docs_routes(app, request_limit)
+    add_error_handlers(app, request_limit, hide_foreign_tasks=options.hide_foreign_tasks)
     customise(app, options.root_path, cookies.name)
     # The last to be added is the first that a request meets.
     app.add_middleware(Head)
     app.add_middleware(NoUpgrade)
-    if request_limit.limits:
-        app.add_middleware(RateLimit, limit=request_limit)
     if options.allowed_hosts:
         app.add_middleware(AllowedHosts, hosts=options.allowed_hosts)
     app.add_middleware(LastResort)
     app.add_middleware(Cors, origins=options.cors_origins)
-    app.add_middleware(SecurityHeaders, is_https=options.better_auth_origin.startswith("https:"))
-    app.add_middleware(Observe)
-    app.add_middleware(Identify)
-    app.add_middleware(ClientAddress, proxies=options.trusted_proxies)
+    app.add_middleware(
+        CommonHeaders,
+        is_https=options.better_auth_origin.startswith("https:"),
+        limits=request_limit.limits,
+    )
+    app.add_middleware(Observe, addresses=ClientAddresses(options.trusted_proxies))
     return app

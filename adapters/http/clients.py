@@ -1,50 +1,42 @@
 """Whose request it is, as the network knows it."""
 
+from collections.abc import Sequence
 from ipaddress import ip_address
-from typing import Final
 
 import structlog
-from starlette.types import ASGIApp, Receive, Scope, Send
-
-_HEADER: Final = b"x-forwarded-for"
+from starlette.types import Scope
 
 _log = structlog.get_logger("taskport.http")
 
 
-class ClientAddress:
-    """Puts the client's address into the scope, where proxies of ours stand before it.
+class ClientAddresses:
+    """Finds the client's address, where `proxies` of ours stand before us.
 
-    Each proxy appends the address that it was called from. So the last `proxies` entries are
-    true, and the first of those is the client; what stands before them anybody can write.
+    Each proxy appends to `X-Forwarded-For` the address that it was called from. So the last
+    `proxies` entries are true, and the first of those is the client; what stands before them
+    anybody can write.
     """
 
-    def __init__(self, app: ASGIApp, proxies: int) -> None:
-        self.app = app
+    def __init__(self, proxies: int = 0) -> None:
         self._proxies = proxies
         self._has_warned = False
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
+    def __call__(self, scope: Scope, forwarded: Sequence[bytes]) -> str | None:
+        """None where the network does not say, as on a Unix socket."""
+        if forwarded:
             if self._proxies:
-                said = [value for name, value in scope["headers"] if name == _HEADER]
-                address = _nth_from_the_end(b",".join(said), self._proxies)
-                if address is not None:
-                    scope["client"] = (address, 0)
+                said = _nth_from_the_end(b",".join(forwarded), self._proxies)
+                if said is not None:
+                    return said
             elif not self._has_warned:
-                self._has_warned = _warned(scope)
-        await self.app(scope, receive, send)
-
-
-def _warned(scope: Scope) -> bool:
-    for name, _ in scope["headers"]:
-        if name == _HEADER:
-            _log.warning(
-                "proxy_not_trusted",
-                hint="X-Forwarded-For was seen, but TRUSTED_PROXIES is 0: if a proxy sent it, all"
-                " who come through it share one address, and one limit",
-            )
-            return True
-    return False
+                self._has_warned = True
+                _log.warning(
+                    "proxy_not_trusted",
+                    hint="X-Forwarded-For was seen, but TRUSTED_PROXIES is 0: if a proxy sent it,"
+                    " all who come through it share one address, and one limit",
+                )
+        client = scope.get("client")
+        return None if client is None else client[0]
 
 
 def _nth_from_the_end(said: bytes, n: int) -> str | None:

@@ -9,9 +9,13 @@ from typing import Any, Final
 
 from starlette.types import Scope
 
+from adapters.http.clients import ClientAddresses
 from application.limits import Allowance
 
 CLIENT_GONE: Final = 499
+# Nothing that an answer might run where a browser takes it for a page; and no frame around it, for
+# an `<object>` tells success from failure.
+_CONTENT_POLICY: Final = b"default-src 'none'; frame-ancestors 'none'"
 _RECORD: Final = "taskport.record"
 _SANE: Final = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 
@@ -21,7 +25,8 @@ class RequestRecord:
     """`request_id` is what the answer shows; `address` the client's, as far as it is known;
     `status` that of the answer, or nginx's for a client that hangs up before. What is None is not
     known yet, or never will be: the `route` of an address that we do not serve, the `user_id` of
-    nobody, the `allowance` of a request that is not counted.
+    nobody, the `allowance` of a request that is not counted. `content_policy` is for the page that
+    has one of its own.
     """
 
     request_id: bytes
@@ -31,19 +36,22 @@ class RequestRecord:
     route: str | None = None
     user_id: str | None = None
     allowance: Allowance | None = None
+    content_policy: bytes = _CONTENT_POLICY
 
 
-def begin(scope: Scope) -> RequestRecord:
+def begin(scope: Scope, addresses: ClientAddresses) -> RequestRecord:
     """Open the record of a request. Its id is the caller's where that is sane."""
+    shown: bytes | None = None
+    forwarded: list[bytes] = []
     for name, value in scope["headers"]:
-        if name == b"x-request-id" and _SANE.fullmatch(value):
-            shown: bytes = value
-            break
-    else:
-        # It tells requests apart and keeps no secret; real randomness costs a system call.
-        shown = b"%032x" % random.getrandbits(128)
-    client = scope.get("client")
-    record = RequestRecord(shown, perf_counter(), None if client is None else client[0])
+        if name == b"x-request-id":
+            if shown is None and _SANE.fullmatch(value):
+                shown = value
+        elif name == b"x-forwarded-for":
+            forwarded.append(value)
+    # It tells requests apart and keeps no secret; real randomness costs a system call.
+    shown = shown or b"%032x" % random.getrandbits(128)
+    record = RequestRecord(shown, perf_counter(), addresses(scope, forwarded))
     scope[_RECORD] = record
     return record
 

@@ -3,8 +3,13 @@
 from importlib.resources import files
 from typing import Final
 
-from fastapi import FastAPI, HTTPException
+import msgspec
+from fastapi import FastAPI, HTTPException, Request
 from starlette.responses import Response
+
+from adapters.http.context import record_of
+from adapters.http.limits import count_nobody
+from application.limits import RequestLimit
 
 _ASSETS: Final = files("fastapi_swagger") / "resources"
 _TYPES: Final = {
@@ -35,22 +40,31 @@ _PAGE: Final = """\
 """
 # Swagger UI writes styles into its elements, and draws with images that are in its style sheet.
 _POLICY: Final = (
-    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:;"
-    " connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    b"default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline';"
+    b" img-src 'self' data:; connect-src 'self'; base-uri 'none';"
+    b" form-action 'none'; frame-ancestors 'none'"
 )
+_FRESH: Final = {"Cache-Control": "no-cache"}
 _A_DAY: Final = {"Cache-Control": "public, max-age=86400"}
 
 
-def add_docs_routes(app: FastAPI) -> None:
-    """`/docs`, and what the page consists of."""
+def add_docs_routes(app: FastAPI, limit: RequestLimit) -> None:
+    """`/openapi.json`, `/docs`, and what the page consists of."""
+
+    @app.get("/openapi.json", include_in_schema=False)
+    async def document(request: Request) -> Response:
+        await count_nobody(limit, request.scope)
+        return Response(msgspec.json.encode(app.openapi()), 200, _FRESH, "application/json")
 
     @app.get("/docs", include_in_schema=False)
-    async def docs() -> Response:
-        headers = {"Content-Security-Policy": _POLICY, "Cache-Control": "no-cache"}
-        return Response(_PAGE, headers=headers, media_type="text/html")
+    async def docs(request: Request) -> Response:
+        await count_nobody(limit, request.scope)
+        record_of(request.scope).content_policy = _POLICY
+        return Response(_PAGE, headers=_FRESH, media_type="text/html")
 
     @app.get("/docs/{name}", include_in_schema=False)
-    async def asset(name: str) -> Response:
+    async def asset(request: Request, name: str) -> Response:
+        await count_nobody(limit, request.scope)
         if name == "start.js":
             return Response(_START, headers=_A_DAY, media_type="text/javascript")
         if name not in _TYPES:

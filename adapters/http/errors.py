@@ -1,6 +1,6 @@
 """The one table from what goes wrong to the status that a client gets."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import ClassVar, Final
 
 import structlog
@@ -12,6 +12,7 @@ from starlette.routing import Match, Route
 from starlette.types import Scope
 
 from adapters.http.context import about
+from adapters.http.limits import count_nobody
 from adapters.http.problems import (
     MALFORMED_MESSAGE,
     MALFORMED_REQUEST,
@@ -21,6 +22,7 @@ from adapters.http.problems import (
     too_many,
     unavailable,
 )
+from application.limits import RequestLimit
 from application.sessions import InvalidCredentials
 from domain.errors import (
     Conflict,
@@ -55,6 +57,7 @@ _WORDS: Final = {
     "Unable to parse input string as an integer, exceeded maximum size": "is too large",
 }
 
+_Handler = Callable[[Request, Exception], Awaitable[Response]]
 _log = structlog.get_logger("taskport.http")
 
 
@@ -111,8 +114,9 @@ def status_of(error: TaskportError | type[TaskportError]) -> int:
     return next(status for category, status in STATUSES.items() if issubclass(kind, category))
 
 
-def add_error_handlers(app: FastAPI, *, hide_foreign_tasks: bool) -> None:
-    """Let every error leave through the table above."""
+def add_error_handlers(app: FastAPI, limit: RequestLimit, *, hide_foreign_tasks: bool) -> None:
+    """Let every error leave through the table above, and count it where nobody's request has not
+    been counted yet."""
 
     async def refused(request: Request, error: Exception) -> Response:
         assert isinstance(error, TaskportError)
@@ -161,9 +165,20 @@ def add_error_handlers(app: FastAPI, *, hide_foreign_tasks: bool) -> None:
             request.scope, error.status, error.code, error.message, headers=error.headers
         )
 
-    app.add_exception_handler(TaskportError, refused)
-    app.add_exception_handler(RequestValidationError, misshapen)
-    app.add_exception_handler(HTTPException, not_served)
+    def counting(handle: _Handler) -> _Handler:
+        async def count(request: Request, error: Exception) -> Response:
+            if not isinstance(error, Unavailable):
+                try:
+                    await count_nobody(limit, request.scope)
+                except TooManyRequests as limited:
+                    return await refused(request, limited)
+            return await handle(request, error)
+
+        return count
+
+    app.add_exception_handler(TaskportError, counting(refused))
+    app.add_exception_handler(RequestValidationError, counting(misshapen))
+    app.add_exception_handler(HTTPException, counting(not_served))
 
 
 def _in_our_words(message: str) -> str:

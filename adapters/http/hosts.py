@@ -1,10 +1,15 @@
 """Under which names this service may be called."""
 
+import re
 from collections.abc import Collection
+from typing import Final
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from adapters.http.problems import malformed
+
+# Nothing but a name and a port: `a.example.com:80@evil.example` would lead elsewhere.
+_HOST: Final = re.compile(r"([a-z0-9_][a-z0-9_.-]*|\[[0-9a-f:.]+\])(:[0-9]*)?")
 
 
 class AllowedHosts:
@@ -28,7 +33,5 @@ class AllowedHosts:
         said = [value for name, value in scope["headers"] if name == b"host"]
         if len(said) != 1:
             return False
-        host = said[0].decode("latin-1").lower()
-        # The port, which the brackets of an IPv6 address keep apart from it.
-        name = host if host.endswith("]") else host.rpartition(":")[0] or host
-        return name in self._names or name.endswith(self._endings)
+        host = _HOST.fullmatch(said[0].decode("latin-1").lower())
+        return host is not None and (host[1] in self._names or host[1].endswith(self._endings))

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from adapters.http.context import record_of
-from adapters.http.limits import count_user
+from adapters.http.limits import decide
 from adapters.http.origins import SAFE_METHODS
 from application.identity import Identity
 from application.ports import CredentialKind, Credentials
@@ -23,8 +23,9 @@ async def current_user(request: Request) -> Identity:
     if cookie is not None:
         cookie = "; ".join(headers.getlist("cookie"))
     identity: Identity = await state.use_cases.authenticate(Credentials(authorization, cookie))
-    record_of(request.scope).user_id = identity.user.id
-    await count_user(state.request_limit, request.scope, identity.user.id)
+    record = record_of(request.scope)
+    record.user_id = identity.user.id
+    decide(request.scope, await state.request_limit.count_user(identity.user.id))
     if identity.credential is CredentialKind.COOKIE and request.method not in SAFE_METHODS:
         state.origins.refuse_others(headers)
     return identity

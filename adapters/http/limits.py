@@ -1,4 +1,8 @@
-"""How many requests one may make, and what each answer says of it."""
+"""How many requests one may make, and what each answer says of it.
+
+A request is counted as soon as it is known whose it is. One of nobody is counted where something is
+about to be done for it, and all that end in an error are counted then.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,30 +10,38 @@ from math import ceil
 from typing import Final
 
 import structlog
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Scope
 
 from adapters.http.context import about, record_of
-from adapters.http.metrics import DECISIONS
-from adapters.http.problems import too_many
-from application.limits import Allowance, RequestLimit
+from adapters.http.metrics import DECISIONS, REFUSED, UNCOUNTED
+from application.limits import Allowance, Limits, RequestLimit
 from domain.errors import TooManyRequests
 
-UNCOUNTED: Final = frozenset({"/health", "/health/db", "/livez", "/readyz", "/metrics"})
-_ALLOWED: Final = DECISIONS.labels("requests", "allowed")
-_REFUSED: Final = DECISIONS.labels("requests", "refused")
-_UNCOUNTED: Final = DECISIONS.labels("requests", "uncounted")
+NOT_LIMITED: Final = frozenset({"/health", "/health/db", "/livez", "/readyz", "/metrics"})
+# Where nobody could count, nobody need try again: least of all against somebody else.
+_ANY: Final = Allowance((), ())
 
 _log = structlog.get_logger("taskport.http")
 
 
-async def count_user(limit: RequestLimit, scope: Scope, user_id: str) -> None:
-    """Count a request against the user who makes it. Raises `TooManyRequests`."""
-    _decide(scope, await limit.count_user(user_id))
+def decide(scope: Scope, allowance: Allowance | None) -> None:
+    """Note how far the limits are used up by a request. Raises `TooManyRequests`."""
+    record_of(scope).allowance = allowance or _ANY
+    if allowance is None:
+        UNCOUNTED.inc()
+    elif allowance.is_over:
+        REFUSED.inc()
+        if allowance.is_just_over:
+            _log.warning("limit_reached", limit="requests", **about(scope))
+        raise TooManyRequests(allowance.retry_after)
 
 
 async def count_nobody(limit: RequestLimit, scope: Scope) -> None:
-    """Count a request against the address that it comes from. Raises `TooManyRequests`."""
-    _decide(scope, await limit.count_address(record_of(scope).address))
+    """Count a request against the address that it comes from, if it is to be counted and has not
+    been. Raises `TooManyRequests`."""
+    record = record_of(scope)
+    if limit.limits and record.allowance is None and _path(scope) not in NOT_LIMITED:
+        decide(scope, await limit.count_address(record.address))
 
 
 @contextmanager
@@ -46,73 +58,23 @@ def deciding(limit: str, scope: Scope) -> Iterator[None]:
         DECISIONS.labels(limit, decision).inc()
 
 
-class RateLimit:
-    """Counts the requests of nobody, and says in each answer what is left, in the fields
-    `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-10).
+class LimitHeaders:
+    """`RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-10)."""
 
-    The requests of users are counted as soon as it is known whose they are, and so is what is
-    about to do something for nobody. All others are counted when they are answered: an error, or
-    a page of the documentation, is not worth a look into the request.
-    """
-
-    def __init__(self, app: ASGIApp, limit: RequestLimit) -> None:
-        self.app = app
-        self._limit = limit
-        said = ", ".join(f'"{ls.seconds}s";q={ls.amount};w={ls.seconds}' for ls in limit.limits)
+    def __init__(self, limits: Limits) -> None:
+        said = ", ".join(
+            f'"{limit.seconds}s";q={limit.amount};w={limit.seconds}' for limit in limits
+        )
         self._policy = (b"ratelimit-policy", said.encode())
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or _path(scope) in UNCOUNTED:
-            await self.app(scope, receive, send)
-            return
-        record = record_of(scope)
-        is_refused = False
-
-        async def send_counted(message: Message) -> None:
-            nonlocal is_refused
-            if is_refused:
-                return
-            if message["type"] == "http.response.start":
-                if record.allowance is None:
-                    try:
-                        await count_nobody(self._limit, scope)
-                    except TooManyRequests as error:
-                        # What it would have been is left out from here on.
-                        await too_many(scope, error.retry_after)(scope, receive, send_counted)
-                        is_refused = True
-                        return
-                if record.allowance is not None:
-                    message["headers"] = [
-                        *message["headers"],
-                        self._policy,
-                        (b"ratelimit", _left(record.allowance)),
-                    ]
-            await send(message)
-
-        await self.app(scope, receive, send_counted)
-
-
-def _decide(scope: Scope, allowance: Allowance | None) -> None:
-    record_of(scope).allowance = allowance
-    if allowance is None:
-        _UNCOUNTED.inc()
-    elif not allowance.is_over:
-        _ALLOWED.inc()
-    else:
-        _REFUSED.inc()
-        if allowance.is_just_over:
-            _log.warning("limit_reached", limit="requests", **about(scope))
-        raise TooManyRequests(allowance.retry_after)
+    def __call__(self, allowance: Allowance) -> list[tuple[bytes, bytes]]:
+        left = []
+        for limit, (times, seconds) in zip(allowance.limits, allowance.counted, strict=True):
+            remaining = limit.amount - times if times < limit.amount else 0
+            left.append(f'"{limit.seconds}s";r={remaining};t={ceil(seconds)}')
+        return [self._policy, (b"ratelimit", ", ".join(left).encode())]
 
 
 def _path(scope: Scope) -> str:
     path: str = scope["path"]
     return path.removeprefix(scope["root_path"])
-
-
-def _left(allowance: Allowance) -> bytes:
-    left = []
-    for limit, (times, seconds) in zip(allowance.limits, allowance.counted, strict=True):
-        remaining = limit.amount - times if times < limit.amount else 0
-        left.append(f'"{limit.seconds}s";r={remaining};t={ceil(seconds)}')
-    return ", ".join(left).encode()

@@ -20,3 +20,6 @@ DECISIONS: Final = Counter(
     "What the limits decided. Uncounted: the storage of the counters does not answer.",
     ("limit", "decision"),
 )
+ALLOWED: Final = DECISIONS.labels("requests", "allowed")
+REFUSED: Final = DECISIONS.labels("requests", "refused")
+UNCOUNTED: Final = DECISIONS.labels("requests", "uncounted")

@@ -12,8 +12,10 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from adapters.http.context import about, begin
+from adapters.http.context import CLIENT_GONE, about, record_of
+from adapters.http.limits import LimitHeaders
 from adapters.http.problems import crashed, malformed, problem, unavailable
+from application.limits import Limits
 from domain.errors import Forbidden
 
 REQUEST_SECONDS: Final = 10.0
@@ -41,57 +43,42 @@ _SECURITY_HEADERS: Final = (
     (b"referrer-policy", b"no-referrer"),
     (b"cross-origin-resource-policy", b"same-origin"),
 )
-# Nothing that an answer might run where a browser takes it for a page; and no frame around it, for
-# an `<object>` tells success from failure.
-_POLICY: Final = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
 # A year, the least that browsers' own lists ask for.
 _HTTPS_ONLY: Final = (b"strict-transport-security", b"max-age=31536000; includeSubDomains")
 
 _log = structlog.get_logger("taskport.http")
 
 
-class Identify:
-    """Opens the record of each request, and shows its id in the answer."""
+class CommonHeaders:
+    """Puts on every answer the headers that all answers have.
 
-    def __init__(self, app: ASGIApp) -> None:
+    They show the id of the request and what is left of its limits, and hold a browser back; with
+    `is_https`, it is to come by HTTPS alone from then on. A page with a policy of its own keeps it.
+    """
+
+    def __init__(self, app: ASGIApp, *, is_https: bool, limits: Limits) -> None:
         self.app = app
+        self._limit_headers = LimitHeaders(limits)
+        self._headers = (*_SECURITY_HEADERS, *((_HTTPS_ONLY,) if is_https else ()))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        record = begin(scope)
-        shown = (b"x-request-id", record.request_id)
+        record = record_of(scope)
 
-        async def send_identified(message: Message) -> None:
+        async def send_complete(message: Message) -> None:
             if message["type"] == "http.response.start":
                 record.status = message["status"]
-                message["headers"] = [*message["headers"], shown]
+                headers = [*message["headers"], *self._headers]
+                headers.append((b"x-request-id", record.request_id))
+                headers.append((b"content-security-policy", record.content_policy))
+                if record.allowance is not None and record.allowance.counted:
+                    headers += self._limit_headers(record.allowance)
+                message["headers"] = headers
             await send(message)
 
-        await self.app(scope, receive, send_identified)
-
-
-class SecurityHeaders:
-    """Puts the headers on every answer that hold a browser back.
-
-    With `is_https` among them the one that makes it come by HTTPS alone from then on. A page with a
-    policy of its own keeps that one.
-    """
-
-    def __init__(self, app: ASGIApp, *, is_https: bool) -> None:
-        self.app = app
-        self._headers = (*_SECURITY_HEADERS, *((_HTTPS_ONLY,) if is_https else ()))
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def send_secured(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                said = message["headers"]
-                policy = () if any(name == _POLICY[0] for name, _ in said) else (_POLICY,)
-                message["headers"] = [*said, *policy, *self._headers]
-            await send(message)
-
-        await self.app(scope, receive, send_secured)
+        await self.app(scope, receive, send_complete)
 
 
 class Cors(CORSMiddleware):
@@ -188,17 +175,10 @@ class LastResort:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        started = False
-
-        async def send_noted(message: Message) -> None:
-            nonlocal started
-            started = True
-            await send(message)
-
         answer: Response
         try:
             async with asyncio.timeout(REQUEST_SECONDS):
-                await self.app(scope, receive, send_noted)
+                await self.app(scope, receive, send)
             return
         except ClientDisconnect:
             return
@@ -208,5 +188,6 @@ class LastResort:
         except Exception:
             _log.exception("request_crashed", **about(scope))
             answer = crashed(scope)
-        if not started:
+        if record_of(scope).status == CLIENT_GONE:
+            # Nothing has been said yet.
             await answer(scope, receive, send)

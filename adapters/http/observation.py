@@ -1,5 +1,6 @@
 """One line in the log, and a few numbers, for each request."""
 
+import asyncio
 from functools import cache
 from time import perf_counter
 from typing import Final
@@ -8,22 +9,26 @@ import structlog
 from prometheus_client import Counter, Histogram
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from adapters.http.context import RequestRecord, record_of
-from adapters.http.metrics import DURATION, REQUESTS
+from adapters.http.clients import ClientAddresses
+from adapters.http.context import RequestRecord, begin
+from adapters.http.metrics import ALLOWED, DURATION, REQUESTS
 from adapters.http.middleware import METHODS
+from application.limits import Allowance
 
+COUNT_SECONDS: Final = 0.25
 _OTHER: Final = "other"
 
 
 class Observe:
-    """Notes what became of each request, after it has been answered.
+    """Opens the record of each request, and notes what became of it after it has been answered.
 
     A request is known by its route, not by its path: each id would make a series of its own, and
     a query may be what somebody looks for.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, addresses: ClientAddresses) -> None:
         self.app = app
+        self._addresses = addresses
         # Bound once: a logger that is not looks itself up each time.
         self._log = structlog.get_logger("taskport.request").bind()
 
@@ -31,16 +36,15 @@ class Observe:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        record = begin(scope, self._addresses)
         try:
             await self.app(scope, receive, send)
         finally:
-            self._note(scope["method"], record_of(scope))
+            self._note(scope["method"], record)
 
     def _note(self, method: str, record: RequestRecord) -> None:
         seconds = perf_counter() - record.started
-        requests, duration = _series(method, record.route, record.status)
-        requests.inc()
-        duration.observe(seconds)
+        _answered.add((method, record.route, record.status, seconds, record.allowance))
         self._log.info(
             "request",
             method=method,
@@ -53,10 +57,43 @@ class Observe:
         )
 
 
+_Answer = tuple[str, str | None, int, float, Allowance | None]
+
+
+class _Answered:
+    """What is still to be counted: one by one, between all else that a request does, that takes
+    three times as long as many at once."""
+
+    def __init__(self) -> None:
+        self._pending: list[_Answer] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def add(self, answer: _Answer) -> None:
+        loop = asyncio.get_running_loop()
+        if not self._pending or self._loop is not loop:
+            self._loop = loop
+            loop.call_later(COUNT_SECONDS, self.count)
+        self._pending.append(answer)
+
+    def count(self) -> None:
+        pending, self._pending = self._pending, []
+        allowed = 0
+        for method, route, status, seconds, allowance in pending:
+            known = method if method in METHODS else _OTHER
+            requests, duration = _series(known, route or _OTHER, status)
+            requests.inc()
+            duration.observe(seconds)
+            allowed += bool(allowance and allowance.counted and not allowance.is_over)
+        ALLOWED.inc(allowed)
+
+
+_answered = _Answered()
+count: Final = _answered.count
+"""Count at once what has been answered; by itself that happens every `COUNT_SECONDS`."""
+
+
 @cache
-def _series(method: str, route: str | None, status: int) -> tuple[Counter, Histogram]:
-    """To find a series by its labels takes longer than to count."""
-    if method not in METHODS:
-        method = _OTHER
-    labels = (method, route or _OTHER)
-    return REQUESTS.labels(*labels, str(status)), DURATION.labels(*labels)
+def _series(method: str, route: str, status: int) -> tuple[Counter, Histogram]:
+    """To find a series by its labels takes longer than to count. What clients make up does not
+    come here: it would be remembered for ever."""
+    return REQUESTS.labels(method, route, str(status)), DURATION.labels(method, route)

@@ -190,7 +190,8 @@ def _add_conditions(route: DirectRoute, method: str, operation: dict[str, Any]) 
         name = "If-None-Match" if method == "GET" else "If-Match"
         header = {"name": name, "in": "header", **_header(_HEADERS[name], "string")}
         if name == "If-Match":
-            header["schema"]["anyOf"] = [{"const": "*"}, {"pattern": TAGS}]
+            kinds = ({"const": "*"}, {"pattern": TAGS})
+            header["schema"] = {"anyOf": [{"type": "string", **kind} for kind in kinds]}
         operation["parameters"].append(header)
 
 

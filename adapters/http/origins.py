@@ -22,7 +22,7 @@ class TrustedOrigins:
 
     def refuse_others(self, headers: Headers) -> None:
         """Raises `CrossSiteRequest`."""
-        if headers.get("sec-fetch-site") == "same-origin":
+        if headers.getlist("sec-fetch-site") == ["same-origin"]:
             return
         if _origin(headers) not in self.origins:
             raise CrossSiteRequest
@@ -50,8 +50,11 @@ def _origin(headers: Headers) -> str | None:
     origins = headers.getlist("origin")
     if origins:
         return origins[0] if len(origins) == 1 else None
+    referers = headers.getlist("referer")
+    if len(referers) != 1:
+        return None
     try:
-        referer = urlsplit(headers.get("referer", ""))
+        referer = urlsplit(referers[0])
     except ValueError:
         return None
     return f"{referer.scheme}://{referer.netloc}"

@@ -120,6 +120,7 @@ def add_session_routes(
         try:
             caller = await current_user(request)
         except (Unauthenticated, EmailTaken):
+            await count_nobody(limit, request.scope)
             # Nobody who could be signed out; whatever the browser holds is of no use. A page of
             # others may not say so: its form comes without the cookie, which is SameSite=Lax, and
             # would still make the browser forget it.

@@ -63,11 +63,11 @@ class StrictRequest(Request):
 
     def _check_media_type(self) -> None:
         types = self.headers.getlist("content-type")
-        encoding = self.headers.get("content-encoding", "identity")
+        encodings = self.headers.getlist("content-encoding")
         if (
             len(types) != 1
             or not _MEDIA_TYPE.fullmatch(types[0].strip())
-            or encoding.lower() != "identity"
+            or any(encoding.lower() != "identity" for encoding in encodings)
         ):
             raise UnsupportedMediaType
 

@@ -7,6 +7,7 @@ from typing import Final
 from application.ports import Counted, Key
 
 _CAPACITY: Final = 100_000
+_NO_WINDOW: Final = (0, 0.0)
 
 
 class MemoryCounters:
@@ -18,24 +19,27 @@ class MemoryCounters:
         self._windows: dict[Key, tuple[int, float]] = {}
 
     async def add(self, keys: Sequence[Key]) -> Sequence[Counted]:
-        now = asyncio.get_running_loop().time()
-        return [self._add(key, now) for key in keys]
+        windows, now, said = self._windows, asyncio.get_running_loop().time(), []
+        for key in keys:
+            times, end = windows.get(key, _NO_WINDOW)
+            if end <= now:
+                self._make_room(key)
+                times, end = 0, now + key[1]
+            windows[key] = (times + 1, end)
+            said.append(Counted(times + 1, end - now))
+        return said
 
     async def take_back(self, keys: Sequence[Key]) -> None:
         now = asyncio.get_running_loop().time()
         for key in keys:
-            count, end = self._windows.get(key, (0, 0.0))
+            count, end = self._windows.get(key, _NO_WINDOW)
             if count > 0 and end > now:
                 self._windows[key] = (count - 1, end)
 
-    def _add(self, key: Key, now: float) -> Counted:
+    def _make_room(self, key: Key) -> None:
+        """Make room for a new window, at the end of the line: a key that is written over would
+        keep its place."""
         windows = self._windows
-        count, end = windows.get(key, (0, 0.0))
-        if end <= now:
-            # To the end of the line, which a key that is written again would not go to.
-            windows.pop(key, None)
-            if len(windows) >= self._capacity:
-                del windows[next(iter(windows))]
-            count, end = 0, now + key[1]
-        windows[key] = (count + 1, end)
-        return Counted(count + 1, end - now)
+        windows.pop(key, None)
+        if len(windows) >= self._capacity:
+            del windows[next(iter(windows))]

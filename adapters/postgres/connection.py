@@ -13,6 +13,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.pq import TransactionStatus
 
 from adapters.postgres.database import ConstraintViolated
+from adapters.postgres.metrics import REFUSED_VALUES
 from domain.errors import Invalid, Unavailable
 
 STATEMENT_SECONDS: Final = 5.0
@@ -119,6 +120,7 @@ def translated(error: Exception) -> Exception:
                 is_foreign_key=isinstance(error, errors.ForeignKeyViolation),
             )
         case errors.DataError() | UnicodeEncodeError():
+            REFUSED_VALUES.inc()
             _log.error("value_refused", error=type(error).__name__)
             return Invalid()
         case (

@@ -25,7 +25,7 @@ from psycopg.pq.abc import PGresult
 
 from adapters.postgres.connection import translating
 from adapters.postgres.database import Row, Statement, Values
-from adapters.postgres.metrics import CONNECTIONS, STATEMENTS, lane_of
+from adapters.postgres.metrics import CONNECTIONS, STATEMENTS, Times, lane_of
 from adapters.postgres.pipelined import PipelinedConnection, Unit
 from adapters.postgres.pool import SLOW_SECONDS, PoolDatabase, Session
 from domain.errors import Unavailable
@@ -46,6 +46,7 @@ class Lane:
 
     def __init__(self, url: str, size: int, *, is_write: bool, slow_seconds: float) -> None:
         self._name = lane_of(is_write)
+        self._times = Times(self._name, slow_seconds)
         self._connected = 0
         self._queue: deque[Unit] = deque()
         self._is_scheduled = False
@@ -53,7 +54,7 @@ class Lane:
             PipelinedConnection(
                 url,
                 is_write=is_write,
-                slow_seconds=slow_seconds,
+                times=self._times,
                 on_room=self._schedule,
                 take_back=self._take_back,
             )
@@ -81,6 +82,7 @@ class Lane:
             await asyncio.sleep(0.01)
         for connection in self._connections:
             await connection.close()
+        self._report()
 
     def _report(self) -> None:
         """Say how many connections stand, where that has changed, and how much is on its way."""
@@ -90,6 +92,7 @@ class Lane:
             what = "database_connected" if connected > self._connected else "database_lost"
             say(what, lane=self._name, connections=connected, of=len(self._connections))
             self._connected = connected
+        self._times.flush()
         CONNECTIONS.labels(self._name).set(connected)
         STATEMENTS.labels(self._name, "queued").set(len(self._queue))
         in_flight = sum(c.in_flight for c in self._connections)

@@ -15,7 +15,7 @@ from psycopg.pq.abc import PGconn, PGresult
 
 from adapters.postgres.connection import CONNECT_OPTIONS, STATEMENT_SECONDS, Connection, conninfo
 from adapters.postgres.database import Statement
-from adapters.postgres.metrics import lane_of, note, wait_of
+from adapters.postgres.metrics import Times
 from domain.errors import Unavailable
 
 IN_FLIGHT: Final = 16
@@ -57,14 +57,13 @@ class PipelinedConnection:
         url: str,
         *,
         is_write: bool,
-        slow_seconds: float,
+        times: Times,
         on_room: Callable[[], None],
         take_back: Callable[[Unit], None],
     ) -> None:
         self._url = url
         self._is_write = is_write
-        self._slow_seconds = slow_seconds
-        self._wait = wait_of(lane_of(is_write))
+        self._times = times
         self._on_room = on_room
         self._take_back = take_back
         self._connection: Connection | None = None
@@ -108,7 +107,7 @@ class PipelinedConnection:
         pgconn = self._connection.pgconn
         now = asyncio.get_running_loop().time()
         for unit in units:
-            self._wait.observe(now - unit.since)
+            self._times.waited(now - unit.since)
             unit.since, unit.deadline = now, now + STATEMENT_SECONDS
         # All of them, before the first may fail: what is in flight is never forgotten.
         self._in_flight.extend(units)
@@ -191,8 +190,7 @@ class PipelinedConnection:
 
     def _end_statement(self) -> None:
         unit = self._in_flight.popleft()
-        seconds = asyncio.get_running_loop().time() - unit.since
-        note(unit.statement, seconds, self._slow_seconds)
+        self._times.took(unit.statement, asyncio.get_running_loop().time() - unit.since)
         if unit.result is None:
             self._ended.append(unit)
             raise errors.OperationalError("a statement has ended without a result")

@@ -12,7 +12,7 @@ from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout
 
 from adapters.postgres.connection import CONNECT_OPTIONS, Connection, conninfo, translating
 from adapters.postgres.database import Row, Statement, Values
-from adapters.postgres.metrics import note, wait_of
+from adapters.postgres.metrics import Times
 from domain.errors import Unavailable
 
 POOL_SIZE: Final = 10
@@ -21,7 +21,6 @@ SLOW_SECONDS: Final = 0.1
 _BEGIN: Final = Statement("begin", "begin")
 _COMMIT: Final = Statement("commit", "commit")
 _ROLL_BACK: Final = Statement("rollback", "rollback")
-_WAIT: Final = wait_of("transaction")
 _OPEN: Final = frozenset({TransactionStatus.INTRANS, TransactionStatus.INERROR})
 
 
@@ -30,7 +29,7 @@ class Session:
     """A `Transaction` on one connection; outside `begin` each statement is its own."""
 
     connection: Connection
-    slow_seconds: float
+    times: Times
 
     async def fetch_one(self, statement: Statement, values: Values) -> Row | None:
         cursor = await self._run(statement, statement.bind(values))
@@ -73,7 +72,8 @@ class Session:
         try:
             yield
         finally:
-            note(statement, loop.time() - started, self.slow_seconds)
+            self.times.took(statement, loop.time() - started)
+            self.times.flush()
 
 
 class PoolDatabase:
@@ -82,7 +82,7 @@ class PoolDatabase:
     def __init__(
         self, url: str, *, size: int = POOL_SIZE, slow_seconds: float = SLOW_SECONDS
     ) -> None:
-        self._slow_seconds = slow_seconds
+        self._times = Times("transaction", slow_seconds)
         self._pool = AsyncConnectionPool(
             conninfo(url),
             connection_class=Connection,
@@ -129,7 +129,7 @@ class PoolDatabase:
     async def _session(self) -> AsyncIterator[Session]:
         connection = await self._living_connection()
         try:
-            yield Session(connection, self._slow_seconds)
+            yield Session(connection, self._times)
         finally:
             await self._pool.putconn(connection)
 
@@ -144,7 +144,7 @@ class PoolDatabase:
             except (PoolTimeout, PoolClosed) as error:
                 raise Unavailable from error
             if not connection.is_lost():
-                _WAIT.observe(loop.time() - started)
+                self._times.waited(loop.time() - started)
                 return connection
             await connection.close()
             await self._pool.putconn(connection)

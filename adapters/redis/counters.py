@@ -3,7 +3,7 @@
 All that the requests of one turn of the event loop have to count goes there in one script, on one
 connection. An outage costs each request at hand `ANSWER_SECONDS` at most, twice where it had to
 wait for others; from then on everybody is refused at once, until a connection in the background
-has shown that Redis answers again.
+has shown that Redis counts again.
 """
 
 import asyncio
@@ -19,11 +19,13 @@ from redis.backoff import NoBackoff
 from application.ports import Counted, Key
 from domain.errors import Unavailable
 
-ANSWER_SECONDS: Final = 0.025
+# A busy machine may keep Redis itself waiting for a while: that is no outage yet.
+ANSWER_SECONDS: Final = 0.03
 RECONNECT_SECONDS: Final = 1.0
 _BATCH: Final = 1000
 # The braces keep all keys in one place where there are several (a cluster).
 _PREFIX: Final = "{taskport}:"
+_PROBE: Final = (b"{taskport}:probe",)
 # Where a window is 0, one is taken back.
 _SCRIPT: Final = """
 local said = {}
@@ -48,7 +50,7 @@ _log = structlog.get_logger("taskport.redis")
 
 @dataclass(slots=True)
 class _Question:
-    names: list[str]
+    names: list[bytes]
     windows: list[int]
     answer: asyncio.Future[list[int]]
 
@@ -81,17 +83,17 @@ class RedisCounters:
             await asyncio.wait({self._task})
 
     async def add(self, keys: Sequence[Key]) -> Sequence[Counted]:
-        said = await self._ask(
-            [_PREFIX + name for name, _ in keys], [seconds * 1000 for _, seconds in keys]
-        )
+        said = await self._ask(keys, [seconds * 1000 for _, seconds in keys])
         return [Counted(said[i], said[i + 1] / 1000) for i in range(0, len(said), 2)]
 
     async def take_back(self, keys: Sequence[Key]) -> None:
-        await self._ask([_PREFIX + name for name, _ in keys], [0] * len(keys))
+        await self._ask(keys, [0] * len(keys))
 
-    async def _ask(self, names: list[str], windows: list[int]) -> list[int]:
+    async def _ask(self, keys: Sequence[Key], windows: list[int]) -> list[int]:
         if not self._is_up:
             raise Unavailable
+        # A name that could not be encoded would take all that are sent along with it down.
+        names = [f"{_PREFIX}{name}:{s}".encode("utf-8", "surrogatepass") for name, s in keys]
         answer: asyncio.Future[list[int]] = asyncio.get_running_loop().create_future()
         self._questions.append(_Question(names, windows, answer))
         self._asked.set()
@@ -99,12 +101,17 @@ class RedisCounters:
 
     async def _stay_connected(self, first_try: asyncio.Event) -> None:
         is_known_down = False
+        wait = RECONNECT_SECONDS / 20
         while True:
-            connection = self._pool.make_connection()  # type: ignore[no-untyped-call]
+            connection: AbstractConnection | None = None
             try:
+                connection = self._pool.make_connection()  # type: ignore[no-untyped-call]
                 await connection.connect()
+                # A replica, or one without memory, answers as well, but does not count.
+                await _run(connection, _PROBE, (1000,))
                 _log.info("redis_connected")
                 self._is_up, is_known_down = True, False
+                wait = RECONNECT_SECONDS / 20
                 first_try.set()
                 await self._converse(connection)
             except Exception as error:
@@ -116,8 +123,10 @@ class RedisCounters:
                 self._is_up = False
                 self._turn_away()
                 first_try.set()
-                await connection.disconnect(nowait=True)
-            await asyncio.sleep(RECONNECT_SECONDS)
+                if connection is not None:
+                    await connection.disconnect(nowait=True)
+            await asyncio.sleep(wait)
+            wait = min(2 * wait, RECONNECT_SECONDS)
 
     async def _converse(self, connection: AbstractConnection) -> None:
         """Ask what there is to ask, in batches. Returns never; raises as soon as one fails."""
@@ -126,8 +135,10 @@ class RedisCounters:
             batch, self._questions = self._questions[:_BATCH], self._questions[_BATCH:]
             if not self._questions:
                 self._asked.clear()
+            names = [name for question in batch for name in question.names]
+            windows = [window for question in batch for window in question.windows]
             try:
-                said = await _run(connection, batch)
+                said = await _run(connection, names, windows)
             except BaseException:
                 self._questions += batch
                 raise
@@ -146,16 +157,21 @@ class RedisCounters:
         self._asked.clear()
 
 
-async def _run(connection: AbstractConnection, batch: Sequence[_Question]) -> list[int]:
-    names = [name for question in batch for name in question.names]
-    windows = [window for question in batch for window in question.windows]
+async def _run(
+    connection: AbstractConnection, names: Sequence[bytes], windows: Sequence[int]
+) -> list[int]:
     await connection.send_command("EVAL", _SCRIPT, len(names), *names, *windows)
     reading = asyncio.create_task(connection.read_response())
-    # Unlike a timeout around it, this sees an answer that came while the loop was busy elsewhere.
-    await asyncio.wait({reading}, timeout=ANSWER_SECONDS)
-    if not reading.done():
-        reading.cancel()
-        await asyncio.wait({reading})
+    try:
+        # Unlike a timeout around it, this sees an answer that came while the loop was busy
+        # elsewhere.
+        await asyncio.wait({reading}, timeout=ANSWER_SECONDS)
+    finally:
+        is_late = not reading.done()
+        if is_late:
+            reading.cancel()
+            await asyncio.wait({reading})
+    if is_late:
         raise TimeoutError
     said: list[int] = reading.result()
     return said

@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import httpx
 import jwt
@@ -22,6 +23,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from adapters.postgres.embedded import EmbeddedPostgres
 from adapters.postgres.program import Account, Program
+from tests import canaries
 from tests.requirements import missing
 from tests.servers import passable_folder
 
@@ -244,6 +246,19 @@ class Home:
             yield Service(process, out, err)
         finally:
             _end(process)
+        canaries.refuse(err.read_text(errors="replace"), self._secrets(env))
+
+    def _secrets(self, env: Environment) -> list[str]:
+        """What a service that ran here knew, and must not have logged."""
+        kept = [file.read_text().strip() for file in self._secret_files if file.exists()]
+        known = [*kept, *(env.get(name, "") for name in ("BETTER_AUTH_SECRET", "DATABASE_URL"))]
+        passwords = [urlsplit(url).password or "" for url in known if "://" in url]
+        # A test may have a password that is a word of every log.
+        return [secret for secret in (*known, *passwords) if len(secret) > 10]
+
+    @property
+    def _secret_files(self) -> tuple[Path, ...]:
+        return self.data / "secret", self.data / "database-url"
 
     def token(self, email: str = "ann@example.com", *, env: Environment = NOTHING) -> str:
         """What `taskport token` prints."""

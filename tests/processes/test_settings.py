@@ -10,6 +10,7 @@ from psycopg.conninfo import conninfo_to_dict
 from pydantic import ValidationError
 
 from adapters.postgres.connection import conninfo
+from application.limits import Limit
 from entrypoints.settings import Settings, problems
 
 CANARY = "canary-Xq7"
@@ -342,6 +343,20 @@ def test_names_are_read_in_any_case(load: Load) -> None:
         ("JWT_EXPIRY_DAYS", "366"),
         ("DEBUG", CANARY),
         ("LOG_LEVEL", CANARY),
+        ("LOG_FORMAT", CANARY),
+        ("RATE_LIMIT", CANARY),
+        ("RATE_LIMIT", "0/minute"),
+        ("RATE_LIMIT", "600/minute; 10/minute"),
+        ("AUTH_RATE_LIMIT", "ten a minute"),
+        ("RATE_LIMIT_STORAGE", f"memcached://{CANARY}"),
+        ("RATE_LIMIT_STORAGE", f"redis://:{CANARY}@host:port"),
+        ("RATE_LIMIT_STORAGE", f"redis://:{CANARY}@host:99999"),
+        ("RATE_LIMIT_STORAGE", "redis:///0"),
+        ("TRUSTED_PROXIES", "-1"),
+        ("ALLOWED_HOSTS", f"https://{CANARY}"),
+        ("ALLOWED_HOSTS", "api.example.com:8000"),
+        ("DRAIN_SECONDS", "-1"),
+        ("SLOW_QUERY_MS", "0"),
         ("SHARED_SECRET_TOKENS", CANARY),
     ],
 )
@@ -391,3 +406,20 @@ def test_the_secret_that_everybody_knows_is_refused(load: Load) -> None:
     said = refusal(load, BETTER_AUTH_SECRET=known)
     assert "everybody knows" in said
     assert known not in said
+
+
+def test_limits_are_in_the_syntax_of_the_library(load: Load) -> None:
+    """Several hold together."""
+    found = load(RATE_LIMIT="10 per second; 600/minute", AUTH_RATE_LIMIT="20/1hour")
+    assert found.rate_limit == (Limit(10, 1), Limit(600, 60))
+    assert found.auth_rate_limit == (Limit(20, 3600),)
+
+
+def test_the_limits_that_hold_where_nobody_says_otherwise(load: Load) -> None:
+    assert load().rate_limit == (Limit(600, 60),)
+    assert load().auth_rate_limit == (Limit(10, 300),)
+
+
+def test_hosts_are_separated_by_commas(load: Load) -> None:
+    found = load(ALLOWED_HOSTS=" API.example.com ,*.example.org,,[::1]").allowed_hosts
+    assert found == ("api.example.com", "*.example.org", "[::1]")

@@ -1,0 +1,620 @@
+"""How often somebody may do something: who is turned away, and who never is."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, contextmanager
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import Final
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from adapters.memory.counters import MemoryCounters
+from application.limits import (
+    OVERALL,
+    Allowance,
+    FallBack,
+    Limit,
+    Limits,
+    RequestLimit,
+    SignInLimits,
+    network_of,
+)
+from application.ports import Counted, Counters, Key
+from domain.errors import TooManyRequests, Unauthenticated, Unavailable
+
+ANN, BOB = "ann@example.com", "bob@example.com"
+HOME, CAFE, OFFICE = "192.0.2.1", "192.0.2.2", "192.0.2.3"
+THREE: Final = (Limit(3, 300),)
+SUCCESS: Final = None
+WRONG: Final = Unauthenticated()
+AT_FAULT: Final = Unavailable()
+"""Nobody could look: our fault, and not who asks."""
+
+Skip = Callable[[float], None]
+Outcome = Exception | None
+
+
+@dataclass
+class Flaky:
+    """`Counters` that are unavailable when they are told to be."""
+
+    counters: Counters = field(default_factory=MemoryCounters)
+    is_down: bool = False
+    asked: int = 0
+
+    async def add(self, keys: Sequence[Key]) -> Sequence[Counted]:
+        self._answer()
+        return await self.counters.add(keys)
+
+    async def take_back(self, keys: Sequence[Key]) -> None:
+        self._answer()
+        await self.counters.take_back(keys)
+
+    def _answer(self) -> None:
+        self.asked += 1
+        if self.is_down:
+            raise Unavailable
+
+
+def sign_ins(
+    limits: Limits = THREE, overall: Limits = OVERALL, counters: Counters | None = None
+) -> SignInLimits:
+    return SignInLimits(counters or MemoryCounters(), limits, overall)
+
+
+async def log_in(limits: SignInLimits, email: str, address: str | None, outcome: Outcome) -> None:
+    """One attempt. Raises what becomes of it, and `TooManyRequests`."""
+    async with limits.log_in(email, address):
+        if outcome is not None:
+            raise outcome
+
+
+async def fail(
+    limits: SignInLimits, email: str = ANN, address: str | None = HOME, times: int = 1
+) -> None:
+    for _ in range(times):
+        with pytest.raises(Unauthenticated):
+            await log_in(limits, email, address, WRONG)
+
+
+async def refusal(
+    limits: SignInLimits, email: str = ANN, address: str | None = HOME, outcome: Outcome = SUCCESS
+) -> int:
+    """An attempt that must be turned away: for how many seconds."""
+    with pytest.raises(TooManyRequests) as caught:
+        await log_in(limits, email, address, outcome)
+    return caught.value.retry_after
+
+
+async def sign_up_refusal(limits: SignInLimits, address: str | None) -> int:
+    with pytest.raises(TooManyRequests) as caught:
+        await limits.sign_up(address)
+    return caught.value.retry_after
+
+
+# Signing in
+
+
+async def test_an_address_may_fail_so_often_and_no_more() -> None:
+    """On whatever accounts; another address is another matter, and so is signing up."""
+    limits = sign_ins()
+    await fail(limits, ANN)
+    await fail(limits, BOB, times=2)
+    for email in (ANN, BOB, "eve@example.com"):
+        for outcome in (SUCCESS, WRONG, AT_FAULT):
+            assert await refusal(limits, email, outcome=outcome) == 300
+    await log_in(limits, ANN, CAFE, SUCCESS)
+    await limits.sign_up(HOME)
+
+
+async def test_who_is_refused_is_not_let_in_to_be_checked() -> None:
+    """Not even for as long as it takes to compare a password."""
+    limits = sign_ins()
+    await fail(limits, times=3)
+    with pytest.raises(TooManyRequests):
+        async with limits.log_in(ANN, HOME):
+            raise AssertionError("it was let in")
+
+
+async def test_success_does_not_count() -> None:
+    """Neither what it is nor what was before: a limit that a success resets would let somebody
+    who has an account guess for ever."""
+    limits = sign_ins()
+    for _ in range(10):
+        await log_in(limits, ANN, HOME, SUCCESS)
+    await fail(limits, times=2)
+    await log_in(limits, ANN, HOME, SUCCESS)
+    await fail(limits)
+    await refusal(limits)
+
+
+@pytest.mark.parametrize("error", [AT_FAULT, TooManyRequests(), ValueError()])
+async def test_what_is_no_wrong_password_does_not_count(error: Exception) -> None:
+    limits = sign_ins()
+    for _ in range(10):
+        with pytest.raises(type(error)):
+            await log_in(limits, ANN, HOME, error)
+    await fail(limits, times=3)
+    await refusal(limits)
+
+
+async def test_a_kind_of_unauthenticated_counts() -> None:
+    class Wrong(Unauthenticated):
+        pass
+
+    limits = sign_ins()
+    for _ in range(3):
+        with pytest.raises(Wrong):
+            await log_in(limits, ANN, HOME, Wrong())
+    await refusal(limits)
+
+
+async def test_what_is_refused_does_not_count(skip: Skip) -> None:
+    """Who goes on asking waits no longer, and takes nothing from others."""
+    limits = sign_ins(overall=(Limit(4, 300),))
+    await fail(limits, times=3)
+    skip(299)
+    for _ in range(50):
+        assert await refusal(limits) == 1
+    # One more of the four is left, for somebody who has failed before.
+    await fail(limits, BOB, CAFE)
+    skip(1)
+    await fail(limits, times=3)
+    await refusal(limits)
+
+
+async def test_a_window_begins_with_the_first_failure(skip: Skip) -> None:
+    limits = sign_ins()
+    await fail(limits)
+    skip(200)
+    await fail(limits, times=2)
+    assert await refusal(limits) == 100
+    skip(99.5)
+    assert await refusal(limits) == 1
+    skip(0.5)
+    await fail(limits, times=3)
+    assert await refusal(limits) == 300
+
+
+async def test_nobody_locks_a_stranger_out() -> None:
+    """Past the account's limit, who has failed on it is turned away, and who has not gets one
+    attempt; with a right password as many as they like."""
+    limits = sign_ins()
+    await fail(limits, ANN, HOME, times=2)
+    await fail(limits, ANN, CAFE)
+    for address in (HOME, CAFE):
+        assert await refusal(limits, ANN, address) == 300
+    for _ in range(10):
+        await log_in(limits, ANN, OFFICE, SUCCESS)
+    await fail(limits, ANN, OFFICE)
+    await refusal(limits, ANN, OFFICE)
+    # Who has failed on another account has not failed on this one.
+    await fail(limits, BOB, "198.51.100.9")
+    await log_in(limits, ANN, "198.51.100.9", SUCCESS)
+    # The others still get in elsewhere.
+    await log_in(limits, BOB, HOME, SUCCESS)
+    await log_in(limits, BOB, OFFICE, SUCCESS)
+
+
+async def test_who_changes_addresses_gets_one_attempt_each() -> None:
+    limits = sign_ins()
+    addresses = [f"198.51.100.{n}" for n in range(100)]
+    for address in addresses:
+        await fail(limits, ANN, address)
+    for address in addresses:
+        await refusal(limits, ANN, address)
+    await log_in(limits, ANN, HOME, SUCCESS)
+
+
+async def test_failures_of_all_together() -> None:
+    """Past that limit it is with addresses as with accounts: who has not failed gets in."""
+    limits = sign_ins(overall=(Limit(5, 60),))
+    for n in range(5):
+        await fail(limits, f"user{n}@example.com", f"198.51.100.{n}")
+    for n in range(5):
+        assert await refusal(limits, BOB, f"198.51.100.{n}") == 60
+    await log_in(limits, ANN, HOME, SUCCESS)
+    await fail(limits, ANN, HOME)
+    await refusal(limits, BOB, HOME)
+
+
+def test_a_thousand_in_five_minutes_overall() -> None:
+    assert sign_ins().overall == (Limit(1000, 300),)
+
+
+async def test_attempts_at_the_same_time_do_not_slip_through() -> None:
+    """Each counts from its beginning, or a hundred at once would all find room."""
+    limits, open_, tried = sign_ins(), asyncio.Event(), 0
+
+    async def guess() -> None:
+        nonlocal tried
+        async with limits.log_in(ANN, HOME):
+            tried += 1
+            await open_.wait()
+            raise WRONG
+
+    guesses = [asyncio.create_task(guess()) for _ in range(100)]
+    await asyncio.sleep(0)
+    open_.set()
+    ends = await asyncio.gather(*guesses, return_exceptions=True)
+    assert tried == 3
+    assert Counter(type(end) for end in ends) == {Unauthenticated: 3, TooManyRequests: 97}
+
+
+async def test_at_the_same_time_from_many_addresses_too() -> None:
+    """Past the account's limit an address has one attempt on its way, and no second."""
+    limits, tried = sign_ins(), Counter[str]()
+    await fail(limits, ANN, HOME, times=3)
+
+    async def guess(address: str) -> None:
+        async with limits.log_in(ANN, address):
+            tried[address] += 1
+            await asyncio.sleep(0)
+            raise WRONG
+
+    addresses = [f"198.51.100.{n}" for n in range(20)]
+    guesses = [guess(address) for _ in range(5) for address in addresses]
+    await asyncio.gather(*guesses, return_exceptions=True)
+    assert tried == dict.fromkeys(addresses, 1)
+
+
+async def test_an_attempt_that_is_cut_off_stays_counted() -> None:
+    """Nobody knows what it would have become: who hangs up would guess for nothing."""
+    limits = sign_ins()
+
+    async def hang() -> None:
+        async with limits.log_in(ANN, HOME):
+            await asyncio.Event().wait()
+
+    for _ in range(3):
+        attempt = asyncio.create_task(hang())
+        await asyncio.sleep(0)
+        attempt.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await attempt
+    await refusal(limits)
+
+
+async def test_several_limits_hold_all_of_them(skip: Skip) -> None:
+    """The longest of those that are used up says when to come again."""
+    limits = sign_ins((Limit(2, 10), Limit(3, 100)))
+    await fail(limits, times=2)
+    assert await refusal(limits) == 10
+    skip(10)
+    await fail(limits)
+    assert await refusal(limits) == 90
+    skip(90)
+    await fail(limits, times=2)
+    assert await refusal(limits) == 10
+
+
+async def test_without_limits_nothing_is_counted() -> None:
+    counters = Flaky(is_down=True)
+    limits = sign_ins((), (), counters)
+    await fail(limits, times=50)
+    await log_in(limits, ANN, HOME, SUCCESS)
+    for _ in range(50):
+        await limits.sign_up(HOME)
+    assert counters.asked == 0
+
+
+async def test_addresses_of_one_network_are_one() -> None:
+    """Who has a /64 has more addresses than there are windows."""
+    limits = sign_ins()
+    for n in range(3):
+        await fail(limits, ANN, f"2001:db8:0:1::{n:x}")
+    await refusal(limits, BOB, "2001:db8:0:1:ffff::1")
+    await log_in(limits, BOB, "2001:db8:0:2::1", SUCCESS)
+
+
+async def test_those_whose_address_is_unknown_share_a_limit() -> None:
+    limits = sign_ins()
+    for address in (None, "", "a socket"):
+        await fail(limits, ANN, address)
+    await refusal(limits, BOB, None)
+    await log_in(limits, BOB, HOME, SUCCESS)
+
+
+async def test_no_address_of_mail_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is counted may lie in a Redis that others read."""
+    seen: list[Key] = []
+
+    class Noting(MemoryCounters):
+        async def add(self, keys: Sequence[Key]) -> Sequence[Counted]:
+            seen.extend(keys)
+            return await super().add(keys)
+
+    await fail(sign_ins(counters=Noting()))
+    assert len({name for name, _ in seen}) == len(seen) == 4
+    assert "ann" not in str(seen)
+
+
+# Signing up
+
+
+async def test_sign_ups_of_an_address(skip: Skip) -> None:
+    """Each counts, whatever becomes of it; those that are refused do not."""
+    limits = sign_ins()
+    for _ in range(3):
+        await limits.sign_up(HOME)
+    skip(299)
+    for _ in range(10):
+        assert await sign_up_refusal(limits, HOME) == 1
+    await limits.sign_up(CAFE)
+    await log_in(limits, ANN, HOME, SUCCESS)
+    skip(1)
+    for _ in range(3):
+        await limits.sign_up(HOME)
+    assert await sign_up_refusal(limits, HOME) == 300
+
+
+async def test_sign_ups_of_all_together() -> None:
+    """They have a count of their own; a new address gets one attempt however many there were."""
+    limits = sign_ins(overall=(Limit(5, 60),))
+    for n in range(5):
+        await limits.sign_up(f"198.51.100.{n}")
+    assert await sign_up_refusal(limits, "198.51.100.0") == 60
+    await limits.sign_up(HOME)
+    assert await sign_up_refusal(limits, HOME) == 60
+    await fail(limits, ANN, HOME, times=3)
+
+
+# All of it, as the rules have it
+
+ADDRESSES: Final = (HOME, CAFE, OFFICE)
+MANY: Final = (Limit(6, 300),)
+Step = tuple[str, str, str, Outcome]
+STEPS: Final = st.lists(
+    st.one_of(
+        st.tuples(
+            st.just("try"),
+            st.sampled_from((ANN, BOB)),
+            st.sampled_from(ADDRESSES),
+            # Twice, or most examples never reach a limit.
+            st.sampled_from((SUCCESS, WRONG, WRONG, AT_FAULT)),
+        ),
+        st.tuples(
+            st.just("begin"),
+            st.sampled_from((ANN, BOB)),
+            st.sampled_from(ADDRESSES),
+            st.sampled_from((SUCCESS, WRONG, WRONG, AT_FAULT)),
+        ),
+        st.just(("end", "", "", None)),
+        st.just(("wait", "", "", None)),
+    ),
+    max_size=40,
+)
+
+
+@contextmanager
+def standing_still() -> Iterator[tuple[asyncio.AbstractEventLoop, Skip]]:
+    """A loop of one's own, whose time moves by what is skipped: Hypothesis has no fixtures."""
+    loop, now = asyncio.new_event_loop(), 0.0
+
+    def skip(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+
+    loop.time = lambda: now  # type: ignore[method-assign]
+    try:
+        yield loop, skip
+    finally:
+        loop.close()
+
+
+class Rules:
+    """What the limits promise, in the words of the contract: who has failed where, in this window,
+    or is at it."""
+
+    def __init__(self) -> None:
+        self.failures: list[tuple[str, str]] = []
+
+    def admits(self, email: str, address: str) -> bool:
+        by_address = [a for _, a in self.failures].count(address)
+        by_account = [e for e, _ in self.failures].count(email)
+        if by_address >= THREE[0].amount:
+            return False
+        if by_account >= THREE[0].amount and (email, address) in self.failures:
+            return False
+        return len(self.failures) < MANY[0].amount or by_address == 0
+
+
+@settings(max_examples=50)
+@given(STEPS)
+def test_whoever_tries_whatever_the_rules_hold(steps: list[Step]) -> None:
+    limits, rules = sign_ins(overall=MANY), Rules()
+    begun: list[tuple[AbstractAsyncContextManager[None], tuple[str, str], Outcome]] = []
+
+    async def begin(email: str, address: str, outcome: Outcome) -> None:
+        attempt = limits.log_in(email, address)
+        is_admitted = rules.admits(email, address)
+        try:
+            await attempt.__aenter__()
+        except TooManyRequests as error:
+            assert not is_admitted
+            assert error.retry_after >= 1
+            return
+        assert is_admitted
+        rules.failures.append((email, address))
+        begun.append((attempt, (email, address), outcome))
+
+    async def end(which: int) -> None:
+        attempt, who, outcome = begun.pop(which)
+        given = (None, None, None) if outcome is None else (type(outcome), outcome, None)
+        try:
+            assert not await attempt.__aexit__(*given)
+        except Exception as error:
+            assert error is outcome
+        if not isinstance(outcome, Unauthenticated):
+            rules.failures.remove(who)
+
+    with standing_still() as (loop, skip):
+
+        async def play() -> None:
+            for what, email, address, outcome in steps:
+                if what in ("try", "begin"):
+                    before = len(begun)
+                    await begin(email, address, outcome)
+                    if what == "try" and len(begun) > before:
+                        await end(-1)
+                elif what == "end" and begun:
+                    await end(0)
+                elif what == "wait":
+                    # Each subject has a window of its own. All are over, and nobody is at it.
+                    while begun:
+                        await end(0)
+                    skip(300)
+                    rules.failures.clear()
+            while begun:
+                await end(0)
+
+        loop.run_until_complete(play())
+
+
+# Requests
+
+
+async def test_requests_of_users_and_of_addresses_are_counted_apart(skip: Skip) -> None:
+    limit = RequestLimit(MemoryCounters(), (Limit(2, 60),))
+    first = await limit.count_user("ann")
+    skip(20)
+    second, third = await limit.count_user("ann"), await limit.count_user("ann")
+    assert first and second and third
+    assert [a.counted for a in (first, second, third)] == [[(1, 60)], [(2, 40)], [(3, 40)]]
+    assert [a.is_over for a in (first, second, third)] == [False, False, True]
+    assert third.retry_after == 40
+    for other in (
+        await limit.count_user("bob"),
+        await limit.count_address("ann"),
+        await limit.count_address(HOME),
+    ):
+        assert other and other.counted[0].times == 1
+
+
+async def test_an_address_that_is_nobodys_is_no_user() -> None:
+    """However somebody chose their id."""
+    limit = RequestLimit(MemoryCounters(), (Limit(2, 60),))
+    for user_id in (HOME, f"address:{HOME}", "ann", "ann:60"):
+        allowance = await limit.count_user(user_id)
+        assert allowance and allowance.counted[0].times == 1
+    allowance = await limit.count_address(HOME)
+    assert allowance and allowance.counted[0].times == 1
+
+
+async def test_what_an_allowance_says() -> None:
+    """Over is who came once too often; just over is the first of those, which is worth a line."""
+    both = (Limit(2, 10), Limit(4, 100))
+    table = [
+        ((1, 1), False, False, 1),
+        ((2, 2), False, False, 1),
+        ((3, 3), True, True, 5),
+        ((4, 4), True, False, 5),
+        ((1, 5), True, True, 51),
+        ((9, 6), True, False, 51),
+    ]
+    for times, is_over, is_just_over, retry_after in table:
+        counted = [Counted(times[0], 4.2), Counted(times[1], 50.001)]
+        allowance = Allowance(both, counted)
+        assert (allowance.is_over, allowance.is_just_over) == (is_over, is_just_over), times
+        assert allowance.retry_after == retry_after
+        assert allowance.has_earlier == (times != (1, 1))
+
+
+@pytest.mark.parametrize("left", [0.0, -1.0, 0.001])
+async def test_nobody_is_told_to_come_again_at_once(left: float) -> None:
+    assert Allowance((Limit(1, 60),), [Counted(2, left)]).retry_after == 1
+
+
+async def test_requests_are_not_limited_where_nobody_can_count() -> None:
+    counters = Flaky(is_down=True)
+    limit = RequestLimit(counters, (Limit(1, 60),))
+    for _ in range(5):
+        assert await limit.count_user("ann") is None
+        assert await limit.count_address(HOME) is None
+    counters.is_down = False
+    assert await limit.count_user("ann") is not None
+
+
+async def test_requests_without_a_limit_are_not_counted() -> None:
+    counters = Flaky()
+    limit = RequestLimit(counters, ())
+    for _ in range(5):
+        for allowance in (await limit.count_user("ann"), await limit.count_address(HOME)):
+            assert allowance == Allowance((), ())
+            assert not allowance.is_over
+    assert counters.asked == 0
+
+
+# When the shared counters are away
+
+
+async def test_sign_ins_fall_back_on_a_local_limit() -> None:
+    shared, own = Flaky(), Flaky()
+    limits = sign_ins(counters=FallBack(shared, own))
+    await fail(limits, times=2)
+    assert own.asked == 0
+    shared.is_down = True
+    await log_in(limits, ANN, HOME, SUCCESS)
+    await fail(limits, times=3)
+    await refusal(limits)
+    for _ in range(3):
+        await limits.sign_up(HOME)
+    await sign_up_refusal(limits, HOME)
+    shared.is_down = False
+    asked = own.asked
+    await fail(limits)
+    await refusal(limits)
+    assert own.asked == asked
+
+
+async def test_an_outage_in_the_midst_of_an_attempt_is_no_error() -> None:
+    """It leaves the shared count as it is, and nothing in the local one."""
+    shared = Flaky()
+    limits = sign_ins(counters=FallBack(shared, MemoryCounters()))
+    async with limits.log_in(ANN, HOME):
+        shared.is_down = True
+    await fail(limits, times=3)
+    await refusal(limits)
+
+
+# Networks
+
+
+@pytest.mark.parametrize(
+    ("address", "network"),
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        ("2001:db8::1", "2001:db8::/64"),
+        ("2001:DB8:0:0:FFFF::1", "2001:db8::/64"),
+        ("2001:db8:0:1::1", "2001:db8:0:1::/64"),
+        ("::1", "::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+        ("::FFFF:c000:0201", "192.0.2.1"),
+        (None, "unknown"),
+        ("", "unknown"),
+        ("192.0.2.1:80", "unknown"),
+        ("192.0.2.01", "unknown"),
+        ("testclient", "unknown"),
+        ("1" * 10_000, "unknown"),
+    ],
+)
+def test_what_one_customer_usually_has(address: str | None, network: str) -> None:
+    assert network_of(address) == network
+
+
+@settings(max_examples=30)
+@given(st.ip_addresses())
+def test_every_address_is_in_its_network(address: IPv4Address | IPv6Address) -> None:
+    network = ip_network(network_of(str(address)))
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is None:
+        assert isinstance(network, IPv6Network)
+        assert network.prefixlen == 64
+        assert address in network
+    elif isinstance(address, IPv4Address):
+        assert network.network_address == address
+        assert network_of(f"::ffff:{address}") == str(address) == str(ip_address(str(address)))

@@ -1,0 +1,200 @@
+"""What every `Counters` does."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from adapters.memory.counters import MemoryCounters
+from adapters.redis import counters as redis_counters
+from adapters.redis.counters import RedisCounters
+from application.ports import Counters, Key
+from tests.redis_server import RedisServer
+
+A: Key = ("a", 60)
+B: Key = ("b", 60)
+LONG: Key = ("long", 2_592_000)
+SHORT: Key = ("short", 1)
+NAMES = (
+    "",
+    " ",
+    "a b",
+    "a\r\nINCR b",
+    "{a}",
+    "*",
+    "ä",
+    "👩",
+    "x" * 5000,
+    "a\x00b",
+    "2001:db8::/64",
+)
+
+# As if so many milliseconds had passed. What has no end is left as it is.
+PASS = """
+for _, key in ipairs(redis.call('keys', '*')) do
+  local left = redis.call('pttl', key)
+  if left >= 0 then redis.call('pexpire', key, left - ARGV[1]) end
+end
+"""
+
+
+@dataclass
+class Tally:
+    """Counters, and a way to let time pass for them."""
+
+    counters: Counters
+    skip: Callable[[float], None]
+
+    async def times(self, *keys: Key) -> list[int]:
+        """Count them once more: how often they were counted by now."""
+        return [counted.times for counted in await self.counters.add(keys)]
+
+
+@pytest.fixture(
+    params=[
+        "memory",
+        pytest.param("redis", marks=[pytest.mark.debian, pytest.mark.process]),
+    ]
+)
+async def tally(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Tally]:
+    if request.param == "memory":
+        loop, now = asyncio.get_running_loop(), 0.0
+
+        def skip(seconds: float) -> None:
+            nonlocal now
+            now += seconds
+
+        monkeypatch.setattr(loop, "time", lambda: now)
+        yield Tally(MemoryCounters(), skip)
+        return
+    server: RedisServer = request.getfixturevalue("redis_server")
+    server.ask("FLUSHALL")
+    # A busy machine is no outage.
+    monkeypatch.setattr(redis_counters, "ANSWER_SECONDS", 10.0)
+    counters = RedisCounters(server.url)
+    await counters.open()
+    yield Tally(counters, lambda seconds: server.ask("EVAL", PASS, 0, int(seconds * 1000)))
+    await counters.close()
+
+
+async def test_each_key_is_counted_for_itself(tally: Tally) -> None:
+    assert await tally.times(A) == [1]
+    assert await tally.times(B, A) == [1, 2]
+    assert await tally.times(A, LONG, B) == [3, 1, 2]
+    assert await tally.times() == []
+
+
+async def test_a_key_that_is_named_twice_is_counted_twice(tally: Tally) -> None:
+    assert await tally.times(A, B, A) == [1, 1, 2]
+
+
+async def test_the_same_in_two_windows_is_two(tally: Tally) -> None:
+    assert await tally.times(("a", 60), ("a", 10), ("a", 60)) == [1, 1, 2]
+    tally.skip(10)
+    assert await tally.times(("a", 60), ("a", 10)) == [3, 1]
+
+
+async def test_a_window_begins_with_the_first_and_does_not_move(tally: Tally) -> None:
+    [first] = await tally.counters.add([A])
+    tally.skip(20)
+    [second] = await tally.counters.add([A])
+    tally.skip(39)
+    [third] = await tally.counters.add([A])
+    assert [c.times for c in (first, second, third)] == [1, 2, 3]
+    assert 59 < first.seconds_left <= 60
+    assert 39 < second.seconds_left <= 40
+    assert 0 < third.seconds_left <= 1
+    tally.skip(1)
+    [fourth] = await tally.counters.add([A])
+    assert fourth.times == 1
+    assert 59 < fourth.seconds_left <= 60
+
+
+async def test_windows_of_different_lengths(tally: Tally) -> None:
+    both = await tally.counters.add([SHORT, LONG])
+    assert 0 < both[0].seconds_left <= 1
+    assert 2_591_999 < both[1].seconds_left <= 2_592_000
+    tally.skip(1)
+    assert await tally.times(SHORT, LONG) == [1, 2]
+    tally.skip(2_592_000 - 1)
+    assert await tally.times(LONG) == [1]
+
+
+async def test_what_is_taken_back_was_never_there(tally: Tally) -> None:
+    await tally.counters.add([A, B])
+    await tally.counters.add([A, B])
+    await tally.counters.take_back([A])
+    assert await tally.times(A, B) == [2, 3]
+    await tally.counters.take_back([A, B, B])
+    assert await tally.times(A, B) == [2, 2]
+
+
+async def test_never_below_nothing(tally: Tally) -> None:
+    await tally.counters.take_back([A, B])
+    assert await tally.times(A) == [1]
+    for _ in range(5):
+        await tally.counters.take_back([A, A, B])
+    assert await tally.times(A, B) == [1, 1]
+    await tally.counters.take_back([])
+
+
+async def test_to_take_back_opens_and_prolongs_no_window(tally: Tally) -> None:
+    await tally.counters.add([A])
+    await tally.counters.take_back([A])
+    tally.skip(59)
+    [again] = await tally.counters.add([A])
+    assert again.times == 1
+    assert again.seconds_left <= 1
+    tally.skip(1)
+    await tally.counters.take_back([A])
+    [last] = await tally.counters.add([A])
+    assert last.times == 1
+    assert 59 < last.seconds_left <= 60
+
+
+async def test_adds_at_the_same_time_are_all_counted(tally: Tally) -> None:
+    counts = await asyncio.gather(*(tally.times(A, B) for _ in range(300)))
+    assert sorted(counts) == [[n, n] for n in range(1, 301)]
+    await asyncio.gather(*(tally.counters.take_back([A]) for _ in range(299)))
+    assert await tally.times(A, B) == [2, 301]
+
+
+async def test_names_are_taken_as_they_are(tally: Tally) -> None:
+    keys: list[Any] = [(name, 60) for name in NAMES]
+    assert await tally.times(*keys) == [1] * len(keys)
+    await tally.counters.take_back([(NAMES[2], 60)])
+    assert await tally.times(*keys) == [1 if name == NAMES[2] else 2 for name in NAMES]
+
+
+async def test_memory_is_bounded() -> None:
+    """Whoever makes up a million names makes it forget the oldest window, and no other."""
+    counters = MemoryCounters(capacity=3)
+    for name in "abcd":
+        await counters.add([(name, 60)])
+    # `a` was the oldest, and then `b`: a key that is counted again is no younger for it.
+    assert [c.times for c in await counters.add([("d", 60), ("c", 60), ("b", 60)])] == [2, 2, 2]
+    assert [c.times for c in await counters.add([("a", 60), ("b", 60)])] == [1, 1]
+    many = MemoryCounters(capacity=1000)
+    for n in range(5000):
+        await many.add([(f"key {n}", 60)])
+    counted = await many.add([(f"key {n}", 60) for n in range(4000, 5000)])
+    assert {c.times for c in counted} == {2}
+
+
+async def test_memory_begins_a_window_anew_at_the_end_of_the_line(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = 0.0
+    monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: now)
+    counters = MemoryCounters(capacity=2)
+    await counters.add([("b", 60), ("a", 10)])
+    now = 10.0
+    # It takes its own place, and nobody else's.
+    await counters.add([("a", 10)])
+    assert [c.times for c in await counters.add([("b", 60), ("a", 10)])] == [2, 2]
+    await counters.add([("c", 10)])
+    assert [c.times for c in await counters.add([("a", 10)])] == [3]

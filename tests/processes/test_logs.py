@@ -1,0 +1,582 @@
+"""The log of a `taskport serve` that has seen everything: what is in it, and what never is."""
+
+import json
+import os
+import pty
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from http.cookiejar import DefaultCookiePolicy
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import httpx
+import jwt
+import psycopg
+import pytest
+from psycopg.conninfo import conninfo_to_dict
+
+from adapters.postgres.embedded import free_port
+from tests import canaries
+from tests.better_auth.signer import signer
+from tests.http.people import signature, signed
+from tests.processes.service import (
+    Environment,
+    Home,
+    Service,
+    new_home,
+    wait_until,
+)
+from tests.servers import PostgresServer
+
+# `canaries` looks for the word in the log of each service that is started by a `Home`.
+SECRET: Final = "canary-secret-which-signs-all-that-there-is"
+PASSWORD: Final = "canary password 1"
+WRONG: Final = "canary password 2"
+TITLE: Final = "canary title"
+ANN: Final = {"email": "canary-ann@example.com", "password": PASSWORD}
+BOB: Final = {"email": "canary-bob@example.com", "password": PASSWORD}
+ORIGIN: Final = "http://localhost:3000"
+TASKS: Final = "/api/tasks"
+JSON: Final = {"LOG_FORMAT": "json", "LOG_LEVEL": "debug", "BETTER_AUTH_SECRET": SECRET}
+
+Event = dict[str, Any]
+
+
+@pytest.fixture
+def home() -> Iterator[Home]:
+    with new_home() as home:
+        yield home
+
+
+def events(text: str) -> list[Event]:
+    """Each line, which must be whole."""
+    found = [json.loads(line) for line in text.splitlines()]
+    for event in found:
+        assert list(event)[:4] == ["timestamp", "level", "event", "logger"]
+        assert event["level"] in ("debug", "info", "warning", "error", "critical")
+    return found
+
+
+def requests_in(text: str) -> list[Event]:
+    return [event for event in events(text) if event["event"] == "request"]
+
+
+# A service that has seen everything
+
+
+@dataclass
+class Storm:
+    """What a service has said after all that could be done to it, and the secrets of that."""
+
+    text: str = ""
+    out: str = ""
+    ids: dict[str, str] = field(default_factory=dict)
+    sessions: dict[str, str] = field(default_factory=dict)
+    tokens: list[str] = field(default_factory=list)
+    task_id: int = 0
+
+    @property
+    def events(self) -> list[Event]:
+        return events(self.text)
+
+    def of(self, name: str) -> list[Event]:
+        return [event for event in self.events if event["event"] == name]
+
+
+@pytest.fixture(scope="module")
+def storm(postgres_18_server: PostgresServer) -> Iterator[Storm]:
+    storm = Storm()
+    with postgres_18_server.database(template="template0") as url, new_home() as home:
+        settings = {
+            **JSON,
+            "DATABASE_URL": url,
+            "SLOW_QUERY_MS": "100",
+            "RATE_LIMIT": "2000/minute",
+            "AUTH_RATE_LIMIT": "4/hour",
+            "RATE_LIMIT_STORAGE": f"redis://:canary-redis@127.0.0.1:{free_port()}/0",
+            "BETTER_AUTH_JWKS_URL": f"http://127.0.0.1:{free_port()}/canary",
+        }
+        with home.serving(env=settings) as service:
+            with service.client(timeout=15) as client:
+                client.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=()))
+                sign_in(client, storm)
+                show_every_credential(client, url, storm)
+                use_tasks(client, storm)
+                send_garbage(service, client, storm)
+                hurt_the_database(service, client, url, storm)
+            assert service.terminate() == 0
+            storm.text, storm.out = service.err, service.out
+        storm.tokens += [urlsplit(url).password or "", url]
+        yield storm
+
+
+def sign_in(client: httpx.Client, storm: Storm) -> None:
+    for name, body in (("ann", ANN), ("bob", BOB)):
+        made = client.post("/api/auth/signup", json={**body, "name": "canary name"})
+        assert made.status_code == 201, made.text
+        storm.ids[name] = made.json()["user"]["id"]
+        storm.sessions[name] = made.json()["session_token"]
+        storm.tokens += [made.json()["session_token"], made.json()["access_token"]]
+        storm.tokens.append(made.headers["set-cookie"].partition("=")[2].partition(";")[0])
+    assert client.post("/api/auth/signup", json=ANN).status_code == 409
+    for body in ({**ANN, "password": WRONG}, {**ANN, "email": "canary-nobody@example.com"}):
+        assert client.post("/api/auth/login", json=body).status_code == 401
+    # A password where an address belongs, as people type it.
+    assert client.post("/api/auth/login", json={**ANN, "email": PASSWORD}).status_code == 422
+    entered = client.post("/api/auth/login", json=ANN).json()
+    storm.tokens += [entered["session_token"], entered["access_token"]]
+
+
+def show_every_credential(client: httpx.Client, url: str, storm: Storm) -> None:
+    session, access = storm.tokens[-2:]
+    key = signer("canary-kid")
+    with psycopg.connect(url) as connection:
+        connection.execute(
+            'insert into jwks (id, "publicKey", "privateKey", "createdAt")'
+            " values (%s, %s, %s, now())",
+            (key.kid, key.row(), "canary"),
+        )
+    now = int(time.time())
+    claims = {"sub": storm.ids["ann"], "iat": now, "exp": now + 900, "iss": ORIGIN, "aud": ORIGIN}
+    shared = jwt.encode({"sub": storm.ids["ann"], "iat": now, "exp": now + 900}, SECRET)
+    proofs: dict[str, Mapping[str, str]] = {
+        "cookie": {"Cookie": f"better-auth.session_token={signed(session, SECRET)}"},
+        "raw": bearer(session),
+        "signed": bearer(f"{session}.{signature(session, SECRET)}"),
+        "jwt": bearer(key.token(claims)),
+        "access": bearer(access),
+        "shared": bearer(shared),
+    }
+    for name, headers in proofs.items():
+        answer = client.get("/api/auth/session/validate", headers=headers)
+        assert answer.status_code == 200, (name, answer.text)
+        storm.tokens += [*headers.values(), *(value.split()[-1] for value in headers.values())]
+    # One of a key that only the other server could know, and nobody answers there.
+    unknown = bearer(signer("canary-unknown").token(claims))
+    assert client.get(TASKS, headers=unknown).status_code == 503
+    expired = bearer(key.token({**claims, "exp": now - 900}))
+    for bad in (expired, bearer("canary"), bearer("eyJ.canary.x"), {"Cookie": "a=canary"}):
+        assert client.get(TASKS, headers=bad).status_code == 401
+        storm.tokens += bad.values()
+    storm.tokens += unknown.values()
+
+
+def use_tasks(client: httpx.Client, storm: Storm) -> None:
+    ann, bob = bearer(storm.sessions["ann"]), bearer(storm.sessions["bob"])
+    made = client.post(
+        TASKS, json={"title": TITLE, "description": "canary description"}, headers=ann
+    )
+    assert made.status_code == 201, made.text
+    storm.task_id = made.json()["id"]
+    path = f"{TASKS}/{storm.task_id}"
+    assert client.get(f"{TASKS}?q=canary", headers=ann).json()["count"] == 1
+    assert client.patch(path, json={"title": "canary again"}, headers=ann).status_code == 200
+    assert client.get(path, headers=bob).status_code == 403
+    assert client.patch("/api/users/me", json={"name": "canary"}, headers=ann).status_code == 200
+    stale = {**ann, "If-Match": '"7"'}
+    assert client.patch(path, json={"title": TITLE}, headers=stale).status_code == 412
+
+
+def send_garbage(service: Service, client: httpx.Client, storm: Storm) -> None:
+    ann = bearer(storm.sessions["ann"])
+    for method, path, sent in (
+        ("POST", TASKS, {"content": b'{"title": "canary', "headers": {**ann, **AS_JSON}}),
+        ("POST", TASKS, {"content": b"\xffcanary", "headers": {**ann, **AS_JSON}}),
+        ("POST", TASKS, {"content": b"canary", "headers": ann}),
+        ("POST", TASKS, {"json": {"title": "canary", "canary": 1}, "headers": ann}),
+        ("POST", TASKS, {"json": {"title": "canary" * 60}, "headers": ann}),
+        ("POST", TASKS, {"json": {"title": "canary\x00"}, "headers": ann}),
+        ("POST", TASKS, {"json": {"title": "canary" * 20_000}, "headers": ann}),
+        ("PATCH", f"{TASKS}/{storm.task_id}", {"json": ["canary"], "headers": ann}),
+        ("GET", f"{TASKS}?canary=canary", {"headers": ann}),
+        ("GET", f"{TASKS}?status=canary&limit=canary", {"headers": ann}),
+        ("GET", f"{TASKS}/canary", {"headers": ann}),
+        ("GET", "/canary/%0d%0aforged", {"headers": ann}),
+        ("DELETE", "/api/users/me/sessions/canary", {"headers": ann}),
+        ("PROPFIND", "/canary", {}),
+        ("GET", TASKS, {"headers": {"User-Agent": "canary", "Referer": "http://x/canary"}}),
+        ("GET", TASKS, {"headers": {"X-Forwarded-For": "canary", "Host": "canary.example.com"}}),
+        ("POST", TASKS, {"headers": {"Origin": "https://canary.example.com"}}),
+        ("GET", TASKS, {"headers": {"X-Request-ID": "no canary: it has spaces"}}),
+        ("GET", TASKS, {"headers": {"If-None-Match": "canary", **ann}}),
+        ("GET", TASKS, {"headers": {"X-Request-ID": "known-id", **ann}}),
+    ):
+        answer = client.request(method, path, **sent)
+        assert answer.status_code < 500, (method, path, answer.text)
+    for said in (
+        b"canary\r\n\r\n",
+        b"GET /livez HTTP/1.1\r\nHost: x\r\nX-Request-ID: canary\r\n\tcanary\r\n\r\n",
+        b"GET /livez HTTP/1.1\r\nHost: x\r\nX-Request-ID: \rcanary\r\n\r\n",
+        b"GET /livez HTTP/1.1\r\nHost: x\r\nX-Request-ID: canary\nlevel: x\r\n\r\n",
+        b"GET /livez HTTP/1.1\r\nHost: x\r\nX-Request-ID: \xff\xfecanary\x1b[31m\r\n\r\n",
+        b"GET /\x1b[31mcanary HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"CANARY / HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"canary" * 10_000 + b"\r\n\r\n",
+        b"POST /api/tasks HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        b"Transfer-Encoding: chunked\r\n\r\ncanary\r\n",
+    ):
+        say(service, said)
+
+
+def say(service: Service, said: bytes) -> None:
+    url = httpx.URL(service.url)
+    with socket.create_connection((url.host, url.port or 80), timeout=5) as connection:
+        connection.sendall(said)
+        connection.shutdown(socket.SHUT_WR)
+        with suppress(ConnectionResetError):
+            while connection.recv(65_536):
+                pass
+
+
+def hurt_the_database(service: Service, client: httpx.Client, url: str, storm: Storm) -> None:
+    ann = bearer(storm.sessions["ann"])
+
+    def create(title: str, status: int, **headers: str) -> None:
+        answer = client.post(TASKS, json={"title": title}, headers={**ann, **headers})
+        assert answer.status_code == status, answer.text
+        assert "canary" not in answer.text or status == 201
+
+    with psycopg.connect(url, autocommit=True) as connection:
+        ours = "taskport.tasks"
+        # A row that is refused, and of which Postgres names the values.
+        connection.execute(f"alter table {ours} add constraint no_x check (title <> 'canary x')")
+        create("canary x", 500)
+        # A trigger with words of its own.
+        connection.execute(
+            "create function complain() returns trigger language plpgsql as"
+            " $$ begin raise exception 'canary %', new.title; end $$"
+        )
+        connection.execute(
+            f"create trigger complain before insert on {ours}"
+            " for each row when (new.title = 'canary y') execute function complain()"
+        )
+        create("canary y", 500, **{"X-Request-ID": "the-crash"})
+        # A value that is too long for what somebody made of the column.
+        connection.execute(
+            "create function shorten() returns trigger language plpgsql as"
+            " $$ begin new.title := new.title::text::varchar(3)::text || (1/0); return new; end $$"
+        )
+        connection.execute(
+            f"create trigger shorten before insert on {ours}"
+            " for each row when (new.title = 'canary z') execute function shorten()"
+        )
+        create("canary z", 422)
+        # Users whom the front end's own constraint refuses.
+        connection.execute(
+            """alter table "user" add constraint no_z check (email <> 'canary-z@example.com')"""
+        )
+        shared = jwt.encode(
+            {"sub": "z", "email": "canary-z@example.com", "exp": int(time.time()) + 900}, SECRET
+        )
+        assert client.get(TASKS, headers=bearer(shared)).status_code in (401, 503)
+        storm.tokens.append(shared)
+        # A column that has gone.
+        connection.execute(f"alter table {ours} rename column description to d")
+        create(TITLE, 503)
+        connection.execute(f"alter table {ours} rename column d to description")
+        # Somebody who holds a lock.
+        with psycopg.connect(url) as other:
+            other.execute(f"lock table {ours} in access exclusive mode")
+            asked = say_later(service, storm)
+            time.sleep(0.4)
+            other.rollback()
+            answer(asked)
+    # All connections are cut, for long enough to be noticed.
+    name = conninfo_to_dict(url)["dbname"]
+    with psycopg.connect(f"{url.rpartition('/')[0]}/postgres", autocommit=True) as connection:
+        connection.execute(f"alter database {name} allow_connections false")
+        connection.execute(
+            "select pg_terminate_backend(pid, 5000) from pg_stat_activity where datname = %s",
+            (name,),
+        )
+        wait_until(lambda: '"database_lost"' in service.err, 10)
+        assert client.get(TASKS, headers=ann, timeout=15).status_code == 503
+        connection.execute(f"alter database {name} allow_connections true")
+    wait_until(lambda: service.answers("/readyz"), 10)
+    # Whoever guesses on.
+    for _ in range(6):
+        refused = client.post("/api/auth/login", json={**BOB, "password": WRONG})
+    assert refused.status_code == 429
+    time.sleep(0.6)
+
+
+def say_later(service: Service, storm: Storm) -> socket.socket:
+    url = httpx.URL(service.url)
+    connection = socket.create_connection((url.host, url.port or 80), timeout=5)
+    connection.sendall(
+        b"GET /api/tasks?q=canary HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+        + f"Authorization: Bearer {storm.sessions['ann']}\r\n\r\n".encode()
+    )
+    return connection
+
+
+def answer(connection: socket.socket) -> None:
+    with connection:
+        assert b" 200 " in connection.recv(65_536)
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
+AS_JSON: Final = {"Content-Type": "application/json"}
+
+
+@pytest.mark.postgres
+def test_every_line_is_whole(storm: Storm) -> None:
+    assert len(storm.events) > 60
+    stamps = [event["timestamp"] for event in storm.events]
+    assert all(stamp.endswith("Z") and stamp[10] == "T" for stamp in stamps)
+
+
+@pytest.mark.postgres
+def test_no_secret_is_in_it(storm: Storm) -> None:
+    """None of what was planted, and none of what was made on the way."""
+    canaries.refuse(storm.text, [secret for secret in storm.tokens if secret])
+    for name in ("canary", SECRET, *filter(None, storm.tokens)):
+        assert name not in storm.out
+    assert len(storm.tokens) > 20
+
+
+@pytest.mark.postgres
+def test_each_request_has_a_line(storm: Storm) -> None:
+    requests = storm.of("request")
+    for request in requests:
+        assert list(request)[4:] == [
+            *("method", "route", "status", "duration_ms", "request_id", "user_id", "address")
+        ]
+        assert request["address"] == "127.0.0.1"
+    [known] = [request for request in requests if request["request_id"] == "known-id"]
+    assert known == {
+        **known,
+        "level": "info",
+        "logger": "taskport.request",
+        "method": "GET",
+        "route": "/api/tasks",
+        "status": 200,
+        "user_id": storm.ids["ann"],
+    }
+    routes = {request["route"] for request in requests}
+    assert {"/api/tasks/{task_id}", "/api/users/me/sessions/{session_id}", None} <= routes
+    assert {"/livez", "/readyz", "/api/auth/login", "/api/auth/session/validate"} & routes
+
+
+@pytest.mark.postgres
+def test_a_refused_access_is_a_warning(storm: Storm) -> None:
+    [refused] = storm.of("task_refused")
+    assert refused["level"] == "warning"
+    assert (refused["user_id"], refused["owner_id"]) == (storm.ids["bob"], storm.ids["ann"])
+    assert refused["task_id"] == storm.task_id
+
+
+@pytest.mark.postgres
+def test_failed_sign_ins_and_limits_are_warnings(storm: Storm) -> None:
+    accounts = [event["account"] for event in storm.of("sign_in_failed")]
+    assert accounts[:2] == [storm.ids["ann"], None]
+    assert set(accounts[2:]) == {storm.ids["bob"]}
+    reached = storm.of("limit_reached")
+    assert {event["limit"] for event in reached} == {"log_ins"}
+    assert {event["level"] for event in (*reached, *storm.of("sign_in_failed"))} == {"warning"}
+
+
+@pytest.mark.postgres
+def test_a_crash_is_an_error_with_its_traceback(storm: Storm) -> None:
+    [crash] = [event for event in storm.of("request_crashed") if event["request_id"] == "the-crash"]
+    assert crash["level"] == "error"
+    assert crash["route"] == "/api/tasks"
+    assert crash["user_id"] == storm.ids["ann"]
+    assert "psycopg.errors.RaiseException" in crash["exception"]
+    assert 'adapters/postgres/tasks.py", line' in crash["exception"]
+
+
+@pytest.mark.postgres
+def test_slow_statements_are_named(storm: Storm) -> None:
+    slow = storm.of("slow_statement")
+    assert "tasks.list" in {event["statement"] for event in slow}
+    for event in slow:
+        assert event["level"] == "warning"
+        assert set(event) == {
+            *("timestamp", "level", "event", "logger"),
+            *("statement", "duration_ms"),
+        }
+        assert event["duration_ms"] > 100
+
+
+@pytest.mark.postgres
+def test_what_becomes_of_the_database_is_told(storm: Storm) -> None:
+    [migrated] = storm.of("database_migrated")
+    assert migrated["before"] is None
+    assert migrated["after"]
+    assert {event["lane"] for event in storm.of("database_connected")} == {"read", "write"}
+    assert storm.of("database_lost")
+    assert {event["level"] for event in storm.of("database_lost")} == {"warning"}
+    assert {event["error"] for event in storm.of("statement_failed")} >= {"UndefinedColumn"}
+    assert {event["error"] for event in storm.of("value_refused")} == {"DivisionByZero"}
+
+
+@pytest.mark.postgres
+def test_what_does_not_answer_is_told(storm: Storm) -> None:
+    """Once, and not at each request."""
+    [redis] = storm.of("redis_unavailable")
+    [keys] = storm.of("jwks_unavailable")
+    [proxy] = storm.of("proxy_not_trusted")
+    assert {redis["level"], keys["level"], proxy["level"]} == {"warning"}
+
+
+@pytest.mark.postgres
+def test_what_is_not_http_is_a_warning(storm: Storm) -> None:
+    assert [event for event in storm.events if event["logger"] == "uvicorn.error"]
+
+
+# What the settings say of it
+
+
+def test_the_level_leaves_out_what_is_below_it(home: Home) -> None:
+    with home.serving("--memory", env={**JSON, "LOG_LEVEL": "warning"}) as service:
+        assert service.ask("POST", "/api/auth/login", json=ANN).status_code == 401
+        service.terminate()
+        assert [event["event"] for event in events(service.err)] == ["sign_in_failed"]
+
+
+def test_for_people(home: Home) -> None:
+    with home.serving("--memory", env={**JSON, "LOG_FORMAT": "console"}) as service:
+        service.ask("GET", TASKS)
+        service.terminate()
+        [line] = [line for line in service.err.splitlines() if TASKS in line]
+        assert "route=/api/tasks" in line
+        assert "status=401" in line
+        assert "\x1b" not in line
+
+
+def test_where_nobody_looks_it_is_json(home: Home) -> None:
+    settings = {"BETTER_AUTH_SECRET": SECRET}
+    with home.serving("--memory", env=settings) as service:
+        service.ask("GET", TASKS)
+        service.terminate()
+        assert requests_in(service.err)
+
+
+def test_on_a_terminal_it_is_for_people(home: Home) -> None:
+    """Unless JSON is asked for."""
+    for settings, is_json in (({}, False), ({"LOG_FORMAT": "json"}, True)):
+        ours, theirs = pty.openpty()
+        with running(home, theirs, {"BETTER_AUTH_SECRET": SECRET, **settings}) as (process, url):
+            os.close(theirs)
+            assert httpx.get(f"{url}{TASKS}", trust_env=False).status_code == 401
+            said = b""
+            while TASKS.encode() not in said or not said.endswith(b"\n"):
+                said += os.read(ours, 65_536)
+            process.terminate()
+            process.wait(10)
+        os.close(ours)
+        [line] = [line for line in said.decode().splitlines() if TASKS in line]
+        assert line.startswith("{") == is_json
+        assert ("\x1b[" in line) != is_json
+        assert "canary" not in line
+
+
+# How it gets out
+
+
+def test_lines_of_the_last_requests_are_written_at_the_end(home: Home) -> None:
+    with home.serving("--memory", env=JSON) as service:
+        with service.client() as client:
+            for number in range(50):
+                client.get("/livez", headers={"X-Request-ID": f"n-{number}"})
+        service.terminate()
+        ids = [request["request_id"] for request in requests_in(service.err)]
+    assert [name for name in ids if name.startswith("n-")] == [f"n-{n}" for n in range(50)]
+
+
+@pytest.mark.postgres
+def test_so_are_those_of_all_workers(home: Home, database_url: str) -> None:
+    """Each line whole, whichever of the workers wrote it."""
+    settings = {**JSON, "DATABASE_URL": database_url}
+    with home.serving("--workers=2", env=settings) as service:
+        for number in range(40):
+            service.ask("GET", f"/livez?n={number}")
+        service.terminate()
+        found = requests_in(service.err)
+        assert len([request for request in found if request["route"] == "/livez"]) == 40
+        connected = [e for e in events(service.err) if e["event"] == "database_connected"]
+        # Which happens to be as many as it takes both of them to connect both lanes.
+        assert len(connected) >= 4
+
+
+def test_a_reader_that_does_not_read_holds_up_nobody(home: Home) -> None:
+    """The pipe is full, and requests are answered all the same; and it stops when it is told to."""
+    reading, writing = os.pipe()
+    try:
+        with running(home, writing, JSON) as (process, url):
+            os.close(writing)
+            with httpx.Client(base_url=url, trust_env=False, timeout=5) as client:
+                for _ in range(700):
+                    assert client.get(TASKS).status_code == 401
+                assert client.post("/api/auth/login", json=ANN).status_code == 401
+                assert client.get("/livez").status_code == 200
+            started = time.monotonic()
+            process.terminate()
+            process.wait(10)
+            assert time.monotonic() - started < 5
+            # It did not even have to be killed by Python, for a lock that the writer holds.
+            assert process.returncode in (0, -signal.SIGTERM)
+    finally:
+        os.close(reading)
+
+
+def test_a_reader_that_has_gone_holds_up_nobody(home: Home) -> None:
+    reading, writing = os.pipe()
+    with running(home, writing, JSON) as (process, url):
+        os.close(writing)
+        os.close(reading)
+        with httpx.Client(base_url=url, trust_env=False, timeout=5) as client:
+            for _ in range(20):
+                assert client.get(TASKS).status_code == 401
+                time.sleep(0.02)
+            assert client.post("/api/auth/login", json=ANN).status_code == 401
+        process.terminate()
+        assert process.wait(10) in (0, -signal.SIGTERM)
+
+
+@contextmanager
+def running(
+    home: Home, err: int, env: Environment
+) -> Iterator[tuple["subprocess.Popen[bytes]", str]]:
+    """`taskport serve --memory` whose standard error is a pipe or a terminal: it, and its URL."""
+    number = len(list(home.folder.glob("pipe-*")))
+    out = home.folder / f"pipe-{number}"
+    with out.open("wb") as out_file:
+        process = subprocess.Popen(
+            [*home.command, "serve", "--host=127.0.0.1", "--port=0", "--memory"],
+            stdin=subprocess.DEVNULL,
+            stdout=out_file,
+            stderr=err,
+            start_new_session=True,
+            **home.options(env),
+        )
+    try:
+        wait_until(lambda: "http://" in out.read_text() or process.poll() is not None)
+        yield process, _url(out)
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _url(out: Path) -> str:
+    url = next(word for word in out.read_text().split() if word.startswith("http://"))
+    address = httpx.URL(url)
+    wait_until(lambda: _listens(address.host, address.port or 80))
+    return url
+
+
+def _listens(host: str, port: int) -> bool:
+    with suppress(ConnectionRefusedError):
+        socket.create_connection((host, port), timeout=5).close()
+        return True
+    return False
