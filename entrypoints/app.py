@@ -9,6 +9,7 @@ import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
+import structlog
 from fastapi import FastAPI
 from prometheus_client import disable_created_metrics
 
@@ -16,6 +17,8 @@ from adapters.http.app import HttpOptions, create_app
 from entrypoints import logs
 from entrypoints.container import build
 from entrypoints.settings import Settings
+
+_log = structlog.get_logger("taskport.service")
 
 # Nobody asks when a series began, and each would be two.
 disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -27,14 +30,20 @@ def from_settings(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        async with service.running():
-            # What lives until the end need not be looked at by each collection.
-            gc.collect()
-            gc.freeze()
-            gc.set_threshold(50_000, 20, 100)
-            with _draining_first(draining, settings.drain_seconds):
-                yield
-        logs.flush()
+        try:
+            async with service.running():
+                # What lives until the end need not be looked at by each collection.
+                gc.collect()
+                gc.freeze()
+                gc.set_threshold(50_000, 20, 100)
+                with _draining_first(draining, settings.drain_seconds):
+                    yield
+        except Exception:
+            # Of what is raised here the server tells no more than that it was.
+            _log.exception("service_crashed")
+            raise
+        finally:
+            logs.flush()
 
     return create_app(
         service.use_cases,

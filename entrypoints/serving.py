@@ -25,6 +25,7 @@ from entrypoints.settings import Settings
 _PATIENCE_SECONDS: Final = 60.0
 _RETRY_SECONDS: Final = 1.0
 _LOOK_SECONDS: Final = 1.0
+_SIGNAL_SECONDS: Final = 0.05
 # Longer than the longest request, so that a stop cuts none off.
 _DRAIN_SECONDS: Final = 15
 # Longer than the idle timeout of the usual load balancers, which must be the first to hang up.
@@ -69,7 +70,20 @@ def serve_database(configured: Settings, *, workers: int, migrate: bool) -> None
             os.environ["DATABASE_URL"] = settings.url or ""
             os.environ["BETTER_AUTH_SECRET"] = settings.secret
             with _counting_together():
-                Multiprocess(config, sockets=[listener]).run()
+                _Workers(config, sockets=[listener]).run()
+
+
+class _Workers(Multiprocess):
+    def join_all(self) -> None:
+        """Wait for the workers, and pass on to them whoever gets impatient: uvicorn looks at no
+        signal while it waits."""
+        self.signal_queue.clear()
+        while any(worker.process.is_alive() for worker in self.processes):
+            if self.signal_queue:
+                self.signal_queue.clear()
+                self.terminate_all()
+            time.sleep(_SIGNAL_SECONDS)
+        super().join_all()
 
 
 @contextmanager

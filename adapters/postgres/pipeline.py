@@ -47,7 +47,7 @@ class Lane:
     def __init__(self, url: str, size: int, *, is_write: bool, slow_seconds: float) -> None:
         self._name = lane_of(is_write)
         self._times = Times(self._name, slow_seconds)
-        self._connected = 0
+        self._connected = self._falls = 0
         self._queue: deque[Unit] = deque()
         self._is_scheduled = False
         self._connections = [
@@ -82,16 +82,19 @@ class Lane:
             await asyncio.sleep(0.01)
         for connection in self._connections:
             await connection.close()
-        self._report()
+        self._times.flush()
 
     def _report(self) -> None:
         """Say how many connections stand, where that has changed, and how much is on its way."""
         connected = sum(c.is_connected for c in self._connections)
-        if connected != self._connected:
-            say = _log.info if connected > self._connected else _log.warning
-            what = "database_connected" if connected > self._connected else "database_lost"
-            say(what, lane=self._name, connections=connected, of=len(self._connections))
-            self._connected = connected
+        falls = sum(c.falls for c in self._connections)
+        stand = {"lane": self._name, "connections": connected, "of": len(self._connections)}
+        if falls > self._falls:
+            # Also where all of them stand again by now.
+            _log.warning("database_lost", lost=falls - self._falls, **stand)
+        if connected > self._connected or (falls > self._falls and connected):
+            _log.info("database_connected", **stand)
+        self._connected, self._falls = connected, falls
         self._times.flush()
         CONNECTIONS.labels(self._name).set(connected)
         STATEMENTS.labels(self._name, "queued").set(len(self._queue))

@@ -67,6 +67,8 @@ class PipelinedConnection:
         self._on_room = on_room
         self._take_back = take_back
         self._connection: Connection | None = None
+        # How often it was lost.
+        self.falls = 0
         self._in_flight: deque[Unit] = deque()
         # Statements that are done, and the ends of transactions that are not.
         self._ended: list[Unit] = []
@@ -231,6 +233,7 @@ class PipelinedConnection:
         connection, self._connection = self._connection, None
         if connection is None:
             return
+        self.falls += 1
         loop = asyncio.get_running_loop()
         loop.remove_reader(self._socket)
         loop.remove_writer(self._socket)
