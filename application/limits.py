@@ -42,8 +42,8 @@ class Allowance:
     def is_over(self) -> bool:
         """Whether this time was one too many."""
         # No generator: this is asked of each request.
-        for limit, counted in zip(self.limits, self.counted, strict=True):
-            if counted.times > limit.amount:
+        for limit, (times, _) in zip(self.limits, self.counted, strict=True):
+            if times > limit.amount:
                 return True
         return False
 

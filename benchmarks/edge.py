@@ -1,8 +1,8 @@
 """What a request costs in this tree and in another commit, in CPU of the server alone.
 
-Each tree has a process of its own, on one PostgreSQL; they take turns. Requests are fed to uvicorn's
-protocol as bytes, so that neither sockets nor a client are in the figures; whatever the process
-does beside, as writing the log, is.
+Each tree has a process of its own, on one PostgreSQL; they take turns. Requests are fed to
+uvicorn's protocol as bytes, so that neither sockets nor a client are in the figures; whatever the
+process does beside, as writing the log, is.
 
     python -m benchmarks.edge --against 1ecc106
 """
@@ -20,7 +20,7 @@ from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, TextIO
 
 AT_ONCE = 16
 HERE = Path(__file__).parents[1]
@@ -87,7 +87,7 @@ def connections(app: Any) -> list[tuple[Any, Wire]]:
     return found
 
 
-async def serve(url: str, requests: dict[str, list[bytes]], times: int) -> None:
+async def serve(url: str, requests: dict[str, list[bytes]], times: int, nowhere: TextIO) -> None:
     """In the tree that is measured: a slice for each line of the input, which names an operation;
     on the output, the microseconds of CPU that a request took."""
     from entrypoints.app import from_settings  # noqa: PLC0415
@@ -98,7 +98,7 @@ async def serve(url: str, requests: dict[str, list[bytes]], times: int) -> None:
     except ImportError:
         pass
     else:
-        configure(Settings(_env_file=None), Path(os.devnull).open("w"))
+        configure(Settings(_env_file=None), nowhere)
     app = from_settings(Settings(_env_file=None, database_url=url, better_auth_secret=SECRET))
 
     async def client(connection: Any, wire: Wire, sent: list[bytes], number: int) -> None:
@@ -183,7 +183,8 @@ def main() -> None:
         url, file = options.serve
         asked = json.loads(Path(file).read_text())
         requests = {name: [text.encode() for text in texts] for name, texts in asked.items()}
-        asyncio.run(serve(url, requests, options.times))
+        with Path(os.devnull).open("w") as nowhere:
+            asyncio.run(serve(url, requests, options.times, nowhere))
         return
 
     from adapters.postgres.embedded import EmbeddedPostgres  # noqa: PLC0415

@@ -14,6 +14,7 @@ from fastapi import FastAPI
 from prometheus_client import disable_created_metrics
 
 from adapters.http.app import HttpOptions, create_app
+from adapters.http.observation import count
 from entrypoints import logs
 from entrypoints.container import build
 from entrypoints.settings import Settings
@@ -43,6 +44,7 @@ def from_settings(settings: Settings) -> FastAPI:
             _log.exception("service_crashed")
             raise
         finally:
+            count()
             logs.flush()
 
     return create_app(

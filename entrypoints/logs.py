@@ -204,7 +204,9 @@ def _to_json(logger: _Logger, level: str, event: _Event) -> str:
 
 
 def _line(logger: str, level: str, event: str, fields: _Event) -> str:
-    line = {"timestamp": datetime.now(UTC), "level": level, "event": event, "logger": logger}
+    # Who notes it later says when it was.
+    now = fields.pop("timestamp", None) or datetime.now(UTC)
+    line = {"timestamp": now, "level": level, "event": event, "logger": logger}
     try:
         return _encode({**line, **fields}).decode()
     except Exception:

@@ -12,6 +12,7 @@ import pytest
 import structlog
 from structlog.testing import capture_logs
 
+from adapters.http import observation
 from adapters.memory.counters import MemoryCounters
 from application.limits import SignInLimits
 from entrypoints import logs
@@ -35,6 +36,8 @@ def pytest_configure() -> None:
         cache_logger_on_first_use=False,
     )
     logging.getLogger().addHandler(logs._Foreign(logging.WARNING))
+    # What is logged of a request is there as soon as the request is over.
+    observation.COUNT_SECONDS = 0
     # Who tests a limit sets it. All the others come from one address, and come often.
     os.environ.update(RATE_LIMIT="", AUTH_RATE_LIMIT="")
 

@@ -11,6 +11,7 @@ from adapters.http.docs import add_docs_routes
 from adapters.http.errors import add_error_handlers
 from adapters.http.health import add_health_routes
 from adapters.http.hosts import AllowedHosts
+from adapters.http.identity import Gate
 from adapters.http.middleware import CommonHeaders, Cors, Head, LastResort, NoUpgrade
 from adapters.http.observation import Observe
 from adapters.http.openapi import customise
@@ -66,8 +67,7 @@ def create_app(
     app.router.route_class = DirectRoute
     origins = TrustedOrigins(frozenset({*options.cors_origins, options.better_auth_origin}))
     app.state.use_cases = use_cases
-    app.state.origins = origins
-    app.state.request_limit = request_limit
+    app.state.gate = Gate(use_cases.authenticate, request_limit, origins)
     add_task_routes(app, use_cases)
     add_session_routes(app, use_cases, cookies, origins, request_limit)
     add_user_routes(app, use_cases, cookies)

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from ipaddress import ip_address
 
 import structlog
-from starlette.types import Scope
 
 _log = structlog.get_logger("taskport.http")
 
@@ -21,22 +20,18 @@ class ClientAddresses:
         self._proxies = proxies
         self._has_warned = False
 
-    def __call__(self, scope: Scope, forwarded: Sequence[bytes]) -> str | None:
-        """None where the network does not say, as on a Unix socket."""
-        if forwarded:
-            if self._proxies:
-                said = _nth_from_the_end(b",".join(forwarded), self._proxies)
-                if said is not None:
-                    return said
-            elif not self._has_warned:
-                self._has_warned = True
-                _log.warning(
-                    "proxy_not_trusted",
-                    hint="X-Forwarded-For was seen, but TRUSTED_PROXIES is 0: if a proxy sent it,"
-                    " all who come through it share one address, and one limit",
-                )
-        client = scope.get("client")
-        return None if client is None else client[0]
+    def __call__(self, forwarded: Sequence[bytes], caller: str | None) -> str | None:
+        """The client, where `X-Forwarded-For` said this when `caller` called."""
+        if self._proxies:
+            return _nth_from_the_end(b",".join(forwarded), self._proxies) or caller
+        if not self._has_warned:
+            self._has_warned = True
+            _log.warning(
+                "proxy_not_trusted",
+                hint="X-Forwarded-For was seen, but TRUSTED_PROXIES is 0: if a proxy sent it, all"
+                " who come through it share one address, and one limit",
+            )
+        return caller
 
 
 def _nth_from_the_end(said: bytes, n: int) -> str | None:

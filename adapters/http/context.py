@@ -26,7 +26,7 @@ class RequestRecord:
     `status` that of the answer, or nginx's for a client that hangs up before. What is None is not
     known yet, or never will be: the `route` of an address that we do not serve, the `user_id` of
     nobody, the `allowance` of a request that is not counted. `content_policy` is for the page that
-    has one of its own.
+    has one of its own. `is_of_a_page` where an `Origin` says so.
     """
 
     request_id: bytes
@@ -37,6 +37,7 @@ class RequestRecord:
     user_id: str | None = None
     allowance: Allowance | None = None
     content_policy: bytes = _CONTENT_POLICY
+    is_of_a_page: bool = True
 
 
 def begin(scope: Scope, addresses: ClientAddresses) -> RequestRecord:
@@ -51,7 +52,11 @@ def begin(scope: Scope, addresses: ClientAddresses) -> RequestRecord:
             forwarded.append(value)
     # It tells requests apart and keeps no secret; real randomness costs a system call.
     shown = shown or b"%032x" % random.getrandbits(128)
-    record = RequestRecord(shown, perf_counter(), addresses(scope, forwarded))
+    client = scope.get("client")
+    address = None if client is None else client[0]
+    if forwarded:
+        address = addresses(forwarded, address)
+    record = RequestRecord(shown, perf_counter(), address)
     scope[_RECORD] = record
     return record
 

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Collection
-from functools import partial
 from typing import Final
 
 import structlog
@@ -73,6 +72,9 @@ class CommonHeaders:
                 headers = [*message["headers"], *self._headers]
                 headers.append((b"x-request-id", record.request_id))
                 headers.append((b"content-security-policy", record.content_policy))
+                if not record.is_of_a_page:
+                    # To a page the answer would have been another.
+                    headers.append((b"vary", b"Origin"))
                 if record.allowance is not None and record.allowance.counted:
                     headers += self._limit_headers(record.allowance)
                 message["headers"] = headers
@@ -98,7 +100,8 @@ class Cors(CORSMiddleware):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and all(name != b"origin" for name, _ in scope["headers"]):
             # Starlette's way to the same end costs as much as all the rest of the middleware.
-            await self.app(scope, receive, partial(_send_varying, send))
+            record_of(scope).is_of_a_page = False
+            await self.app(scope, receive, send)
             return
         if scope["type"] == "http" and scope["method"] == "OPTIONS":
             headers = Headers(scope=scope)
@@ -110,13 +113,6 @@ class Cors(CORSMiddleware):
                 await answer(scope, receive, send)
                 return
         await super().__call__(scope, receive, send)
-
-
-async def _send_varying(send: Send, message: Message) -> None:
-    """To a page the answer would have been another."""
-    if message["type"] == "http.response.start":
-        message["headers"] = [*message["headers"], (b"vary", b"Origin")]
-    await send(message)
 
 
 class NoUpgrade:
@@ -131,15 +127,16 @@ class NoUpgrade:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            headers = dict(scope["headers"])
-            has_body = (
-                b"transfer-encoding" in headers or headers.get(b"content-length", b"0") != b"0"
-            )
-            if b"upgrade" in headers and has_body:
-                answer = malformed(scope)
-                await answer(scope, receive, send)
-                return
+            for name, _ in scope["headers"]:
+                if name == b"upgrade" and _has_body(scope):
+                    await malformed(scope)(scope, receive, send)
+                    return
         await self.app(scope, receive, send)
+
+
+def _has_body(scope: Scope) -> bool:
+    headers = dict(scope["headers"])
+    return b"transfer-encoding" in headers or headers.get(b"content-length", b"0") != b"0"
 
 
 class Head:

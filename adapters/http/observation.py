@@ -1,8 +1,9 @@
 """One line in the log, and a few numbers, for each request."""
 
 import asyncio
+from datetime import UTC, datetime
 from functools import cache
-from time import perf_counter
+from time import perf_counter, time
 from typing import Final
 
 import structlog
@@ -13,9 +14,8 @@ from adapters.http.clients import ClientAddresses
 from adapters.http.context import RequestRecord, begin
 from adapters.http.metrics import ALLOWED, DURATION, REQUESTS
 from adapters.http.middleware import METHODS
-from application.limits import Allowance
 
-COUNT_SECONDS: Final = 0.25
+COUNT_SECONDS = 0.1
 _OTHER: Final = "other"
 
 
@@ -29,8 +29,6 @@ class Observe:
     def __init__(self, app: ASGIApp, addresses: ClientAddresses) -> None:
         self.app = app
         self._addresses = addresses
-        # Bound once: a logger that is not looks itself up each time.
-        self._log = structlog.get_logger("taskport.request").bind()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -40,29 +38,15 @@ class Observe:
         try:
             await self.app(scope, receive, send)
         finally:
-            self._note(scope["method"], record)
-
-    def _note(self, method: str, record: RequestRecord) -> None:
-        seconds = perf_counter() - record.started
-        _answered.add((method, record.route, record.status, seconds, record.allowance))
-        self._log.info(
-            "request",
-            method=method,
-            route=record.route,
-            status=record.status,
-            duration_ms=round(seconds * 1000, 3),
-            request_id=record.request_id.decode("ascii"),
-            user_id=record.user_id,
-            address=record.address,
-        )
+            _answered.add((scope["method"], record, perf_counter() - record.started, time()))
 
 
-_Answer = tuple[str, str | None, int, float, Allowance | None]
+_Answer = tuple[str, RequestRecord, float, float]
 
 
 class _Answered:
-    """What is still to be counted: one by one, between all else that a request does, that takes
-    three times as long as many at once."""
+    """What is still to be noted: one by one, between all else that a request does, that takes five
+    times as long as many at once."""
 
     def __init__(self) -> None:
         self._pending: list[_Answer] = []
@@ -74,22 +58,36 @@ class _Answered:
             self._loop = loop
             loop.call_later(COUNT_SECONDS, self.count)
         self._pending.append(answer)
+        if not COUNT_SECONDS:
+            self.count()
 
     def count(self) -> None:
         pending, self._pending = self._pending, []
-        allowed = 0
-        for method, route, status, seconds, allowance in pending:
+        say, allowed = structlog.get_logger("taskport.request").bind().info, 0
+        for method, record, seconds, ended in pending:
             known = method if method in METHODS else _OTHER
-            requests, duration = _series(known, route or _OTHER, status)
+            requests, duration = _series(known, record.route or _OTHER, record.status)
             requests.inc()
             duration.observe(seconds)
+            allowance = record.allowance
             allowed += bool(allowance and allowance.counted and not allowance.is_over)
+            say(
+                "request",
+                timestamp=datetime.fromtimestamp(ended, UTC),
+                method=method,
+                route=record.route,
+                status=record.status,
+                duration_ms=round(seconds * 1000, 3),
+                request_id=record.request_id.decode("ascii"),
+                user_id=record.user_id,
+                address=record.address,
+            )
         ALLOWED.inc(allowed)
 
 
 _answered = _Answered()
 count: Final = _answered.count
-"""Count at once what has been answered; by itself that happens every `COUNT_SECONDS`."""
+"""Note at once what has been answered; by itself that happens every `COUNT_SECONDS`."""
 
 
 @cache

@@ -51,24 +51,23 @@ class Times:
     def __init__(self, lane: str, slow_seconds: float) -> None:
         self._wait = _WAIT.labels(lane)
         self._slow_seconds = slow_seconds
-        self._waits: list[float] = []
-        self._statements: list[tuple[Statement, float]] = []
+        self._pending: list[tuple[str, float | None, float]] = []
 
     def waited(self, seconds: float) -> None:
-        """A statement was sent after this time."""
-        self._waits.append(seconds)
+        """Several statements waited so long for their connection."""
+        self._wait.observe(seconds)
 
-    def took(self, statement: Statement, seconds: float) -> None:
-        """It was answered, this long after. Its values are nobody's business here."""
-        self._statements.append((statement, seconds))
+    def note(self, statement: Statement, seconds: float, *, waited: float | None = None) -> None:
+        """A statement was sent after so long, and answered so long after that. Its values are
+        nobody's business here."""
+        self._pending.append((statement.name, waited, seconds))
         if seconds > self._slow_seconds:
             milliseconds = round(seconds * 1000, 1)
             _log.warning("slow_statement", statement=statement.name, duration_ms=milliseconds)
 
     def flush(self) -> None:
-        waits, self._waits = self._waits, []
-        statements, self._statements = self._statements, []
-        for seconds in waits:
-            self._wait.observe(seconds)
-        for statement, seconds in statements:
-            _STATEMENT.labels(statement.name).observe(seconds)
+        pending, self._pending = self._pending, []
+        for statement, waited, seconds in pending:
+            if waited is not None:
+                self._wait.observe(waited)
+            _STATEMENT.labels(statement).observe(seconds)

@@ -37,6 +37,7 @@ class Unit:
     tries: int
     since: float
     deadline: float
+    waited: float = 0.0
     result: PGresult | None = None
 
     def settle(self) -> None:
@@ -109,7 +110,7 @@ class PipelinedConnection:
         pgconn = self._connection.pgconn
         now = asyncio.get_running_loop().time()
         for unit in units:
-            self._times.waited(now - unit.since)
+            unit.waited = now - unit.since
             unit.since, unit.deadline = now, now + STATEMENT_SECONDS
         # All of them, before the first may fail: what is in flight is never forgotten.
         self._in_flight.extend(units)
@@ -192,7 +193,8 @@ class PipelinedConnection:
 
     def _end_statement(self) -> None:
         unit = self._in_flight.popleft()
-        self._times.took(unit.statement, asyncio.get_running_loop().time() - unit.since)
+        seconds = asyncio.get_running_loop().time() - unit.since
+        self._times.note(unit.statement, seconds, waited=unit.waited)
         if unit.result is None:
             self._ended.append(unit)
             raise errors.OperationalError("a statement has ended without a result")

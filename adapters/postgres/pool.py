@@ -72,7 +72,7 @@ class Session:
         try:
             yield
         finally:
-            self.times.took(statement, loop.time() - started)
+            self.times.note(statement, loop.time() - started)
             self.times.flush()
 
 

@@ -69,7 +69,7 @@ async def test_a_request_is_one_line(ann: httpx.AsyncClient, logged: Logged) -> 
     answer = await ann.get(f"{TASKS}/{task['id']}", headers={"X-Request-ID": "of-the-page"})
     assert answer.status_code == 200
     [line] = logged
-    assert set(line) == FIELDS
+    assert set(line) == FIELDS | {"timestamp"}
     assert told(line) == ("GET", "/api/tasks/{task_id}", 200, "ann")
     assert (line["event"], line["log_level"]) == ("request", "info")
     assert line["request_id"] == "of-the-page"
