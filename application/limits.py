@@ -48,6 +48,11 @@ class Allowance:
         return False
 
     @property
+    def is_kept(self) -> bool:
+        """Whether there are limits, and this time was within them."""
+        return bool(self.counted) and not self.is_over
+
+    @property
     def is_just_over(self) -> bool:
         """Whether it was the first of those."""
         pairs = zip(self.limits, self.counted, strict=True)

@@ -206,9 +206,9 @@ def _to_json(logger: _Logger, level: str, event: _Event) -> str:
 def _line(logger: str, level: str, event: str, fields: _Event) -> str:
     # Who notes it later says when it was.
     now = fields.pop("timestamp", None) or datetime.now(UTC)
-    line = {"timestamp": now, "level": level, "event": event, "logger": logger}
+    line = {"timestamp": now, "level": level, "event": event, "logger": logger, **fields}
     try:
-        return _encode({**line, **fields}).decode()
+        return _encode(line).decode()
     except Exception:
         # A number, a name or a character that JSON does not have.
         line["event"] = event.encode("ascii", "backslashreplace").decode()

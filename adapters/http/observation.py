@@ -70,7 +70,7 @@ class _Answered:
             requests.inc()
             duration.observe(seconds)
             allowance = record.allowance
-            allowed += bool(allowance and allowance.counted and not allowance.is_over)
+            allowed += allowance is not None and allowance.is_kept
             say(
                 "request",
                 timestamp=datetime.fromtimestamp(ended, UTC),
