@@ -27,6 +27,8 @@ from entrypoints.settings import Settings
 from tests.http.client import SECRET, token
 from tests.http.people import PASSWORD, Headers, add_user, bearer
 
+pytestmark = pytest.mark.slow  # A row for each value, and there are thousands.
+
 CANARY: Final = "canary7f3a"
 JSON: Final = ("Content-Type", "application/json")
 PROBLEM: Final = {

@@ -18,6 +18,8 @@ from tests.http.people import COOKIE, PASSWORD, Headers, access_token, bearer, c
 from tests.http.test_csrf import APP, LOCAL, TOOLS, World, origin, referer, site
 from tests.http.test_hostile_input import JSON, problem_of, send
 
+pytestmark = pytest.mark.slow  # A row for each value, and there are thousands.
+
 CORS: Final = (APP, TOOLS)
 TRUSTED: Final = {*CORS, LOCAL}
 EVIL: Final = "https://evil.example"
