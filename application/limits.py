@@ -1,13 +1,15 @@
 """How often somebody may do something, and who is turned away."""
 
+import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from ipaddress import IPv6Address, IPv6Network, ip_address
 from math import ceil
 from typing import Final, NoReturn
+from weakref import WeakValueDictionary
 
 from application.ports import Counted, Counters, Key
 from domain.errors import TooManyRequests, Unauthenticated, Unavailable
@@ -85,6 +87,11 @@ class RequestLimit:
     def count_address(self, address: str | None) -> Awaitable[Allowance | None]:
         return self._count("address:" + network_of(address))
 
+    def count_sign_in(self, address: str | None) -> Awaitable[Allowance | None]:
+        """One more request to sign in or up. Apart from all others, of which a page of somebody
+        else can make its visitors send as many as it likes."""
+        return self._count("sign-in:" + network_of(address))
+
     async def _count(self, who: str) -> Allowance | None:
         limits = self.limits
         if not limits:
@@ -109,18 +116,31 @@ class SignInLimits:
     counters: Counters
     limits: Limits
     overall: Limits = OVERALL
+    _turns: WeakValueDictionary[str, asyncio.Semaphore] = field(
+        default_factory=WeakValueDictionary, init=False, repr=False, compare=False
+    )
 
     @asynccontextmanager
     async def log_in(self, email: str, address: str | None) -> AsyncIterator[None]:
         """Around one attempt, which counts unless it turns out not to be a failure.
 
-        It counts from its beginning, so that attempts at the same time do not slip through.
+        It counts from its beginning, so that attempts at the same time do not slip through; so
+        many from one address that they alone would reach its limit wait for each other.
         Raises `TooManyRequests`.
         """
         if not self.limits:
             yield
             return
         network, account = network_of(address), hashlib.sha256(email.encode()).hexdigest()
+        async with self._turn(network), self._attempt(network, account):
+            yield
+
+    def _turn(self, network: str) -> asyncio.Semaphore:
+        at_once = min(limit.amount for limit in self.limits)
+        return self._turns.setdefault(network, asyncio.Semaphore(at_once))
+
+    @asynccontextmanager
+    async def _attempt(self, network: str, account: str) -> AsyncIterator[None]:
         attempt = await self._begin(
             f"log-in:address:{network}",
             f"log-in:account:{account}",

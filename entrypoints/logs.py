@@ -9,6 +9,7 @@ the way to the line that raised it, are there.
 
 import atexit
 import logging
+import math
 import sys
 import threading
 import time
@@ -134,7 +135,19 @@ class _Logger:
 
 class _Foreign(logging.Handler):
     """Brings what libraries log to the same place. Of several lines only the first is kept: the
-    others tend to be the values at hand."""
+    others tend to be the values at hand. What is said over and over, from one place, is let
+    through once a second: strangers can make some of them say it as often as they like."""
+
+    def __init__(self, level: int = logging.NOTSET) -> None:
+        super().__init__(level)
+        self._said_at: dict[tuple[str, int], float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        place, now = (record.pathname, record.lineno), time.monotonic()
+        if now - self._said_at.get(place, -math.inf) < 1:
+            return False
+        self._said_at[place] = now
+        return True
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
@@ -226,17 +239,20 @@ def _for_people(stream: TextIO) -> list[Any]:
     return [
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="%H:%M:%S"),
-        _without_control_characters,
-        structlog.dev.ConsoleRenderer(colors=stream.isatty(), pad_event_to=24),
+        _in_short,
+        structlog.dev.ConsoleRenderer(
+            colors=stream.isatty(), pad_event_to=20, pad_level=False, sort_keys=False
+        ),
     ]
 
 
-def _without_control_characters(_logger: object, _level: str, event: _Event) -> _Event:
-    """A terminal would do what they say."""
-    for name, value in event.items():
+def _in_short(_logger: object, _level: str, event: _Event) -> _Event:
+    """Without what there is not; and without control characters, which a terminal would obey."""
+    shown = {name: value for name, value in event.items() if value is not None}
+    for name, value in shown.items():
         if isinstance(value, str) and not value.isprintable() and name != "exception":
-            event[name] = ascii(value)
-    return event
+            shown[name] = ascii(value)
+    return shown
 
 
 def _without_messages(_logger: object, _level: str, event: _Event) -> _Event:

@@ -23,6 +23,7 @@ from application.limits import Limit, Limits
 from domain.sessions import SessionPolicy
 
 SECRET_MIN_LENGTH = 32
+_LIMIT_MAX_SECONDS = 31 * 86_400
 _MAY_BE_EMPTY = frozenset({"rate_limit", "auth_rate_limit"})
 _PUBLISHED_SECRET = "better-auth-secret-12345678901234567890"  # noqa: S105
 
@@ -118,20 +119,31 @@ def _limits(text: object) -> object:
         parsed = limits.parse_many(text) if text.strip() else []
     except ValueError:
         raise ValueError("must be limits such as 600/minute, or nothing for none") from None
-    if any(item.amount < 1 or item.get_expiry() < 1 for item in parsed):
-        raise ValueError("must allow something")
+    if any(item.amount < 1 or not 1 <= item.get_expiry() <= _LIMIT_MAX_SECONDS for item in parsed):
+        raise ValueError("must allow something, in a second at least and 31 days at most")
     if len({item.get_expiry() for item in parsed}) < len(parsed):
         raise ValueError("must not limit the same span of time twice")
     return tuple(Limit(item.amount, item.get_expiry()) for item in parsed)
 
 
 def _storage(url: str) -> str:
+    if url == "memory://":
+        return url
+    # Who does not use Redis need not load its client.
+    from redis.connection import ConnectionPool  # noqa: PLC0415
+
     try:
         parts = urlsplit(url)
-        is_redis = parts.scheme in ("redis", "rediss") and parts.hostname and parts.port != 0
-    except ValueError:
+        is_redis = (
+            bool(parts.hostname)
+            and parts.port != 0
+            and parts.path[1:].isdecimal() is (parts.path not in ("", "/"))
+        )
+        # It says what it does not understand only when it makes a connection, which opens nothing.
+        ConnectionPool.from_url(url).make_connection()
+    except (ValueError, TypeError):
         is_redis = False
-    if url != "memory://" and not is_redis:
+    if not is_redis or parts.scheme not in ("redis", "rediss"):
         raise ValueError("must be memory:// or redis://host:port/0")
     return url
 

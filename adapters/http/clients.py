@@ -46,6 +46,7 @@ def _nth_from_the_end(said: bytes, n: int) -> str | None:
     elif entry.count(":") == 1:
         entry = entry.partition(":")[0]
     try:
-        return str(ip_address(entry))
+        # A zone (`fe80::1%eth0`) may be any text, and is nobody's but the proxy's.
+        return str(ip_address(entry.partition("%")[0]))
     except ValueError:
         return None

@@ -13,6 +13,8 @@ from adapters.http.clients import ClientAddresses
 from application.limits import Allowance
 
 CLIENT_GONE: Final = 499
+FOR_WATCHERS: Final = frozenset({"/health", "/health/db", "/livez", "/readyz", "/metrics"})
+"""The paths that machines ask which watch the service, from wherever they are."""
 # Nothing that an answer might run where a browser takes it for a page; and no frame around it, for
 # an `<object>` tells success from failure.
 _CONTENT_POLICY: Final = b"default-src 'none'; frame-ancestors 'none'"
@@ -64,6 +66,12 @@ def begin(scope: Scope, addresses: ClientAddresses) -> RequestRecord:
 def record_of(scope: Scope) -> RequestRecord:
     record: RequestRecord = scope[_RECORD]
     return record
+
+
+def route_of(scope: Scope) -> str:
+    """The path that is asked for, without the prefix under which we are mounted."""
+    path: str = scope["path"]
+    return path.removeprefix(scope["root_path"])
 
 
 def request_id_of(scope: Scope) -> str:

@@ -1,5 +1,6 @@
 """The documentation for people: Swagger UI, with nothing that is fetched from elsewhere."""
 
+from functools import cache
 from importlib.resources import files
 from typing import Final
 
@@ -69,5 +70,9 @@ def add_docs_routes(app: FastAPI, limit: RequestLimit) -> None:
             return Response(_START, headers=_A_DAY, media_type="text/javascript")
         if name not in _TYPES:
             raise HTTPException(404)
-        content = (_ASSETS / name).read_bytes()
-        return Response(content, headers=_A_DAY, media_type=_TYPES[name])
+        return Response(_content(name), headers=_A_DAY, media_type=_TYPES[name])
+
+
+@cache
+def _content(name: str) -> bytes:
+    return (_ASSETS / name).read_bytes()

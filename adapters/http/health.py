@@ -23,6 +23,8 @@ from domain.errors import Invalid, Unavailable
 # Whoever watches gets an answer within two seconds, on a machine that is busy as well.
 READY_SECONDS: Final = 1.5
 
+_METRICS: Final = ("text/plain", "application/openmetrics-text")
+
 
 def add_health_routes(
     app: FastAPI, storage: StorageHealth, is_draining: Callable[[], bool]
@@ -89,7 +91,7 @@ def add_health_routes(
         summary="Read the metrics",
         response_class=Response,
         responses={
-            200: {"content": {"text/plain": {"schema": {"type": "string"}}}},
+            200: {"content": {kind: {"schema": {"type": "string"}} for kind in _METRICS}},
             **answers,
         },
         tags=["health"],
@@ -97,7 +99,11 @@ def add_health_routes(
     async def metrics(request: Request) -> Response:
         """What this service has counted, for Prometheus."""
         count()
-        encode, media_type = choose_encoder(request.headers.get("accept", ""))
+        try:
+            encode, media_type = choose_encoder(request.headers.get("accept", ""))
+        except (TypeError, ValueError):
+            # It takes the versions there for numbers.
+            encode, media_type = choose_encoder("")
         # It takes milliseconds, and reads files where there are several workers.
         text = await asyncio.to_thread(lambda: encode(_registry()))
         return Response(text, headers=NO_STORE, media_type=media_type)

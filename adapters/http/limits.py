@@ -12,21 +12,20 @@ from typing import Final
 import structlog
 from starlette.types import Scope
 
-from adapters.http.context import about, record_of
+from adapters.http.context import FOR_WATCHERS, about, record_of, route_of
 from adapters.http.metrics import DECISIONS, REFUSED, UNCOUNTED
 from application.limits import Allowance, Limits, RequestLimit
 from domain.errors import TooManyRequests
 
-NOT_LIMITED: Final = frozenset({"/health", "/health/db", "/livez", "/readyz", "/metrics"})
-# Where nobody could count, nobody need try again: least of all against somebody else.
-_ANY: Final = Allowance((), ())
+# Of a request that is not to be counted again, and of whose limits nothing is told.
+_UNTOLD: Final = Allowance((), ())
 
 _log = structlog.get_logger("taskport.http")
 
 
 def decide(scope: Scope, allowance: Allowance | None) -> None:
     """Note how far the limits are used up by a request. Raises `TooManyRequests`."""
-    record_of(scope).allowance = allowance or _ANY
+    record_of(scope).allowance = allowance or _UNTOLD
     if allowance is None:
         UNCOUNTED.inc()
     elif allowance.is_over:
@@ -40,8 +39,13 @@ async def count_nobody(limit: RequestLimit, scope: Scope) -> None:
     """Count a request against the address that it comes from, if it is to be counted and has not
     been. Raises `TooManyRequests`."""
     record = record_of(scope)
-    if limit.limits and record.allowance is None and _path(scope) not in NOT_LIMITED:
+    if limit.limits and record.allowance is None and route_of(scope) not in FOR_WATCHERS:
         decide(scope, await limit.count_address(record.address))
+
+
+async def count_sign_in(limit: RequestLimit, scope: Scope) -> None:
+    """Count a request to sign in or up. Raises `TooManyRequests`."""
+    decide(scope, await limit.count_sign_in(record_of(scope).address))
 
 
 @contextmanager
@@ -52,6 +56,8 @@ def deciding(limit: str, scope: Scope) -> Iterator[None]:
         yield
     except TooManyRequests:
         decision = "refused"
+        # What is left of the others would be no answer to this.
+        record_of(scope).allowance = _UNTOLD
         _log.warning("limit_reached", limit=limit, **about(scope))
         raise
     finally:
@@ -73,8 +79,3 @@ class LimitHeaders:
             remaining = limit.amount - times if times < limit.amount else 0
             left.append(f'"{limit.seconds}s";r={remaining};t={ceil(seconds)}')
         return [self._policy, (b"ratelimit", ", ".join(left).encode())]
-
-
-def _path(scope: Scope) -> str:
-    path: str = scope["path"]
-    return path.removeprefix(scope["root_path"])

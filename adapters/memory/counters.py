@@ -33,8 +33,11 @@ class MemoryCounters:
         now = asyncio.get_running_loop().time()
         for key in keys:
             count, end = self._windows.get(key, _NO_WINDOW)
-            if count > 0 and end > now:
+            if count > 1 and end > now:
                 self._windows[key] = (count - 1, end)
+            else:
+                # Or those who are turned away would push out those who are counted.
+                self._windows.pop(key, None)
 
     def _make_room(self, key: Key) -> None:
         """Make room for a new window, at the end of the line: a key that is written over would

@@ -31,6 +31,20 @@ _DEFAULTS: Final = {
     "tcp_user_timeout": "10000",
 }
 
+_REASONS: Final = {
+    "connection refused": "nobody listens there",
+    "could not translate host name": "no such host",
+    "failed to resolve": "no such host",
+    "timeout": "no answer in time",
+    "password authentication failed": "wrong password, or no such user",
+    "does not exist": "no such database, or no such user",
+    "too many": "too many connections",
+    "remaining connection slots": "too many connections",
+    "starting up": "it is starting",
+    "shutting down": "it is stopping",
+    "ssl": "TLS was refused",
+}
+
 _log = structlog.get_logger("taskport.postgres")
 _cancelling: set[asyncio.Task[None]] = set()
 
@@ -95,6 +109,13 @@ CONNECT_OPTIONS: Final[dict[str, Any]] = {
     "prepare_threshold": None,
     "cursor_factory": AsyncRawCursor,
 }
+
+
+def reason_of(error: errors.Error) -> str:
+    """Why there is no connection, in words of our own: the server's name users and databases."""
+    said = str(error).lower()
+    found = (reason for sign, reason in _REASONS.items() if sign in said)
+    return next(found, type(error).__name__)
 
 
 @contextmanager

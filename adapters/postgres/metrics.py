@@ -67,7 +67,9 @@ class Times:
 
     def flush(self) -> None:
         pending, self._pending = self._pending, []
+        say = _log.bind().debug
         for statement, waited, seconds in pending:
+            say("statement", statement=statement, duration_ms=round(seconds * 1000, 3))
             if waited is not None:
                 self._wait.observe(waited)
             _STATEMENT.labels(statement).observe(seconds)

@@ -48,6 +48,7 @@ class Lane:
         self._name = lane_of(is_write)
         self._times = Times(self._name, slow_seconds)
         self._connected = self._falls = 0
+        self._troubles: list[str] = []
         self._queue: deque[Unit] = deque()
         self._is_scheduled = False
         self._connections = [
@@ -95,6 +96,10 @@ class Lane:
         if connected > self._connected or (falls > self._falls and connected):
             _log.info("database_connected", **stand)
         self._connected, self._falls = connected, falls
+        troubles = sorted({c.trouble for c in self._connections if c.trouble})
+        if troubles and troubles != self._troubles:
+            _log.warning("database_unreachable", lane=self._name, reason="; ".join(troubles))
+        self._troubles = troubles
         self._times.flush()
         CONNECTIONS.labels(self._name).set(connected)
         STATEMENTS.labels(self._name, "queued").set(len(self._queue))

@@ -13,7 +13,13 @@ from psycopg import errors
 from psycopg.pq import ExecStatus
 from psycopg.pq.abc import PGconn, PGresult
 
-from adapters.postgres.connection import CONNECT_OPTIONS, STATEMENT_SECONDS, Connection, conninfo
+from adapters.postgres.connection import (
+    CONNECT_OPTIONS,
+    STATEMENT_SECONDS,
+    Connection,
+    conninfo,
+    reason_of,
+)
 from adapters.postgres.database import Statement
 from adapters.postgres.metrics import Times
 from domain.errors import Unavailable
@@ -68,8 +74,9 @@ class PipelinedConnection:
         self._on_room = on_room
         self._take_back = take_back
         self._connection: Connection | None = None
-        # How often it was lost.
+        # How often it was lost; and why it cannot be had again, if so.
         self.falls = 0
+        self.trouble: str | None = None
         self._in_flight: deque[Unit] = deque()
         # Statements that are done, and the ends of transactions that are not.
         self._ended: list[Unit] = []
@@ -135,6 +142,7 @@ class PipelinedConnection:
         """Give the connection up where its oldest statement is overdue."""
         oldest = next(chain(self._ended, self._in_flight), None)
         if oldest is not None and oldest.deadline < now:
+            self._times.note(oldest.statement, now - oldest.since, waited=oldest.waited)
             _log.warning(
                 "statement_given_up", statement=oldest.statement.name, seconds=STATEMENT_SECONDS
             )
@@ -147,19 +155,16 @@ class PipelinedConnection:
 
     async def _stay_connected(self) -> None:
         wait, longest = _BACK_OFF_SECONDS
-        failing = False
         while True:
             try:
                 connection = await Connection.connect(conninfo(self._url), **CONNECT_OPTIONS)
             except errors.Error as error:
-                if not failing:
-                    _log.warning("database_unreachable", error=type(error).__name__)
-                failing = True
+                self.trouble = reason_of(error)
                 # Not a secret: it only keeps workers from trying all at once.
                 await asyncio.sleep(random.uniform(wait / 2, wait))  # noqa: S311
                 wait = min(wait * 2, longest)
                 continue
-            wait, failing = _BACK_OFF_SECONDS[0], False
+            wait, self.trouble = _BACK_OFF_SECONDS[0], None
             self._lost.clear()
             connection.pgconn.enter_pipeline_mode()
             self._socket = connection.fileno()

@@ -37,8 +37,10 @@ for i, key in ipairs(KEYS) do
       redis.call('pexpire', key, window)
       left = window
     end
-  elseif tonumber(redis.call('get', key) or 0) > 0 then
+  elseif tonumber(redis.call('get', key) or 0) > 1 then
     redis.call('decr', key)
+  else
+    redis.call('del', key)
   end
   said[2 * i - 1], said[2 * i] = count, left
 end

@@ -161,7 +161,7 @@ async def test_each_gets_the_answer_to_their_own_question(server: RedisServer) -
 
 async def test_every_key_ends_by_itself_and_has_our_name(server: RedisServer) -> None:
     async with opened(server.url) as counters:
-        await counters.add([("a", 60), ("b", 60)])
+        await counters.add([("a", 60), ("a", 60), ("b", 60)])
         await counters.take_back([("a", 60), ("c", 60)])
     keys = server.ask("KEYS", "*")
     assert {"{taskport}:a:60", "{taskport}:b:60"} <= set(keys)

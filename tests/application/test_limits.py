@@ -245,6 +245,17 @@ async def test_attempts_at_the_same_time_do_not_slip_through() -> None:
     assert Counter(type(end) for end in ends) == {Unauthenticated: 3, TooManyRequests: 97}
 
 
+async def test_who_knows_the_password_is_let_in_however_many_come_at_once() -> None:
+    """An office at nine o'clock: they wait for each other, and none has failed."""
+    limits = sign_ins()
+
+    async def log_in(number: int) -> None:
+        async with limits.log_in(f"user-{number}@example.com", HOME):
+            await asyncio.sleep(0.001)
+
+    await asyncio.gather(*(log_in(number) for number in range(30)))
+
+
 async def test_at_the_same_time_from_many_addresses_too() -> None:
     """Past the account's limit an address has one attempt on its way, and no second."""
     limits, tried = sign_ins(), Counter[str]()

@@ -144,16 +144,27 @@ async def test_never_below_nothing(tally: Tally) -> None:
 
 async def test_to_take_back_opens_and_prolongs_no_window(tally: Tally) -> None:
     await tally.counters.add([A])
+    await tally.counters.add([A])
     await tally.counters.take_back([A])
     tally.skip(59)
     [again] = await tally.counters.add([A])
-    assert again.times == 1
+    assert again.times == 2
     assert again.seconds_left <= 1
     tally.skip(1)
     await tally.counters.take_back([A])
     [last] = await tally.counters.add([A])
     assert last.times == 1
     assert 59 < last.seconds_left <= 60
+
+
+async def test_what_is_taken_back_whole_leaves_nothing(tally: Tally) -> None:
+    """Not even its window: who is turned away takes no room from those who are counted."""
+    await tally.counters.add([A])
+    await tally.counters.take_back([A])
+    tally.skip(30)
+    [again] = await tally.counters.add([A])
+    assert again.times == 1
+    assert again.seconds_left > 59
 
 
 async def test_adds_at_the_same_time_are_all_counted(tally: Tally) -> None:

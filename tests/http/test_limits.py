@@ -14,9 +14,10 @@ from prometheus_client import REGISTRY
 from adapters.better_auth import passwords
 from adapters.http import observation
 from adapters.http.clients import ClientAddresses
-from adapters.http.limits import NOT_LIMITED
+from adapters.http.context import FOR_WATCHERS
 from adapters.memory.counters import MemoryCounters
 from application.limits import FallBack
+from domain.errors import Unavailable
 from entrypoints.app import from_settings
 from entrypoints.settings import Settings
 from tests.conftest import Logged
@@ -252,11 +253,8 @@ async def test_what_nobody_asks_for_counts_for_the_address(app: FastAPI) -> None
         ("GET", "/docs", {}),
         ("HEAD", "/docs/start.js", {}),
         ("GET", "/docs/nothing", {}),
-        ("POST", LOG_IN, {"json": OTHERWISE}),
         ("POST", LOG_IN, {"json": {}}),
         ("POST", LOG_IN, {"json": ANN, "headers": {"Origin": "https://evil.example"}}),
-        ("POST", SIGN_UP, {"json": {**ANN, "email": "eve@example.com"}}),
-        ("POST", LOG_OUT, {}),
         ("OPTIONS", PATH, {}),
         ("OPTIONS", PATH, {"headers": {"Origin": ORIGIN}}),
         ("OPTIONS", PATH, {"headers": {"Access-Control-Request-Method": "POST"}}),
@@ -279,7 +277,7 @@ async def test_what_is_not_counted(app: FastAPI) -> None:
     """Whoever watches the service looks often, and a browser asks before it asks."""
     nobody, ann = at(app), at(app, user_id="ann")
     for client in (nobody, ann):
-        for path in sorted(NOT_LIMITED):
+        for path in sorted(FOR_WATCHERS):
             for method, status in (("GET", 200), ("HEAD", 200), ("POST", 405)):
                 answer = await client.request(method, path)
                 assert answer.status_code == status
@@ -293,7 +291,7 @@ async def test_what_is_not_counted(app: FastAPI) -> None:
 
 
 def test_these_are_the_routes_that_are_not_counted() -> None:
-    assert {"/health", "/health/db", "/livez", "/readyz", "/metrics"} == NOT_LIMITED
+    assert {"/health", "/health/db", "/livez", "/readyz", "/metrics"} == FOR_WATCHERS
 
 
 async def test_the_path_that_a_rewrite_adds_changes_nothing(app: FastAPI) -> None:
@@ -314,13 +312,13 @@ async def test_who_is_refused_changes_nothing(app: FastAPI, hashed: list[str]) -
     add_user(store)
     session = add_session(store)
     nobody, before = at(app), contents(store)
-    await statuses(nobody, 3)
+    limit = app.state.gate.limit
+    for _ in range(3):
+        await limit.count_sign_in(HOME)
     answers = [
         await nobody.post(LOG_IN, json=ANN),
         await nobody.post(LOG_IN, json=OTHERWISE),
         await nobody.post(SIGN_UP, json={**ANN, "email": "new@example.com"}),
-        await nobody.post(LOG_OUT),
-        await nobody.post(LOG_OUT, headers=[("Cookie", "better-auth.session_token=forged")]),
     ]
     for answer in answers:
         assert code(answer) == REFUSED
@@ -337,6 +335,32 @@ async def test_who_is_refused_changes_nothing(app: FastAPI, hashed: list[str]) -
     ):
         assert code(await ann.request(method, path, json=sent)) == REFUSED
     assert contents(store) == before
+
+
+async def test_what_else_is_asked_from_an_address_shuts_nobody_out(app: FastAPI) -> None:
+    """A page of somebody else can make its visitors ask for a thousand images."""
+    add_user(store_of(app))
+    nobody = at(app)
+    assert await statuses(nobody, 4) == [401, 401, 401, 429]
+    assert (await nobody.post(LOG_IN, json=ANN)).status_code == 200
+    dead = [("Cookie", "better-auth.session_token=forged")]
+    answer = await nobody.post(LOG_OUT, headers=dead)
+    assert answer.status_code == 204
+    assert cookies_of(answer) != []
+
+
+async def test_what_nobody_can_answer_is_not_counted(
+    app: FastAPI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the database is away, to ask again and again is what all are told to do."""
+
+    async def fail(*_: object) -> None:
+        raise Unavailable
+
+    monkeypatch.setattr(type(app.state.use_cases.authenticate), "__call__", fail)
+    assert await statuses(at(app, user_id="ann"), 5) == [503] * 5
+    monkeypatch.undo()
+    assert await statuses(at(app), 3) == [401] * 3
 
 
 async def test_a_page_of_others_spends_nothing_of_a_log_in(app: FastAPI, door: FastAPI) -> None:

@@ -15,9 +15,11 @@ from starlette.routing import Route
 from starlette.types import Message
 
 from adapters.http import routing, strict
+from adapters.http.context import FOR_WATCHERS
 from domain.errors import Unavailable
 from entrypoints.app import from_settings
 from entrypoints.settings import Settings
+from tests.conftest import Logged
 from tests.http.client import ORIGIN, SECRET, token
 from tests.http.people import (
     PASSWORD,
@@ -239,8 +241,10 @@ class Provocations:
 
     async def often(self, route: Address, _code: str) -> Provoked:
         world = World(self.limited)
-        shown = [] if route[1] in PUBLIC else bearer(token(f"user-of-{abs(hash(route))}"))
-        await world.ask(route, shown)
+        # Of nobody, to sign out is not counted.
+        is_anybodys = route[1] in PUBLIC and not route[1].endswith("/logout")
+        shown = [] if is_anybodys else bearer(token(f"user-of-{abs(hash(route))}"))
+        await world.ask(("GET", "/api/users/me") if shown else route, shown)
         return await world.ask(route, shown)
 
     async def crash(self, route: Address, _code: str) -> Provoked:
@@ -476,11 +480,21 @@ async def test_hosts_that_are_allowed(hosted_app: FastAPI) -> None:
         assert answer.status_code == 200, host
 
 
+async def test_who_watches_may_call_by_the_address(hosted_app: FastAPI, logged: Logged) -> None:
+    """As Kubernetes and Prometheus do. All others are told once in the log."""
+    for path in sorted(FOR_WATCHERS):
+        answer = await send(hosted_app, "GET", path, host="10.0.0.7:8000")
+        assert answer.status_code == 200, path
+    for _ in range(2):
+        await send(hosted_app, "GET", "/docs", host="10.0.0.7:8000")
+    assert len([line for line in logged if line["event"] == "host_not_allowed"]) <= 1
+
+
 async def test_hosts_that_are_not(hosted_app: FastAPI) -> None:
     """S20. On every path; and a page of ours may read that."""
     for host in (*UNWELCOME, None):
         for method, path in (
-            ("GET", "/health"),
+            ("GET", "/docs"),
             ("POST", TASKS),
             ("GET", "/nowhere"),
             ("TRACE", "/"),
@@ -494,21 +508,21 @@ async def test_hosts_that_are_not(hosted_app: FastAPI) -> None:
     for hosts in (("localhost", "localhost"), ("localhost", "evil.com"), ("evil.com", "localhost")):
         for other in (hosts[1], f"{hosts[1]}:80", ""):
             answer = await send(
-                hosted_app, "GET", "/health", [("Host", other), ("Origin", ORIGIN)], host=hosts[0]
+                hosted_app, "GET", "/docs", [("Host", other), ("Origin", ORIGIN)], host=hosts[0]
             )
             assert answer.status_code == 400
             assert problem_of(answer)["error_code"] == "MALFORMED_REQUEST"
     before = [("X-Forwarded-Host", "localhost"), ("Forwarded", "host=localhost")]
-    answer = await send(hosted_app, "GET", "/health", before, host="evil.com")
+    answer = await send(hosted_app, "GET", "/docs", before, host="evil.com")
     assert answer.status_code == 400
 
 
 async def test_https_alone(hosted_app: FastAPI, app: FastAPI) -> None:
     """S73. A year, and only where Better Auth is at HTTPS, too; on errors as well."""
     for path, host in (
-        ("/health", "localhost"),
+        ("/docs", "localhost"),
         ("/nowhere", "localhost"),
-        ("/health", "evil.com"),
+        ("/docs", "evil.com"),
     ):
         answer = await send(hosted_app, "GET", path, host=host)
         [said] = answer.headers.get_list("strict-transport-security")
