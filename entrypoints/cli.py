@@ -13,7 +13,7 @@ from adapters.postgres import schema
 from adapters.postgres.program import EmbeddedPostgresError
 from domain.errors import Invalid, TaskportError
 from entrypoints import logs, seeding, serving
-from entrypoints.container import build
+from entrypoints.container import build, shared_counters_answer
 from entrypoints.embedded import with_database, without_database
 from entrypoints.settings import Settings, problems
 
@@ -117,6 +117,11 @@ def check() -> None:
             typer.echo(
                 f"            pages of {configured.better_auth_url} may not call this service from"
                 " a browser: add it to CORS_ORIGINS, unless a rewrite brings both to one origin"
+            )
+        if not asyncio.run(shared_counters_answer(configured)):
+            typer.echo(
+                "            RATE_LIMIT_STORAGE does not answer: until it does, each worker limits"
+                " sign-ins for itself, and nothing else"
             )
         if configured.url is None and not (configured.taskport_data_dir / "postgres").exists():
             typer.echo("database    none yet: `taskport serve` makes one")

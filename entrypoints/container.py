@@ -151,6 +151,18 @@ def _shared_counters(storage: str) -> "RedisCounters | None":
     return RedisCounters(storage)
 
 
+async def shared_counters_answer(settings: Settings) -> bool:
+    """Whether counters that are to be shared can be; so, too, where none are."""
+    counters = _shared_counters(settings.rate_limit_storage)
+    if counters is None:
+        return True
+    await counters.open()
+    try:
+        return counters.is_up
+    finally:
+        await counters.close()
+
+
 def _register_limits(
     container: punq.Container, settings: Settings, shared: "RedisCounters | None"
 ) -> None:

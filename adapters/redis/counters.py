@@ -79,6 +79,11 @@ class RedisCounters:
         self._task = asyncio.create_task(self._stay_connected(first_try))
         await first_try.wait()
 
+    @property
+    def is_up(self) -> bool:
+        """Whether Redis counted when it was last asked to."""
+        return self._is_up
+
     async def close(self) -> None:
         if self._task is not None:
             self._task.cancel()

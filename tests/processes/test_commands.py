@@ -253,6 +253,12 @@ def test_check_tells_what_is_wrong_with_the_settings(
     assert not cli.home.data.exists()
 
 
+def test_check_tells_of_counters_that_do_not_answer(home: Home) -> None:
+    done = home.run("check", env={"RATE_LIMIT_STORAGE": "redis://127.0.0.1:9"})
+    assert done.code == 0, done
+    assert "RATE_LIMIT_STORAGE does not answer" in done.out
+
+
 @pytest.mark.postgres
 def test_check_makes_no_embedded_database(cli: Cli) -> None:
     """Nothing is configured, so nothing can be wrong; to look is not to make."""
