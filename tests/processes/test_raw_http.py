@@ -339,14 +339,14 @@ def test_a_target_that_names_another_host() -> None:
             assert answer.code == ("" if answer.status == 200 else "MALFORMED_REQUEST")
             return answer.status
 
-        assert status(b"GET /livez HTTP/1.1") == 200
-        assert status(b"GET http://localhost:8000/livez HTTP/1.1") == 200
-        assert status(b"GET http://localhost/livez HTTP/1.1", b"Host: evil.com\r\n") == 200
+        assert status(b"GET /docs HTTP/1.1") == 200
+        assert status(b"GET http://localhost:8000/docs HTTP/1.1") == 200
+        assert status(b"GET http://localhost/docs HTTP/1.1", b"Host: evil.com\r\n") == 200
         for target in (b"http://evil.com", b"http://localhost@evil.com", b"HTTP://EVIL.com:80"):
-            assert status(b"GET %s/livez HTTP/1.1" % target) == 400
+            assert status(b"GET %s/docs HTTP/1.1" % target) == 400
         for headers in (b"", HOST * 2, HOST + b"Host: evil.com\r\n", b"Host: evil.com#\r\n"):
-            assert status(b"GET /livez HTTP/1.1", headers) == 400
-            assert status(b"GET http://localhost/livez HTTP/1.1", headers) in (200, 400)
+            assert status(b"GET /docs HTTP/1.1", headers) == 400
+            assert status(b"GET http://localhost/docs HTTP/1.1", headers) in (200, 400)
 
 
 # Clients that take their time, and a service that has little patience
