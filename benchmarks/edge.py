@@ -134,9 +134,11 @@ def prepare(url: str) -> dict[str, list[str]]:
 
     from adapters.better_auth.shared_secret import SharedSecretTokens  # noqa: PLC0415
     from adapters.postgres.schema import migrate  # noqa: PLC0415
+    from entrypoints.logs import configure  # noqa: PLC0415
     from entrypoints.seeding import seed  # noqa: PLC0415
     from entrypoints.settings import Settings  # noqa: PLC0415
 
+    configure(Settings(_env_file=None, log_level="warning"))
     migrate(url)
     settings = Settings(_env_file=None, database_url=url, better_auth_secret=SECRET)
     asyncio.run(seed(settings, users=50, tasks=20, only_if_empty=False))

@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from adapters.http.context import record_of
-from adapters.http.limits import decide
+from adapters.http.limits import enforce
 from adapters.http.origins import SAFE_METHODS, TrustedOrigins
 from application.identity import Authenticate, Identity
 from application.limits import RequestLimit
@@ -36,7 +36,7 @@ async def current_user(request: Request) -> Identity:
     identity: Identity = await gate.authenticate(Credentials(authorization, cookie))
     record = record_of(request.scope)
     record.user_id = identity.user.id
-    decide(request.scope, await gate.limit.count_user(identity.user.id))
+    enforce(request.scope, await gate.limit.count_user(identity.user.id))
     if identity.credential is CredentialKind.COOKIE and request.method not in SAFE_METHODS:
         gate.origins.refuse_others(headers)
     return identity

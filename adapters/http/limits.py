@@ -23,7 +23,7 @@ _UNTOLD: Final = Allowance((), ())
 _log = structlog.get_logger("taskport.http")
 
 
-def decide(scope: Scope, allowance: Allowance | None) -> None:
+def enforce(scope: Scope, allowance: Allowance | None) -> None:
     """Note how far the limits are used up by a request. Raises `TooManyRequests`."""
     record_of(scope).allowance = allowance or _UNTOLD
     if allowance is None:
@@ -40,16 +40,16 @@ async def count_nobody(limit: RequestLimit, scope: Scope) -> None:
     been. Raises `TooManyRequests`."""
     record = record_of(scope)
     if limit.limits and record.allowance is None and route_of(scope) not in FOR_WATCHERS:
-        decide(scope, await limit.count_address(record.address))
+        enforce(scope, await limit.count_address(record.address))
 
 
 async def count_sign_in(limit: RequestLimit, scope: Scope) -> None:
     """Count a request to sign in or up. Raises `TooManyRequests`."""
-    decide(scope, await limit.count_sign_in(record_of(scope).address))
+    enforce(scope, await limit.count_sign_in(record_of(scope).address))
 
 
 @contextmanager
-def deciding(limit: str, scope: Scope) -> Iterator[None]:
+def noting_refusals(limit: str, scope: Scope) -> Iterator[None]:
     """Note whether a limit on what is done within refuses it."""
     decision = "allowed"
     try:

@@ -172,19 +172,32 @@ class LastResort:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        task, is_late = asyncio.current_task(), False
+        assert task is not None
+
+        def give_up() -> None:
+            nonlocal is_late
+            is_late = True
+            task.cancel()
+
+        # `asyncio.timeout` would do the same for four times as much of the CPU.
+        timer = asyncio.get_running_loop().call_later(REQUEST_SECONDS, give_up)
         answer: Response
         try:
-            async with asyncio.timeout(REQUEST_SECONDS):
-                await self.app(scope, receive, send)
+            await self.app(scope, receive, send)
             return
         except ClientDisconnect:
             return
-        except TimeoutError:
+        except asyncio.CancelledError:
+            if not is_late or task.uncancel():
+                raise
             _log.warning("request_given_up", seconds=REQUEST_SECONDS, **about(scope))
             answer = unavailable(scope)
         except Exception:
             _log.exception("request_crashed", **about(scope))
             answer = crashed(scope)
+        finally:
+            timer.cancel()
         if record_of(scope).status == CLIENT_GONE:
             # Nothing has been said yet.
             await answer(scope, receive, send)

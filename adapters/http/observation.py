@@ -1,13 +1,14 @@
 """One line in the log, and a few numbers, for each request."""
 
 import asyncio
+from collections import Counter
 from datetime import UTC, datetime
 from functools import cache
 from time import perf_counter, time
 from typing import Final
 
 import structlog
-from prometheus_client import Counter, Histogram
+from prometheus_client import Histogram
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from adapters.http.clients import ClientAddresses
@@ -64,11 +65,12 @@ class _Answered:
     def count(self) -> None:
         pending, self._pending = self._pending, []
         say, allowed = structlog.get_logger("taskport.request").bind().info, 0
+        times: Counter[tuple[str, str, int]] = Counter()
         for method, record, seconds, ended in pending:
             known = method if method in METHODS else _OTHER
-            requests, duration = _series(known, record.route or _OTHER, record.status)
-            requests.inc()
-            duration.observe(seconds)
+            series = known, record.route or _OTHER, record.status
+            times[series] += 1
+            _duration(*series[:2]).observe(seconds)
             allowance = record.allowance
             allowed += allowance is not None and allowance.is_kept
             say(
@@ -82,6 +84,8 @@ class _Answered:
                 user_id=record.user_id,
                 address=record.address,
             )
+        for (method, route, status), number in times.items():
+            REQUESTS.labels(method, route, str(status)).inc(number)
         ALLOWED.inc(allowed)
 
 
@@ -91,7 +95,7 @@ count: Final = _answered.count
 
 
 @cache
-def _series(method: str, route: str, status: int) -> tuple[Counter, Histogram]:
+def _duration(method: str, route: str) -> Histogram:
     """To find a series by its labels takes longer than to count. What clients make up does not
     come here: it would be remembered for ever."""
-    return REQUESTS.labels(method, route, str(status)), DURATION.labels(method, route)
+    return DURATION.labels(method, route)

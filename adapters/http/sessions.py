@@ -11,7 +11,7 @@ from adapters.http.answers import answer, nothing
 from adapters.http.context import record_of
 from adapters.http.errors import CrossSiteRequest
 from adapters.http.identity import CurrentUser, current_user
-from adapters.http.limits import count_sign_in, deciding
+from adapters.http.limits import count_sign_in, noting_refusals
 from adapters.http.openapi import BODY_ERRORS, SETS_COOKIE, documented
 from adapters.http.origins import TrustedOrigins
 from adapters.http.users import user_body
@@ -65,7 +65,7 @@ def add_session_routes(
     async def sign_up(request: Request, body: schemas.NewUser) -> Response:
         origins.refuse_other_browsers(request.headers)
         await count_sign_in(limit, request.scope)
-        with deciding("sign_ups", request.scope):
+        with noting_refusals("sign_ups", request.scope):
             result = await use_cases.sign_up(
                 email=body.email, password=body.password, name=body.name, device=_device(request)
             )
@@ -95,7 +95,7 @@ def add_session_routes(
     async def log_in(request: Request, body: schemas.EmailAndPassword) -> Response:
         origins.refuse_other_browsers(request.headers)
         await count_sign_in(limit, request.scope)
-        with deciding("log_ins", request.scope):
+        with noting_refusals("log_ins", request.scope):
             result = await use_cases.log_in(
                 email=body.email, password=body.password, device=_device(request)
             )

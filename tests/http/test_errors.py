@@ -4,6 +4,7 @@ import asyncio
 import json
 import re
 import sys
+import time
 import uuid
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -333,7 +334,7 @@ async def test_a_crash_is_an_error_like_any_other(
 
 
 async def test_a_request_that_takes_too_long(
-    app: FastAPI, ann: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+    app: FastAPI, ann: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, logged: Logged
 ) -> None:
     monkeypatch.setattr(middleware, "REQUEST_SECONDS", 0.1)
 
@@ -344,6 +345,91 @@ async def test_a_request_that_takes_too_long(
     answer = await ann.get(PATH)
     assert code(answer) == (503, "UNAVAILABLE")
     assert int(answer.headers["retry-after"]) >= 1
+    [line] = [event for event in logged if event["event"] == "request_given_up"]
+    assert line["request_id"] == answer.json()["request_id"]
+
+
+async def test_who_ends_a_request_from_outside_is_obeyed(
+    app: FastAPI, ann: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, logged: Logged
+) -> None:
+    """As a server does that stops. It is neither late nor a crash, nor is it answered."""
+    begun = asyncio.Event()
+
+    async def hang(*_: object, **__: object) -> None:
+        begun.set()
+        await asyncio.sleep(30)
+
+    monkeypatch.setattr(type(app.state.use_cases.list_tasks), "__call__", hang)
+    request = asyncio.create_task(ann.get(PATH))
+    await begun.wait()
+    request.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await request
+    assert not {"request_given_up", "request_crashed"} & {event["event"] for event in logged}
+
+
+async def test_who_ends_a_late_request_is_obeyed_too(
+    app: FastAPI, ann: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(middleware, "REQUEST_SECONDS", 0.01)
+
+    async def hang(*_: object, **__: object) -> None:
+        asyncio.get_running_loop().call_later(0.01, request.cancel)
+        # Both timers are due by now.
+        time.sleep(0.05)  # noqa: ASYNC251
+        await asyncio.sleep(30)
+
+    monkeypatch.setattr(type(app.state.use_cases.list_tasks), "__call__", hang)
+    request = asyncio.create_task(ann.get(PATH))
+    with pytest.raises(asyncio.CancelledError):
+        await request
+
+
+async def test_a_timeout_of_something_else_is_a_crash(
+    app: FastAPI, ann: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_: object, **__: object) -> None:
+        raise TimeoutError
+
+    monkeypatch.setattr(type(app.state.use_cases.list_tasks), "__call__", fail)
+    assert code(await ann.get(PATH)) == (500, "INTERNAL_ERROR")
+
+
+async def test_a_crash_in_the_middle_of_an_answer_is_not_answered_again(
+    app: FastAPI, logged: Logged
+) -> None:
+    """Whoever reads it would take the error for a part of the answer."""
+    sent: list[Any] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Any) -> None:
+        sent.append(message["type"])
+        if message["type"] == "http.response.body":
+            raise RuntimeError("the wire")
+
+    await app(
+        {
+            "type": "http",
+            "method": "GET",
+            "path": "/health",
+            "raw_path": b"/health",
+            "root_path": "",
+            "query_string": b"",
+            "headers": [(b"host", b"test")],
+            "http_version": "1.1",
+            "scheme": "http",
+            "server": ("test", 80),
+            "client": ("127.0.0.1", 1),
+        },
+        receive,
+        send,
+    )
+    assert sent == ["http.response.start", "http.response.body"]
+    assert [event["event"] for event in logged if event["log_level"] == "error"] == [
+        "request_crashed"
+    ]
 
 
 async def test_what_is_unavailable_says_when_to_come_back(
