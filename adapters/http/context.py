@@ -34,17 +34,18 @@ class RequestRecord:
     request_id: bytes
     started: float
     address: str | None
+    is_of_a_page: bool
     status: int = CLIENT_GONE
     route: str | None = None
     user_id: str | None = None
     allowance: Allowance | None = None
     content_policy: bytes = _CONTENT_POLICY
-    is_of_a_page: bool = True
 
 
 def begin(scope: Scope, addresses: ClientAddresses) -> RequestRecord:
     """Open the record of a request. Its id is the caller's where that is sane."""
     shown: bytes | None = None
+    is_of_a_page = False
     forwarded: list[bytes] = []
     for name, value in scope["headers"]:
         if name == b"x-request-id":
@@ -52,13 +53,15 @@ def begin(scope: Scope, addresses: ClientAddresses) -> RequestRecord:
                 shown = value
         elif name == b"x-forwarded-for":
             forwarded.append(value)
+        elif name == b"origin":
+            is_of_a_page = True
     # It tells requests apart and keeps no secret; real randomness costs a system call.
     shown = shown or b"%032x" % random.getrandbits(128)
     client = scope.get("client")
     address = None if client is None else client[0]
     if forwarded:
         address = addresses(forwarded, address)
-    record = RequestRecord(shown, perf_counter(), address)
+    record = RequestRecord(shown, perf_counter(), address, is_of_a_page)
     scope[_RECORD] = record
     return record
 

@@ -98,9 +98,8 @@ class Cors(CORSMiddleware):
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and all(name != b"origin" for name, _ in scope["headers"]):
+        if scope["type"] == "http" and not record_of(scope).is_of_a_page:
             # Starlette's way to the same end costs as much as all the rest of the middleware.
-            record_of(scope).is_of_a_page = False
             await self.app(scope, receive, send)
             return
         if scope["type"] == "http" and scope["method"] == "OPTIONS":
