@@ -139,7 +139,7 @@ class PostgresUsers:
                 return
         except ConstraintViolated as violated:
             # The front end has columns of its own that it alone can fill.
-            _log.error("a user cannot be added: a constraint of the table refuses the row")
+            _log.error("row_refused", constraint=violated.name)
             raise UnknownUser from violated
         row = await self.database.fetch_one(_WHY_NOT_ADDED, values)
         was_deleted, is_there = row or (False, False)

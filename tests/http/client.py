@@ -41,6 +41,26 @@ def client_of(app: FastAPI, user_id: str | None = None) -> httpx.AsyncClient:
     return client
 
 
+def scope_of(
+    method: str, path: str, headers: Iterable[tuple[str, str]] = (), *, query: bytes = b""
+) -> Scope:
+    """What a server would make of a request. Headers go as they are, whatever is in them."""
+    return {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": method,
+        "scheme": "http",
+        "path": path,
+        "raw_path": path.encode("utf-8", "replace"),
+        "root_path": "",
+        "query_string": query,
+        "headers": [(name.lower().encode(), value.encode("latin-1")) for name, value in headers],
+        "server": ("test", 80),
+        "client": ("127.0.0.1", 123),
+    }
+
+
 async def ask(
     app: FastAPI,
     method: str,
@@ -48,28 +68,14 @@ async def ask(
     headers: Iterable[tuple[str, str]] = (),
     body: object = None,
 ) -> httpx.Response:
-    """One request without a client around it: where there are a thousand, that is half the time.
-
-    Headers go as they are, whatever is in them.
-    """
+    """One request without a client around it: where there are a thousand, that is half the time."""
     content = b"" if body is None else json.dumps(body).encode()
-    sent = [(name.lower().encode(), value.encode()) for name, value in headers]
+    sent = list(headers)
+    if all(name.lower() != "host" for name, _ in sent):
+        sent.append(("Host", "test"))
     if body is not None:
-        sent.append((b"content-type", b"application/json"))
-    scope: Scope = {
-        "type": "http",
-        "asgi": {"version": "3.0"},
-        "http_version": "1.1",
-        "method": method,
-        "scheme": "http",
-        "path": path,
-        "raw_path": path.encode(),
-        "root_path": "",
-        "query_string": b"",
-        "headers": [(b"host", b"test"), *sent] if b"host" not in dict(sent) else sent,
-        "server": ("test", 80),
-        "client": ("127.0.0.1", 123),
-    }
+        sent.append(("Content-Type", "application/json"))
+    scope = scope_of(method, path, sent)
     said: list[Message] = []
 
     async def receive() -> Message:

@@ -19,7 +19,7 @@ from adapters.http.errors import STATUSES, MalformedRequest, WireError, status_o
 from domain import errors, tasks, users
 from domain.errors import TaskportError, Unavailable
 from tests.conftest import Logged
-from tests.http.client import client_of, code, new_task
+from tests.http.client import code, new_task, scope_of, token
 
 PATH = "/api/tasks"
 CODES = {
@@ -409,23 +409,7 @@ async def test_a_crash_in_the_middle_of_an_answer_is_not_answered_again(
         if message["type"] == "http.response.body":
             raise RuntimeError("the wire")
 
-    await app(
-        {
-            "type": "http",
-            "method": "GET",
-            "path": "/health",
-            "raw_path": b"/health",
-            "root_path": "",
-            "query_string": b"",
-            "headers": [(b"host", b"test")],
-            "http_version": "1.1",
-            "scheme": "http",
-            "server": ("test", 80),
-            "client": ("127.0.0.1", 1),
-        },
-        receive,
-        send,
-    )
+    await app(scope_of("GET", "/health", [("Host", "test")]), receive, send)
     assert sent == ["http.response.start", "http.response.body"]
     assert [event["event"] for event in logged if event["log_level"] == "error"] == [
         "request_crashed"
@@ -454,17 +438,8 @@ async def test_a_client_that_hangs_up_does_no_harm(app: FastAPI) -> None:
     async def send(message: Any) -> None:
         sent.append(message)
 
-    async with client_of(app, "ann") as client:
-        headers = [(k.encode(), v.encode()) for k, v in client.headers.items()]
-    scope = {
-        "type": "http",
-        "method": "POST",
-        "path": PATH,
-        "root_path": "",
-        "query_string": b"",
-        "headers": [*headers, (b"content-type", b"application/json")],
-    }
-    await app(scope, receive, send)
+    headers = [("Authorization", f"Bearer {token()}"), ("Content-Type", "application/json")]
+    await app(scope_of("POST", PATH, [("Host", "test"), *headers]), receive, send)
     assert sent == []
 
 

@@ -18,13 +18,13 @@ import httpx
 import pytest
 from fastapi import FastAPI
 from starlette.routing import Route
-from starlette.types import Message, Scope
+from starlette.types import Message
 
 from adapters.http.routing import DirectRoute
 from adapters.memory.store import MemoryStore
 from entrypoints.app import from_settings
 from entrypoints.settings import Settings
-from tests.http.client import SECRET, token
+from tests.http.client import SECRET, scope_of, token
 from tests.http.people import PASSWORD, Headers, add_user, bearer
 
 pytestmark = pytest.mark.slow  # A row for each value, and there are thousands.
@@ -50,20 +50,8 @@ async def send(
 ) -> httpx.Response:
     """One request, byte by byte as it is said here; `parts` is a body that comes in pieces."""
     named = [("host", host), *headers] if host is not None else headers
-    scope: Scope = {
-        "type": "http",
-        "asgi": {"version": "3.0"},
-        "http_version": "1.1",
-        "method": method,
-        "scheme": "http",
-        "path": path,
-        "raw_path": path.encode("utf-8", "replace"),
-        "root_path": "",
-        "query_string": query if isinstance(query, bytes) else query.encode(),
-        "headers": [(n.lower().encode(), value.encode("latin-1")) for n, value in named],
-        "server": ("test", 80),
-        "client": ("127.0.0.1", 123),
-    }
+    asked_for = query if isinstance(query, bytes) else query.encode()
+    scope = scope_of(method, path, named, query=asked_for)
     body = raw if isinstance(raw, bytes) else raw.encode()
     pieces = [body] if parts is None else list(parts)
     said: list[Message] = []

@@ -11,7 +11,7 @@ import pytest
 import structlog
 from fastapi import FastAPI
 from prometheus_client import REGISTRY
-from starlette.types import Message, Scope
+from starlette.types import Message
 
 from adapters.http import observation
 from application.limits import Limit
@@ -20,7 +20,7 @@ from entrypoints.app import from_settings
 from entrypoints.settings import Settings
 from tests import canaries
 from tests.conftest import Logged
-from tests.http.client import SECRET, TASK, ask, client_of, code, new_task, token
+from tests.http.client import SECRET, TASK, ask, client_of, code, new_task, scope_of, token
 from tests.http.people import (
     ANN,
     LOG_IN,
@@ -181,29 +181,12 @@ async def test_signing_in_names_who_has_signed_in(
 async def asked(app: FastAPI, receive: Callable[[], Any], headers: Headers) -> list[Message]:
     """What is sent to a client that gets into the way."""
     sent: list[Message] = []
-    scope: Scope = {
-        "type": "http",
-        "asgi": {"version": "3.0"},
-        "http_version": "1.1",
-        "method": "POST",
-        "scheme": "http",
-        "path": TASKS,
-        "raw_path": TASKS.encode(),
-        "root_path": "",
-        "query_string": b"",
-        "headers": [
-            (b"host", b"test"),
-            (b"content-type", b"application/json"),
-            *((name.lower().encode(), value.encode()) for name, value in headers),
-        ],
-        "server": ("test", 80),
-        "client": ("127.0.0.1", 123),
-    }
+    shown = [("Host", "test"), ("Content-Type", "application/json"), *headers]
 
     async def send(message: Message) -> None:
         sent.append(message)
 
-    await app(scope, receive, send)
+    await app(scope_of("POST", TASKS, shown), receive, send)
     return sent
 
 

@@ -20,7 +20,7 @@ from domain.errors import Unavailable
 from entrypoints.app import from_settings
 from entrypoints.settings import Settings
 from tests.conftest import Logged
-from tests.http.client import ORIGIN, SECRET, token
+from tests.http.client import ORIGIN, SECRET, scope_of, token
 from tests.http.people import (
     PASSWORD,
     Headers,
@@ -208,15 +208,7 @@ class Provocations:
             said.append(message)
 
         headers = [*self.good(), ("Origin", ORIGIN), ("Host", "test")]
-        scope = {
-            "type": "http",
-            "http_version": "1.1",
-            "method": route[0],
-            "path": route[1].format(task_id=1),
-            "root_path": "",
-            "query_string": b"",
-            "headers": [(name.lower().encode(), value.encode()) for name, value in headers],
-        }
+        scope = scope_of(route[0], route[1].format(task_id=1), headers)
         await self.world.app(scope, receive, keep)
         start, body = said
         return httpx.Response(start["status"], headers=start["headers"], content=body["body"])
