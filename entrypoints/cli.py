@@ -167,6 +167,9 @@ def _failing_clearly() -> Iterator[None]:
         yield
     except ValidationError as error:
         _fail(*problems(error))
+    except UnicodeDecodeError:
+        # The error itself would quote a part of what may be a secret.
+        _fail(".env: is not text in UTF-8")
     except Invalid as error:
         _fail(*(f"{problem.field} {problem.error}" for problem in error.problems))
     except (

@@ -39,7 +39,7 @@ class PortTaken(Exception):
 
 def serve_memory(settings: Settings) -> None:
     """Serve until a signal comes; then everything is gone. Raises `PortTaken`."""
-    with _listening(settings) as listener:
+    with _stopping_in_order(), _listening(settings) as listener:
         settings = without_database(settings)
         print(greeting.in_memory(settings, listener.getsockname()[1]), flush=True)
         uvicorn.Server(_config(settings, workers=1)).run(sockets=[listener])

@@ -304,3 +304,9 @@ def test_check_tells_of_pages_that_may_not_call(configured: Cli) -> None:
     said = configured("check", BETTER_AUTH_URL=url).out
     assert f"pages of {url} may not call this service" in said
     assert "may not call" not in configured("check", BETTER_AUTH_URL=url, CORS_ORIGINS=url).out
+
+
+def test_a_file_of_settings_that_is_no_text(home: Home) -> None:
+    """Written by an editor of long ago; nothing of it is quoted."""
+    (home.folder / ".env").write_bytes(b"BETTER_AUTH_SECRET=caf\xe9-" + b"x" * 40)
+    assert sentence(home.run("check")) == ".env: is not text in UTF-8"

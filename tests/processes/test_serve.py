@@ -51,7 +51,7 @@ def test_memory_needs_no_database(home: Home, unreachable: Environment) -> None:
         service.create(token, "not for long")
         assert service.titles(token) == {"not for long"}
         assert service.titles(signed_token("bob")) == set()
-        service.terminate()
+        assert service.terminate() == 0
         assert service.complaints == []
         assert "in memory" in service.out
         assert PASSWORD not in service.out
@@ -64,7 +64,7 @@ def test_memory_without_a_secret_keeps_one(home: Home) -> None:
     with home.serving("--memory") as service:
         service.create(home.kept_token(), "by the kept secret")
         os.kill(service.pid, signal.SIGINT)
-        service.ends(5)
+        assert service.ends(5) == 0
         assert service.complaints == []
         assert not home.postgres()
 
