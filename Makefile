@@ -48,7 +48,7 @@ lock: .venv/dev ## Lock the dependencies anew, with hashes and without addresses
 
 clean: ## Remove what was set up; .data, with the database, stays
 	rm -rf .venv .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache *.egg-info
-	rm -rf tests/interop/node/node_modules tests/openapi/node/node_modules
+	rm -rf tests/interop/node/node_modules tests/openapi/node/node_modules tests/browser/node/node_modules
 
 LOCK = $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header

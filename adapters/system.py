@@ -20,10 +20,11 @@ class JitteredRetries:
     """`Retries` with full jitter: each wait is random, up to a bound that doubles.
 
     Without jitter the losers of a race meet again at once: 50 concurrent changes of one task took
-    47 tries without, 8 with it. Ends after `patience` seconds.
+    47 tries without, 8 with it. Ends after `patience` seconds: before the request itself is
+    given up, which would not say why.
     """
 
-    patience: float = 10.0
+    patience: float = 8.0
     first_bound: float = 0.01
     last_bound: float = 0.5
 

@@ -144,7 +144,7 @@ class IssueDevelopmentToken:
     clock: Clock
 
     async def __call__(self, email: str, *, new_id: str) -> str:
-        """Raises `Invalid`."""
+        """Raises `Invalid`; `EmailTaken` or `UnknownUser` where the user cannot be made."""
         now = self.clock.now()
         wanted = User.create(id=new_id, email=email, name=email.partition("@")[0], now=now)
         user = await self.users.find_by_email(wanted.email)

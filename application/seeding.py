@@ -18,7 +18,10 @@ class SeedUser:
     async def __call__(
         self, *, user_id: str, email: str, name: str, tasks: Sequence[tuple[str, TaskStatus]]
     ) -> User:
-        """`tasks` are titles and statuses. Raises `Invalid`, `EmailTaken`, `Unavailable`."""
+        """`tasks` are titles and statuses.
+
+        Raises `Invalid`, `EmailTaken`, `UnknownUser`, `Unavailable`.
+        """
         now = self.clock.now()
         user = User.create(id=user_id, email=email, name=name, now=now)
         new = [

@@ -106,6 +106,9 @@ class PatientProtocol(HttpToolsProtocol):
         else:
             super().send_400_response(msg)
 
+    def _unsupported_upgrade_warning(self) -> None:
+        """It is meant, whatever uvicorn would tell an operator to install."""
+
     def _size_of_head(self) -> int:
         return len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
 

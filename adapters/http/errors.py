@@ -54,6 +54,7 @@ _WORDS: Final = {
     "Extra inputs are not permitted": "is not known here",
     "a valid dictionary or object to extract fields from": "an object",
     "Input should be": "must be",
+    "String should": "must",
     "Unable to parse input string as an integer, exceeded maximum size": "is too large",
 }
 

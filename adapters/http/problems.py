@@ -19,6 +19,8 @@ MALFORMED_REQUEST: Final = "MALFORMED_REQUEST"
 MALFORMED_MESSAGE: Final = "The request cannot be read."
 INTERNAL_ERROR: Final = "INTERNAL_ERROR"
 INTERNAL_ERROR_MESSAGE: Final = "Something went wrong on our side."
+# As RFC 9110 calls them; Python does so from 3.13 on.
+_TITLES: Final = {413: "Content Too Large", 422: "Unprocessable Content"}
 _NAMEABLE: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
@@ -88,7 +90,7 @@ def problem_body(
         "message": message,
         "details": details,
         "type": "about:blank",
-        "title": HTTPStatus(status).phrase,
+        "title": _TITLES.get(status) or HTTPStatus(status).phrase,
         "status": status,
         "detail": message,
         "instance": instance,

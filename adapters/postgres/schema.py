@@ -53,7 +53,9 @@ def migrate(url: str, revision: str = "head") -> None:
         conn.execute(text(f"set local lock_timeout = '{_LOCK_SECONDS}s'"))
         conn.execute(text("select pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
         _adopt(conn)
-        conn.execute(text(f"create schema if not exists {SCHEMA}"))
+        # `if not exists` would ask for the right to create one even where it exists.
+        if conn.scalar(text(f"select to_regnamespace('{SCHEMA}') is null")):
+            conn.execute(text(f"create schema {SCHEMA}"))
         _refuse_other_search_path(conn)
         before = _revision(conn)
         if _is_behind(before):

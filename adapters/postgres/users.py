@@ -155,7 +155,7 @@ class PostgresUsers:
             # Whatever the front end calls the constraint: an id never changes.
             if violated.is_unique:
                 raise EmailTaken from violated
-            raise
+            raise refused(violated) from violated
 
     async def rename(self, user_id: str, name: str, *, now: datetime) -> User:
         rename = _rename(await self.optional())

@@ -10,6 +10,7 @@ import pytest
 from adapters.postgres.optional_columns import OptionalColumns
 from adapters.postgres.pipeline import PipelineDatabase
 from adapters.postgres.users import PostgresUsers
+from domain.errors import Invalid, Unavailable
 from domain.tasks import Task, TaskNotFound
 from domain.users import EmailTaken, UnknownUser, User
 from tests.contracts.conftest import NOW, Stores
@@ -173,6 +174,12 @@ async def test_the_front_end_may_name_its_constraints(database_url: str) -> None
         await connection.execute('alter table "user" alter tier drop default')
     with pytest.raises(UnknownUser):
         await users.add(User.create(id="c", email="c@example.com", now=NOW), issued_at=None)
+    async with await psycopg.AsyncConnection.connect(database_url) as connection:
+        await connection.execute("""alter table "user" add check (name <> 'Eve')""")
+    with pytest.raises(Invalid):
+        await users.rename("ann", "Eve", now=AFTER)
+    with pytest.raises(Unavailable):
+        await users.save(replace(user, name="Eve", updated_at=AFTER))
     await database.close()
 
 

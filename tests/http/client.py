@@ -42,7 +42,12 @@ def client_of(app: FastAPI, user_id: str | None = None) -> httpx.AsyncClient:
 
 
 def scope_of(
-    method: str, path: str, headers: Iterable[tuple[str, str]] = (), *, query: bytes = b""
+    method: str,
+    path: str,
+    headers: Iterable[tuple[str, str]] = (),
+    *,
+    query: bytes = b"",
+    encoding: str = "utf-8",
 ) -> Scope:
     """What a server would make of a request. Headers go as they are, whatever is in them."""
     return {
@@ -55,7 +60,7 @@ def scope_of(
         "raw_path": path.encode("utf-8", "replace"),
         "root_path": "",
         "query_string": query,
-        "headers": [(name.lower().encode(), value.encode("latin-1")) for name, value in headers],
+        "headers": [(name.lower().encode(), value.encode(encoding)) for name, value in headers],
         "server": ("test", 80),
         "client": ("127.0.0.1", 123),
     }

@@ -51,7 +51,7 @@ async def send(
     """One request, byte by byte as it is said here; `parts` is a body that comes in pieces."""
     named = [("host", host), *headers] if host is not None else headers
     asked_for = query if isinstance(query, bytes) else query.encode()
-    scope = scope_of(method, path, named, query=asked_for)
+    scope = scope_of(method, path, named, query=asked_for, encoding="latin-1")
     body = raw if isinstance(raw, bytes) else raw.encode()
     pieces = [body] if parts is None else list(parts)
     said: list[Message] = []

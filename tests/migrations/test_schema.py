@@ -270,6 +270,19 @@ def test_a_role_that_may_not_create_is_told(
         migrate(url)
 
 
+def test_a_role_that_only_works_there_may_find_it_migrated(
+    database_url: str, postgres_18_server: PostgresServer
+) -> None:
+    """So that `serve` needs no other arguments where somebody else migrates."""
+    with psycopg.connect(postgres_18_server.url, autocommit=True) as conn:
+        conn.execute("drop role if exists worker")
+        conn.execute("create role worker login password 'x'")
+    with psycopg.connect(database_url) as conn:
+        conn.execute("grant usage on schema taskport, public to worker")
+        conn.execute("grant select on all tables in schema taskport, public to worker")
+    migrate(re.sub(r"//[^@]*@", "//worker:x@", database_url))
+
+
 def test_nobody_there() -> None:
     with pytest.raises(schema.DatabaseUnreachable) as caught:
         migrate("postgresql://ann:canary@127.0.0.1:1/db")

