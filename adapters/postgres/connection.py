@@ -136,7 +136,8 @@ def translated(error: Exception) -> Exception:
     match error:
         case errors.IntegrityError():
             return ConstraintViolated(
-                error.diag.constraint_name or "",
+                # What must not be null may have no name but the column's.
+                error.diag.constraint_name or error.diag.column_name or "",
                 is_unique=isinstance(error, errors.UniqueViolation),
                 is_foreign_key=isinstance(error, errors.ForeignKeyViolation),
             )
@@ -147,9 +148,10 @@ def translated(error: Exception) -> Exception:
         case (
             errors.OperationalError()
             | errors.ReadOnlySqlTransaction()
-            # The schema is behind, or a plugin's column has gone since we looked.
+            # The schema is behind, a grant is missing, or a plugin's column has gone.
             | errors.UndefinedTable()
             | errors.UndefinedColumn()
+            | errors.InsufficientPrivilege()
             | errors.IdleInTransactionSessionTimeout()
         ):
             _log.warning("statement_failed", error=type(error).__name__)

@@ -50,7 +50,7 @@ class Statement:
 
 
 class ConstraintViolated(Exception):
-    """A constraint refused a row; `name` is the constraint's, where it has one."""
+    """A constraint refused a row; `name` is the constraint's, or the column's, where it has one."""
 
     def __init__(self, name: str, *, is_unique: bool, is_foreign_key: bool = False) -> None:
         super().__init__(name)

@@ -1,0 +1,183 @@
+"""The parts of `deploy/compose.yaml`, run without containers: only places and ports are others."""
+
+import os
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import psycopg
+
+from adapters.postgres.embedded import free_port
+from adapters.postgres.program import Account, Program
+from tests.deployment.files import DEPLOY, command, environment, filled, services
+from tests.requirements import program
+from tests.servers import passable_folder, wait_for
+
+_PATIENCE_SECONDS: Final = 15.0
+
+
+@dataclass(frozen=True)
+class Database:
+    """A PostgreSQL 18 that was set up as the container sets itself up."""
+
+    port: int
+    programs: Path
+    folder: Path
+
+    def url(self, role: str, password: str = "", *, name: str = "taskport") -> str:
+        secret = password or filled(f"${{{role.upper()}_PASSWORD:?}}")
+        return f"postgresql://{role}:{secret}@127.0.0.1:{self.port}/{name}"
+
+    @property
+    def superuser_url(self) -> str:
+        return self.url("postgres", filled("${POSTGRES_PASSWORD:?}"))
+
+    @property
+    def owner_url(self) -> str:
+        return self.url("taskport_owner")
+
+    @property
+    def app_url(self) -> str:
+        return self.url("taskport_app")
+
+    def psql(self, *arguments: str, env: Mapping[str, str]) -> str:
+        """What psql says; in an environment of this and nothing else."""
+        done = subprocess.run(
+            [self.programs / "psql", *arguments],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+            env={"PATH": os.defpath, **env},
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def set_up(self) -> None:
+        """As the image does with what lies in its folder for that, once."""
+        postgres = services()["postgres"]
+        [script] = [s for s in postgres["volumes"] if "initdb.d" in s]
+        self.psql(
+            f"--file={DEPLOY / script.split(':')[0]}",
+            f"--dbname={self.superuser_url}",
+            env=environment(postgres),
+        )
+
+    def grant(self) -> None:
+        """As the service `grants` does."""
+        grants = services()["grants"]
+        name, *arguments = command(grants)
+        assert name == "psql"
+        self.psql(
+            *(word.replace("/grants.sql", str(DEPLOY / "grants.sql")) for word in arguments),
+            env={**environment(grants), "PGHOST": "127.0.0.1", "PGPORT": str(self.port)},
+        )
+
+
+@contextmanager
+def database() -> Iterator[Database]:
+    said = environment(services()["postgres"])
+    with passable_folder() as folder:
+        found = Program.find(folder, Account.choose())
+        data = folder / "data"
+        found.initialise(
+            data,
+            superuser="postgres",
+            password=said["POSTGRES_PASSWORD"],
+            locale=said["POSTGRES_INITDB_ARGS"].split(),
+        )
+        port = free_port()
+        server = found.serve(data, port, folder / "log")
+        made = Database(port, found.folder, folder)
+        url = made.url("postgres", said["POSTGRES_PASSWORD"], name="postgres")
+        try:
+            wait_for(url, server)
+            with psycopg.connect(url, autocommit=True) as conn:
+                conn.execute(f"create database {said['POSTGRES_DB']}")
+            made.set_up()
+            yield made
+        finally:
+            server.terminate()
+            server.wait(30)
+
+
+@contextmanager
+def pooler(database: Database) -> Iterator[str]:
+    """The very pgbouncer.ini, started by the very command: the URL of the workers."""
+    pgbouncer = program("pgbouncer", "pgbouncer", "/usr/sbin")
+    service = services()["pgbouncer"]
+    port = free_port()
+    with passable_folder() as folder:
+        config = folder / "pgbouncer.ini"
+        text = (DEPLOY / "pgbouncer.ini").read_text()
+        text = text.replace("host=postgres port=5432", f"host=127.0.0.1 port={database.port}")
+        text = text.replace("listen_addr = *", "listen_addr = 127.0.0.1")
+        text = text.replace("listen_port = 6432", f"listen_port = {port}")
+        config.write_text(text.replace("/tmp/", f"{folder}/"))
+        words = command(service)
+        words[-1] = words[-1].replace("/tmp/", f"{folder}/")
+        words[-1] = words[-1].replace("/etc/taskport/pgbouncer.ini", str(config))
+        account = Account.choose()
+        account.own(folder)
+        process = subprocess.Popen(
+            words,
+            stderr=subprocess.DEVNULL,
+            **{
+                **account.options,
+                "env": {"PATH": f"{pgbouncer.parent}:{os.defpath}", **environment(service)},
+            },
+        )
+        url = database.app_url.replace(f":{database.port}/", f":{port}/")
+        try:
+            wait_for(url, process)
+            yield url
+        finally:
+            process.kill()
+            process.wait(10)
+
+
+@contextmanager
+def shared_counters() -> Iterator[tuple[str, int, subprocess.Popen[bytes]]]:
+    """Redis, started by the very command: its URL, its port and its process."""
+    program("redis-server", "redis-server")
+    service = services()["redis"]
+    said = environment(service)
+    port = free_port()
+    with passable_folder() as folder:
+        words = command(service)
+        words[-1] = words[-1].replace("--port 6379", f"--bind 127.0.0.1 --port {port}")
+        words[-1] = words[-1].replace("--dir /tmp", f"--dir {folder}")
+        process = subprocess.Popen(
+            words,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env={"PATH": os.environ.get("PATH", os.defpath), **said},
+        )
+        give_up = time.monotonic() + _PATIENCE_SECONDS
+        try:
+            while not _redis_is_healthy(port):
+                assert process.poll() is None, "redis-server did not start"
+                assert time.monotonic() < give_up, "redis-server does not answer"
+                time.sleep(0.05)
+            yield f"redis://:{said['REDISCLI_AUTH']}@127.0.0.1:{port}/0", port, process
+        finally:
+            process.kill()
+            process.wait(10)
+
+
+def _redis_is_healthy(port: int) -> bool:
+    service = services()["redis"]
+    kind, check = service["healthcheck"]["test"]
+    assert kind == "CMD-SHELL"
+    done = subprocess.run(
+        ["sh", "-c", check.replace("-p 6379", f"-p {port}")],
+        capture_output=True,
+        check=False,
+        timeout=10,
+        env={"PATH": os.environ.get("PATH", os.defpath), **environment(service)},
+    )
+    return done.returncode == 0

@@ -1,0 +1,277 @@
+"""The database as the files of `deploy/` make it: two roles, and a pooler before it."""
+
+import time
+from collections.abc import Iterator
+from typing import Final
+
+import psycopg
+import pytest
+import redis as client
+from psycopg import errors, sql
+
+from adapters.postgres.better_auth_tables import TABLES
+from entrypoints.settings import Settings
+from tests.better_auth.signer import signer
+from tests.deployment import stage
+from tests.deployment.files import DEPLOY, FILLED
+from tests.deployment.stage import Database, pooler, shared_counters
+from tests.processes.service import Home, new_home, sentence, signed_token, wait_until
+
+pytestmark = [pytest.mark.process, pytest.mark.postgres, pytest.mark.debian, pytest.mark.slow]
+
+SECRET: Final = FILLED["BETTER_AUTH_SECRET"]
+REFUSED: Final = [
+    "create table public.mine (id int)",
+    "create table taskport.mine (id int)",
+    "drop table taskport.tasks",
+    "alter table taskport.tasks add column mine int",
+    "truncate taskport.tasks",
+    "insert into taskport.deleted_users values ('ann', now())",
+    "delete from taskport.deleted_users",
+    "update taskport.alembic_version set version_num = '0'",
+    'select "privateKey" from public.jwks',
+    "insert into public.jwks values ('a', 'b', 'c', now())",
+    'select "accessToken" from public.account',
+    "update public.account set password = ''",
+    "select * from public.verification",
+    'alter table public."user" disable trigger all',
+]
+
+
+@pytest.fixture(scope="module")
+def database() -> Iterator[Database]:
+    """Migrated by the owner; what the workers need is granted."""
+    with stage.database() as database, new_home() as home:
+        # A worker that comes too early says so, and what to do.
+        early = home.run("check", env=settings(database.app_url))
+        assert "run `taskport migrate`" in sentence(early)
+        done = home.run("migrate", env=settings(database.owner_url))
+        assert done.code == 0, done.err
+        database.grant()
+        yield database
+
+
+@pytest.fixture
+def home() -> Iterator[Home]:
+    with new_home() as home:
+        yield home
+
+
+def settings(url: str, **more: str) -> dict[str, str]:
+    return {"DATABASE_URL": url, "BETTER_AUTH_SECRET": SECRET, **more}
+
+
+def test_the_role_that_serves_can_do_all_that_is_done(database: Database, home: Home) -> None:
+    """Behind the pooler, with the limits in Redis; each use case that has statements of its own."""
+    with pooler(database) as url, shared_counters() as (redis_url, _, _):
+        env = settings(url, RATE_LIMIT="600/minute", RATE_LIMIT_STORAGE=redis_url)
+        env["AUTH_RATE_LIMIT"] = "10/5minutes"
+        checked = home.run("check", env=env)
+        assert (checked.code, checked.out.splitlines()[-1]) == (
+            0,
+            "database    fine, the schema is at head",
+        )
+        seeded = home.run("seed", "--users=2", "--tasks=3", env=env)
+        assert seeded.code == 0, seeded.err
+        with home.serving("--no-migrate", env=env) as service:
+            person = {"email": "ann@example.com", "password": "correct horse battery"}
+            signed_up = service.ask("POST", "/api/auth/signup", json=person)
+            assert signed_up.status_code == 201, signed_up.text
+            logged_in = service.ask("POST", "/api/auth/login", json=person)
+            assert logged_in.status_code == 200, logged_in.text
+            token = logged_in.json()["access_token"]
+            task = service.ask("POST", "/api/tasks", token=token, json={"title": "One"}).json()
+            for method, path, body, status in (
+                ("GET", f"/api/tasks/{task['id']}", None, 200),
+                ("GET", "/api/tasks", None, 200),
+                ("PATCH", f"/api/tasks/{task['id']}", {"title": "Two"}, 200),
+                ("PATCH", f"/api/tasks/{task['id']}/complete", None, 200),
+                ("DELETE", f"/api/tasks/{task['id']}", None, 204),
+                ("POST", "/api/tasks", {"title": "Three"}, 201),
+                ("GET", "/api/auth/me", None, 200),
+                ("GET", "/api/auth/session/validate", None, 200),
+                ("POST", "/api/auth/refresh", None, 200),
+                ("GET", "/api/users/me", None, 200),
+                ("PATCH", "/api/users/me", {"name": "Ann"}, 200),
+                ("GET", "/api/users/me/sessions", None, 200),
+                ("POST", "/api/auth/logout", None, 204),
+                ("GET", "/health/db", None, 200),
+            ):
+                answer = service.ask(method, path, token=token, json=body)
+                assert answer.status_code == status, (method, path, answer.text)
+            again = service.ask("POST", "/api/auth/login", json=person).json()["access_token"]
+            gone = service.ask("DELETE", "/api/users/me", token=again)
+            assert gone.status_code == 204, gone.text
+            # A user that the service meets for the first time; then by a key of Better Auth's.
+            service.create(signed_token("bob", SECRET), "of Bob")
+            assert service.titles(token_of_the_plugin(database, "bob")) == {"of Bob"}
+            assert service.complaints == []
+    with psycopg.connect(database.owner_url) as conn:
+        row = conn.execute("select count(*) from taskport.deleted_users").fetchone()
+    assert row == (1,)
+
+
+def token_of_the_plugin(database: Database, user_id: str) -> str:
+    """As Better Auth's `jwt` plugin signs it; the key is in its table."""
+    key, now = signer("a-key-of-the-plugin"), int(time.time())
+    with psycopg.connect(database.owner_url) as conn:
+        conn.execute(
+            'insert into public.jwks (id, "publicKey", "privateKey", "createdAt")'
+            " values (%s, %s, 'encrypted', now())",
+            (key.kid, key.row()),
+        )
+    origin = Settings.model_fields["better_auth_url"].default
+    claims = {"sub": user_id, "iss": origin, "aud": origin, "iat": now, "exp": now + 900}
+    return key.token(claims)
+
+
+@pytest.mark.parametrize("statement", REFUSED)
+def test_it_can_do_nothing_else(database: Database, statement: str) -> None:
+    with psycopg.connect(database.app_url) as conn, pytest.raises(errors.InsufficientPrivilege):
+        conn.execute(statement.encode())
+
+
+def test_a_grant_that_was_forgotten(database: Database, home: Home) -> None:
+    """As after a migration that brought a table: not now, and the log says why."""
+    with psycopg.connect(database.owner_url, autocommit=True) as conn:
+        conn.execute("revoke select on taskport.tasks from taskport_app")
+    try:
+        with home.serving("--no-migrate", env=settings(database.app_url)) as service:
+            answer = service.ask("GET", "/api/tasks", token=signed_token("eve", SECRET))
+            assert answer.status_code == 503, answer.text
+            wait_until(lambda: '"InsufficientPrivilege"' in service.err, 5)
+    finally:
+        database.grant()
+
+
+def test_its_statements_end_by_themselves(database: Database) -> None:
+    """For the case that nobody is left to end them."""
+    with psycopg.connect(database.app_url) as conn:
+        assert conn.execute("show statement_timeout").fetchone() == ("6s",)
+        row = conn.execute("show idle_in_transaction_session_timeout").fetchone()
+        assert row == ("15s",)
+
+
+def test_what_is_granted_can_be_granted_again(database: Database) -> None:
+    """After each migration, and to set passwords anew."""
+    database.grant()
+    database.set_up()
+    with psycopg.connect(database.app_url):
+        pass
+
+
+def test_a_front_end_with_a_role_of_its_own(database: Database) -> None:
+    """It may delete a user with all tasks, and the id is remembered, though it may nothing in our
+    schema."""
+    with psycopg.connect(database.superuser_url, autocommit=True) as conn:
+        conn.execute("create role better_auth login password 'of-the-front-end'")
+    with psycopg.connect(database.owner_url, autocommit=True) as conn:
+        for table in ("user", "session", "account", "verification", "jwks"):
+            conn.execute(
+                sql.SQL("grant select, insert, update, delete on public.{} to better_auth").format(
+                    sql.Identifier(table)
+                )
+            )
+    url = database.url("better_auth", "of-the-front-end")
+    with psycopg.connect(url, autocommit=True) as conn:
+        found = conn.execute("""select id from public."user" limit 1""").fetchone()
+        assert found is not None
+        conn.execute("""delete from public."user" where id = %s""", found)
+    with psycopg.connect(database.owner_url) as conn:
+        query = "select count(*) from taskport.deleted_users where id = %s"
+        assert conn.execute(query, found).fetchone() == (1,)
+        query = "select count(*) from taskport.tasks where user_id = %s"
+        assert conn.execute(query, found).fetchone() == (0,)
+
+
+def test_a_hosted_database_has_an_owner_already(database: Database, home: Home) -> None:
+    """As at Neon: no superuser, a role that owns the database and may create others."""
+    with psycopg.connect(database.superuser_url, autocommit=True) as conn:
+        conn.execute("create role hosted_owner login createrole password 'of-the-host'")
+        conn.execute("create database hosted owner hosted_owner")
+        # Roles are there for all databases of a server; here it has made none yet.
+        conn.execute("drop owned by taskport_app")
+        conn.execute("drop role taskport_app")
+    url = database.url("hosted_owner", "of-the-host", name="hosted")
+    password = {"TASKPORT_APP_PASSWORD": FILLED["TASKPORT_APP_PASSWORD"]}
+    try:
+        database.psql(f"--file={DEPLOY / 'roles.sql'}", f"--dbname={url}", env=password)
+        assert home.run("migrate", env=settings(url)).code == 0
+        database.psql(f"--file={DEPLOY / 'grants.sql'}", f"--dbname={url}", env={})
+        app_url = database.url("taskport_app", name="hosted")
+        checked = home.run("check", env=settings(app_url))
+        assert checked.code == 0, checked.err
+        with home.serving("--no-migrate", env=settings(app_url)) as service:
+            service.create(signed_token("bob", SECRET), "of Bob")
+    finally:
+        database.set_up()
+        database.grant()
+
+
+def test_tables_that_belong_to_the_front_end(database: Database, home: Home) -> None:
+    """What their owner grants, and who grants on them."""
+    owner = database.url("taskport_owner", name="shared")
+    with psycopg.connect(database.superuser_url, autocommit=True) as conn:
+        conn.execute("create role front_end login password 'of-the-front-end'")
+        conn.execute("create database shared owner front_end")
+        conn.execute("grant create on database shared to taskport_owner")
+    front_end = database.url("front_end", "of-the-front-end", name="shared")
+    with psycopg.connect(front_end, autocommit=True) as conn:
+        for statements in TABLES.values():
+            for statement in statements:
+                conn.execute(statement.encode())
+        early = home.run("migrate", env=settings(owner))
+        assert "permission denied" in sentence(early)
+        conn.execute("grant create on schema public to taskport_owner")
+        conn.execute("grant select on all tables in schema public to taskport_owner")
+        conn.execute("""grant references, trigger on public."user" to taskport_owner""")
+    migrated = home.run("migrate", env=settings(owner))
+    assert migrated.code == 0, migrated.err
+    superuser = database.url("postgres", FILLED["POSTGRES_PASSWORD"], name="shared")
+    database.psql(f"--file={DEPLOY / 'grants.sql'}", f"--dbname={superuser}", env={})
+    app_url = database.url("taskport_app", name="shared")
+    with home.serving("--no-migrate", env=settings(app_url)) as service:
+        service.create(signed_token("bob", SECRET), "of Bob")
+        assert service.complaints == []
+
+
+def test_a_role_called_as_our_schema_is_refused(database: Database, home: Home) -> None:
+    with psycopg.connect(database.superuser_url, autocommit=True) as conn:
+        conn.execute("create role taskport login superuser password 'called-taskport'")
+    done = home.run("check", env=settings(database.url("taskport", "called-taskport")))
+    assert "alter role" in sentence(done)
+
+
+def test_redis_takes_two_passwords_while_they_change() -> None:
+    with shared_counters() as (url, port, _):
+        old = url.split(":")[2].split("@")[0]
+        with client.Redis("127.0.0.1", port, password=old) as connection:
+            connection.execute_command("acl", "setuser", "default", ">another-password")
+        for password in (old, "another-password"):
+            with client.Redis("127.0.0.1", port, password=password) as connection:
+                assert connection.ping()
+        with client.Redis("127.0.0.1", port, password="another-password") as connection:
+            connection.execute_command("acl", "setuser", "default", f"<{old}")
+        with (
+            client.Redis("127.0.0.1", port, password=old) as connection,
+            pytest.raises(client.AuthenticationError),
+        ):
+            connection.ping()
+
+
+def test_what_stops_the_container_stops_redis() -> None:
+    """The shell has made way for it."""
+    with shared_counters() as (_, _, process):
+        process.terminate()
+        assert process.wait(10) == 0
+
+
+def test_connections_of_a_worker(database: Database, home: Home) -> None:
+    """17 when it starts, and never more than the guide says."""
+    with home.serving("--no-migrate", env=settings(database.app_url)):
+        with psycopg.connect(database.superuser_url) as conn:
+            row = conn.execute(
+                "select count(*) from pg_stat_activity where application_name = 'taskport'"
+            ).fetchone()
+        assert row is not None
+        assert 15 <= row[0] <= 19

@@ -1,0 +1,220 @@
+"""The worked examples in `docs/`, followed step by step in a copy of the repository."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.processes.service import Home, Outcome, new_home
+from tests.requirements import program
+from tests.specs.markdown import ROOT, Code, document, rows
+from tests.specs.test_snippets import copy_repository
+
+pytestmark = [pytest.mark.postgres, pytest.mark.slow, pytest.mark.timeout(600)]
+
+EXAMPLE: Final = document(ROOT / "docs" / "add-a-field.md")
+_TABLE: Final = rows(EXAMPLE.tables("Step", "File"))
+OTHER_STORE: Final = document(ROOT / "docs" / "swap-postgres.md")
+_STEP_SECONDS: Final = 400
+_FIELD: Final = "due_on"
+_DRAFT: Final = f"op.add_column('tasks', sa.Column('{_FIELD}'"
+_DRIFT: Final = "tests/migrations/test_schema.py -k drift"
+
+# The commands of an environment; each is handed to the Python that runs the tests.
+_COMMANDS: Final = {
+    "python": "",
+    "taskport": "-m entrypoints",
+    "alembic": "-m alembic.config",
+    "ruff": "-m ruff",
+    "mypy": "-m mypy",
+    "lint-imports": '-c "import sys; from importlinter.cli import lint_imports_command as lint;'
+    ' sys.exit(lint())"',
+}
+# `make check` runs all tests, this one among them: here, those that see the field.
+_CHECK: Final = """
+.venv/bin/ruff format --check .
+.venv/bin/ruff check .
+.venv/bin/mypy
+.venv/bin/lint-imports --no-cache
+.venv/bin/python -m pytest -q -p no:cacheprovider -m "not node and not debian" \
+    -k "not pool" \
+    tests/domain/test_tasks.py tests/application/test_tasks.py tests/architecture/test_house.py \
+    tests/contracts/test_tasks.py tests/adapters/test_rows.py tests/http/test_tasks.py \
+    tests/http/test_openapi.py tests/http/test_hostile_input.py \
+    tests/specs/test_api.py tests/specs/test_examples.py \
+    tests/migrations/test_schema.py::test_models_and_migrations_do_not_drift \
+    tests/migrations/test_schema.py::test_down_and_up_again
+"""
+
+
+@dataclass(frozen=True)
+class House:
+    """A copy of the repository, and a home of its own."""
+
+    home: Home
+
+    @property
+    def folder(self) -> Path:
+        return self.home.folder
+
+    def shell(self, script: str) -> Outcome:
+        """What a reader pastes, in the folder of the repository."""
+        done = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", script],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=_STEP_SECONDS,
+            **self.home.options(),
+        )
+        return Outcome(done.returncode, done.stdout, done.stderr)
+
+    def apply(self, diff: str) -> Outcome:
+        """Also where the lines around it have moved."""
+        done = subprocess.run(
+            ["git", "apply", "-"],
+            input=diff,
+            capture_output=True,
+            text=True,
+            check=False,
+            **self.home.options(),
+        )
+        return Outcome(done.returncode, done.stdout, done.stderr)
+
+    def changed(self) -> set[str]:
+        """The files that are not as they were."""
+        own = "':!data' ':!serve-*'"
+        listed = self.shell(f"git status --porcelain --untracked-files=all -- . {own}")
+        assert listed.code == 0, listed.err
+        return {line[3:] for line in listed.out.splitlines()}
+
+
+@pytest.fixture
+def house(monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
+    program("git", "git")
+    program("make", "make")
+    # What runs there is not what is measured here.
+    for name in ("COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START"):
+        monkeypatch.delenv(name, raising=False)
+    with new_home() as home:
+        copy_repository(home.folder)
+        _give_environment(home.folder)
+        house = House(Home(home.folder, home.become, library=str(home.folder)))
+        begun = house.shell(
+            "git init -q && git add -A"
+            " && git -c user.name=x -c user.email=x@example.com commit -qm begin"
+        )
+        assert begun.code == 0, begun.err
+        yield house
+
+
+def _give_environment(folder: Path) -> None:
+    """A `.venv` that `make` takes for complete, so that it installs nothing."""
+    environment = folder / ".venv"
+    environment.unlink(missing_ok=True)
+    (environment / "bin").mkdir(parents=True)
+    for name, arguments in _COMMANDS.items():
+        command = environment / "bin" / name
+        command.write_text(f'#!/bin/sh\nexec "{sys.executable}" {arguments} "$@"\n')
+        command.chmod(0o755)
+    for mark in ("run", "dev"):
+        (environment / mark).touch()
+
+
+def test_the_steps_lead_to_a_field(house: House) -> None:
+    """From the first diff to an answer over HTTP; nothing is done that is not written there."""
+    steps = [step for step in EXAMPLE.codes if step.kind not in ("text", "http")]
+    assert {step.kind for step in steps} == {"diff", "sh", "sh fails"}
+    drifted = False
+    for number, step in enumerate(steps):
+        if step.text == "make run\n":
+            [last] = steps[number + 1 :]
+            _ask(house, last)
+            break
+        if step.kind == "diff":
+            done = house.apply(step.text)
+        else:
+            done = house.shell(_CHECK if step.text == "make check\n" else step.text)
+        if (done.code != 0) is not (step.kind == "sh fails"):
+            pytest.fail(f"line {step.line}: {done.code}\n{done.out[-6000:]}{done.err[-2000:]}")
+        if step.kind == "sh fails":
+            assert _DRIFT in step.text
+            assert f"Column('{_FIELD}'" in done.out
+            drifted = True
+        if step.text.startswith("make migration "):
+            assert drifted, "the drift test comes first"
+            [draft] = house.folder.glob("alembic/versions/*_add_a_due_date.py")
+            assert _DRAFT in draft.read_text()
+            drifted = False
+    else:
+        pytest.fail("nobody has asked the service")
+    assert not drifted
+    told = {name.removesuffix(" (new)").strip("`") for _, name, *_ in _TABLE}
+    changed = house.changed()
+    assert told <= changed
+    # Any of these may have an example with a task.
+    assert {name for name in changed - told if not name.startswith("specs/")} == set()
+
+
+def _ask(house: House, step: Code) -> None:
+    """The database that was migrated before the last migration is brought to head and serves."""
+    with house.home.serving() as service:
+        done = house.shell(step.text.replace("http://localhost:8000", service.url))
+        assert done.code == 0, (step.line, done.err)
+        created, got, cleared = done.out.strip().splitlines()
+        assert f'"{_FIELD}":"2026-12-24"' in created
+        assert got == created
+        assert f'"{_FIELD}":null' in cleared
+        token = house.home.token("bob@example.com")
+        wanted = {"title": "x", _FIELD: "2028-02-29"}
+        made = service.ask("POST", "/api/tasks", token=token, json=wanted)
+        assert made.status_code == 201, made.text
+        read = service.ask("GET", made.headers["location"], token=token).json()
+        assert read == made.json()
+        assert read[_FIELD] == wanted[_FIELD]
+        refused = service.ask("POST", "/api/tasks", token=token, json={**wanted, _FIELD: "today"})
+        assert refused.json()["details"]["field"] == _FIELD
+
+
+def test_each_diff_is_of_one_file_of_the_table() -> None:
+    named = [
+        re.findall(r"^\+\+\+ b/(.+)$", step.text, re.MULTILINE)
+        for step in EXAMPLE.codes
+        if step.kind == "diff"
+    ]
+    assert all(len(names) == 1 for names in named)
+    told = [name.removesuffix(" (new)").strip("`") for _, name, *_ in _TABLE]
+    assert sorted(name for [name] in named) == sorted(told)
+
+
+def test_another_store_holds_what_it_promises(house: House) -> None:
+    """The adapter for SQLite is complete but for what the document says that it lacks."""
+    steps = {code.kind: code.text for code in OTHER_STORE.codes if code.kind != "text"}
+    assert steps.keys() == {"python", "diff", "sh fails"}
+    said = next(code.text for code in OTHER_STORE.codes if code.kind == "text")
+    package = house.folder / "adapters" / "sqlite"
+    package.mkdir()
+    (package / "__init__.py").write_text('"""SQLite."""\n')
+    (package / "tasks.py").write_text(steps["python"])
+    applied = house.apply(steps["diff"])
+    assert applied.code == 0, applied.err
+    checked = house.shell(
+        ".venv/bin/ruff format --check adapters tests/contracts\n"
+        ".venv/bin/ruff check adapters tests/contracts\n"
+        ".venv/bin/mypy -p adapters.sqlite\n"
+    )
+    assert checked.code == 0, checked.out
+
+    done = house.shell(steps["sh fails"])
+
+    missing = {line for line in said.splitlines() if line.startswith("FAILED ")}
+    assert missing
+    found = re.findall(r"^FAILED \S+", done.out, re.MULTILINE)
+    assert set(found) == missing, done.out[-4000:]
+    assert said.splitlines()[-1] in done.out
