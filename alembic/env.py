@@ -4,6 +4,8 @@
 """
 
 from alembic import context
+from alembic.operations import MigrationScript
+from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, text
 
 from adapters.postgres.schema import connection
@@ -24,6 +26,12 @@ def include_object(
     return kind != "table" or getattr(item, "schema", None) == SCHEMA
 
 
+def number(context: MigrationContext, _revision: object, directives: list[MigrationScript]) -> None:
+    """Number a new migration, so that they read in order: by itself Alembic draws lots."""
+    for script in directives:
+        script.rev_id = f"{int(context.get_current_revision() or 0) + 1:04}"
+
+
 def run(conn: Connection) -> None:
     # Every name in a migration says its schema; and what is in the path loses it when reflected,
     # so that the foreign key to "user" would seem to have changed.
@@ -36,6 +44,7 @@ def run(conn: Connection) -> None:
         include_name=include_name,
         include_object=include_object,
         compare_server_default=True,
+        process_revision_directives=number,
     )
     with context.begin_transaction():
         context.run_migrations()

@@ -10,6 +10,7 @@ import re
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from domain.errors import Invalid, Problem
 
@@ -26,6 +27,7 @@ _BLANK = re.compile(
     "\U000e0100-\U000e01ef]"
 )
 _INVISIBLE_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Zs", "Zl", "Zp"})
+V = TypeVar("V")
 
 
 class Refused(ValueError):
@@ -92,13 +94,13 @@ class Check:
 
     problems: list[Problem] = field(default_factory=list)
 
-    def __call__(self, name: str, rule: Callable[[str], str], text: str) -> str:
-        """The cleaned text; where the rule refuses it, the problem is noted under `name`."""
+    def __call__(self, name: str, rule: Callable[[V], V], value: V) -> V:
+        """The cleaned value; where the rule refuses it, the problem is noted under `name`."""
         try:
-            return rule(text)
+            return rule(value)
         except Refused as refusal:
             self.problems.append(Problem(name, str(refusal)))
-            return text
+            return value
 
     def done(self) -> None:
         """Raises `Invalid` with every problem that was noted."""
