@@ -75,6 +75,11 @@ class InvalidProblem(_Problem):
     details: InvalidDetails
 
 
+def title_of(status: int) -> str:
+    """The name of a status."""
+    return _TITLES.get(status) or HTTPStatus(status).phrase
+
+
 def problem_body(
     status: int,
     code: str,
@@ -90,7 +95,7 @@ def problem_body(
         "message": message,
         "details": details,
         "type": "about:blank",
-        "title": _TITLES.get(status) or HTTPStatus(status).phrase,
+        "title": title_of(status),
         "status": status,
         "detail": message,
         "instance": instance,

@@ -173,7 +173,7 @@ def add_session_routes(
     @app.get(
         "/api/users/me/sessions",
         operation_id="listSessions",
-        summary="List the own sessions that are alive, the newest first",
+        summary="List your sessions that are alive, the newest first",
         response_model=schemas.Sessions,
         responses=documented(Invalid),
         tags=["users"],
@@ -185,7 +185,7 @@ def add_session_routes(
     @app.delete(
         "/api/users/me/sessions/{session_id}",
         operation_id="endSession",
-        summary="End one of the own sessions",
+        summary="End one of your sessions",
         status_code=204,
         response_description="The session is over, and so are the tokens that hang on it.",
         responses={204: SETS_COOKIE, **documented(Invalid, SessionNotFound, CrossSiteRequest)},

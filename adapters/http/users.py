@@ -22,7 +22,7 @@ def add_user_routes(app: FastAPI, use_cases: UseCases, cookies: SessionCookies) 
     @app.get(
         "/api/users/me",
         operation_id="getUser",
-        summary="Get the own account",
+        summary="Get your account",
         response_model=schemas.User,
         responses=documented(Invalid),
         tags=["users"],
@@ -33,7 +33,7 @@ def add_user_routes(app: FastAPI, use_cases: UseCases, cookies: SessionCookies) 
     @app.patch(
         "/api/users/me",
         operation_id="renameUser",
-        summary="Change the own name",
+        summary="Change your name",
         response_model=schemas.User,
         responses=documented(Invalid, CrossSiteRequest, *BODY_ERRORS),
         tags=["users"],
@@ -44,7 +44,7 @@ def add_user_routes(app: FastAPI, use_cases: UseCases, cookies: SessionCookies) 
     @app.delete(
         "/api/users/me",
         operation_id="deleteUser",
-        summary="Delete the own account, and everything in it",
+        summary="Delete your account, and everything in it",
         status_code=204,
         response_description="The account is gone, for good.",
         responses={204: SETS_COOKIE, **documented(Invalid, CrossSiteRequest)},

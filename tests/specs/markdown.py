@@ -54,6 +54,8 @@ class Document:
     path: Path
     sections: tuple[Section, ...]
     links: tuple[str, ...]
+    strays: tuple[str, ...]
+    """HTML, whose links nobody would look at, and links whose target is not defined."""
 
     @property
     def anchors(self) -> set[str]:
@@ -118,6 +120,7 @@ def read(path: Path, text: str) -> Document:
     tokens = MarkdownIt("commonmark").enable("table").parse(text)
     sections: list[Section] = [Section("", 0)]
     links: list[str] = []
+    strays: list[str] = []
     was_code = False
     for place, token in enumerate(tokens):
         if token.type == "heading_open":
@@ -135,7 +138,13 @@ def read(path: Path, text: str) -> Document:
             for child in token.children or ()
             if child.type in ("link_open", "image")
         ]
-    return Document(path, tuple(sections), tuple(links))
+        strays += [
+            part.content
+            for part in (token, *(token.children or ()))
+            if part.type in ("html_block", "html_inline")
+            or (part.type == "text" and "][" in part.content)
+        ]
+    return Document(path, tuple(sections), tuple(links), tuple(strays))
 
 
 def _table(tokens: list[Token]) -> Table:

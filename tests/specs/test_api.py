@@ -24,7 +24,6 @@ Answers = dict[int, set[str]]
 
 def operations(app: FastAPI) -> dict[str, dict[str, Any]]:
     """The operations of the OpenAPI document, as `POST /api/tasks`."""
-    app.openapi_schema = None
     return {
         f"{method.upper()} {path}": operation
         for path, item in app.openapi()["paths"].items()
@@ -88,6 +87,15 @@ def test_every_parameter_is_documented(app: FastAPI, name: str) -> None:
     ]
     known = [(p["name"], p["in"]) for p in operations(app)[name].get("parameters", ())]
     assert sorted(said) == sorted(known)
+    defaults = {
+        code(row[0]): row[3].strip("`")
+        for t in documented(API)[name].tables
+        if t.header[:4] == ("Parameter", "In", "Values", "Default")
+        for row in t.rows
+    }
+    for parameter in operations(app)[name].get("parameters", ()):
+        if "default" in parameter["schema"]:
+            assert defaults[parameter["name"]] == str(parameter["schema"]["default"])
 
 
 # The routes behind them
@@ -151,6 +159,7 @@ def _who_may_call(app: FastAPI, route: DirectRoute, method: str) -> str:
 
 
 def test_every_route_is_documented(app: FastAPI) -> None:
+    assert all(isinstance(route, DirectRoute) for route in app.routes)
     assert routes_in(ROUTES) == served(app)
 
 
@@ -160,10 +169,18 @@ def test_the_middleware_is_documented_in_its_order(app: FastAPI) -> None:
 
 
 def test_every_metric_is_documented() -> None:
-    said = {code(row[0]) for row in rows(ROUTES.tables("Metric"))}
+    """With its kind and its labels; what Python itself shows is described in a sentence."""
+    said = {
+        (code(name), kind, tuple(codes(labels)))
+        for name, kind, labels, *_ in rows(ROUTES.tables("Metric", "Type", "Labels"))
+    }
     known = {
-        metric.name + ("_total" if metric.type == "counter" else "")
+        (
+            metric.name + ("_total" if metric.type == "counter" else ""),
+            metric.type,
+            REGISTRY._names_to_collectors[metric.name]._labelnames,  # type: ignore[attr-defined]
+        )
         for metric in REGISTRY.collect()
-        if metric.name.startswith(("http_", "taskport_"))
+        if not metric.name.startswith(("python_", "process_"))
     }
     assert said == known

@@ -7,7 +7,7 @@ from typing import Final
 import pytest
 import typer.main
 from pydantic import ValidationError
-from typer.core import TyperGroup, TyperOption
+from typer.core import TyperArgument, TyperGroup, TyperOption
 
 from entrypoints.cli import app as cli
 from entrypoints.settings import Settings, problems
@@ -82,6 +82,10 @@ def test_every_command_and_option_is_documented() -> None:
     assert isinstance(group, TyperGroup)
     assert set(said) == set(group.commands)
     for name, command in group.commands.items():
+        # Settings are read in one place.
+        assert not any(param.envvar for param in command.params)
+        arguments = [p.name.upper() for p in command.params if isinstance(p, TyperArgument)]
+        assert " ".join(["taskport", name, *arguments]) in said[name]
         wanted = {
             max(option.opts, key=len)
             for option in command.params

@@ -15,6 +15,7 @@ from fastapi import FastAPI
 from pydantic import AwareDatetime, TypeAdapter, ValidationError
 
 from adapters.better_auth import passwords
+from adapters.http.problems import title_of
 from entrypoints.app import from_settings
 from entrypoints.settings import Settings
 from tests.http.client import SECRET, token
@@ -25,6 +26,7 @@ from tests.specs.test_links import DOCUMENTS, ids
 
 BASE: Final = "http://localhost:8000"
 _NAME: Final = re.compile(r"\$([A-Z][A-Z0-9_]*)")
+_IS_HTTP: Final = re.compile(r"HTTP/1|[A-Z]{3,} /")
 _TIME: Final = TypeAdapter(AwareDatetime)
 
 
@@ -55,6 +57,7 @@ def examples(document: Document) -> Iterator[Example]:
     """Pairs of blocks; a request without its answer is a mistake."""
     asked: Code | None = None
     for code in document.codes:
+        assert code.kind == "http" or not _IS_HTTP.match(code.text), f"line {code.line}: not run"
         if asked is not None:
             assert code.kind == "http", f"line {asked.line}: no answer"
             assert code.follows_code, f"line {asked.line}: no answer"
@@ -112,6 +115,12 @@ def _is_uuid(text: str) -> bool:
     return True
 
 
+def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    assert len(found) == len(pairs), "a member stands there twice"
+    return found
+
+
 def differences(written: Any, said: Any, names: Names, where: str = "") -> list[str]:
     """Where an answer is not as written. Times and ids that are made anew are so by their shape."""
     if isinstance(written, Mapping) and isinstance(said, Mapping):
@@ -143,13 +152,13 @@ async def play(found: list[Example], app: FastAPI) -> None:
                 content=names.fill(example.request.body).encode() or None,
             )
         where = f"line {example.line}, {method} {target}"
-        status, _, _reason = example.response.start.partition(" ")
-        assert answer.status_code == int(status), f"{where}: {answer.text}"
+        status = f"{answer.status_code} {title_of(answer.status_code)}"
+        assert status == example.response.start, f"{where}: {answer.text}"
         for name, value in example.response.headers:
             given = answer.headers.get_list(name)
             assert any(names.match(value, one) for one in given), f"{where}: {name}: {given}"
         if "json" in answer.headers.get("content-type", "") and method != "HEAD":
-            written = json.loads(example.response.body)
+            written = json.loads(example.response.body, object_pairs_hook=_without_doubles)
             assert not differences(written, answer.json(), names), where
         else:
             assert names.match(example.response.body, answer.text.strip()), where
@@ -162,7 +171,7 @@ async def service(settings: Settings) -> AsyncIterator[FastAPI]:
         yield app
 
 
-WITH_EXAMPLES: Final = [path for path in DOCUMENTS if "```http" in path.read_text()]
+WITH_EXAMPLES: Final = [path for path in DOCUMENTS if list(examples(document(path)))]
 
 
 @pytest.fixture

@@ -53,6 +53,11 @@ def test_links_and_anchors_lead_somewhere(path: Path) -> None:
     assert not dead_ends(path, path.read_text())
 
 
+@pytest.mark.parametrize("path", DOCUMENTS, ids=ids)
+def test_no_link_is_overlooked(path: Path) -> None:
+    assert not document(path).strays
+
+
 def test_a_link_that_leads_nowhere_is_found() -> None:
     text = (
         "# The *house* & `x`, 2\n[a](README.md) [b](#the-house--x-2) [c](README.md#taskport)\n"

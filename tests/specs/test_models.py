@@ -59,17 +59,27 @@ def test_every_schema_of_the_wire_is_documented(app: FastAPI) -> None:
     for name, schema in schemas.items():
         members = schema.get("properties") or schema.get("enum") or ()
         assert set(first_column(said[name], "Member", "Value")) == set(members), name
+        for table in said[name].tables:
+            for row in table.rows if "Null" in table.header else ():
+                cells = dict(zip(table.header, row, strict=True))
+                member = code(cells["Member"])
+                null = "null" in str(schema["properties"][member])
+                assert cells["Null"].startswith("yes" if null else "no"), (name, member)
+                if "Required" in cells:
+                    is_required = member in schema.get("required", ())
+                    assert cells["Required"].startswith("yes" if is_required else "no"), name
 
 
 def test_every_limit_is_documented() -> None:
     known = {
-        name: value
+        name: (value, module.__name__.replace(".", "/") + ".py")
         for module in modules()
         if module.__name__.startswith("domain.")
         for name, value in vars(module).items()
         if name.isupper() and not name.startswith("_") and isinstance(value, int)
     }
-    found = rows(MODELS.tables("Constant", "Value"))
+    found = rows(MODELS.tables("Constant", "Value", "Where"))
     assert {
-        code(name): int(code(value).replace(",", "").replace("_", "")) for name, value, *_ in found
+        code(name): (int(code(value).replace("_", "")), code(where))
+        for name, value, where, *_ in found
     } == known

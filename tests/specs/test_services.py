@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from importlib import import_module
 from types import ModuleType
-from typing import Any, Final
+from typing import Final
 
 import pytest
 
@@ -50,21 +50,27 @@ def test_every_use_case_is_documented() -> None:
     assert set(documented()) == set(USE_CASES)
 
 
+def test_every_use_case_is_one_of_them() -> None:
+    """What can be called in the application is a use case, unless it is a port."""
+    called = {
+        name
+        for name, kind in own(object).items()
+        if kind.__module__.startswith("application.")
+        and "__call__" in vars(kind)
+        and not getattr(kind, "_is_protocol", False)
+    }
+    assert called == set(USE_CASES)
+
+
 @pytest.mark.parametrize("name", sorted(USE_CASES))
 def test_what_it_says_of_its_errors_is_documented(name: str) -> None:
     """In the docstrings of what is called; all of them may raise `Unavailable`."""
     said = documented()[name]
     own_errors = set(own(Exception))
     assert said <= own_errors
-    for called in _called(USE_CASES[name]):
-        sentences = re.findall(
-            r"Raises (.*?)(?:\.(?:\s|$)|$)", inspect.getdoc(called) or "", re.DOTALL
-        )
-        assert own_errors & set(codes(" ".join(sentences))) <= said
-
-
-def _called(use_case: Any) -> list[Any]:
-    return [f for n, f in inspect.getmembers(use_case, inspect.isfunction) if n == "__call__"]
+    told = inspect.getdoc(USE_CASES[name].__call__) or ""
+    sentences = re.findall(r"Raises (.*?)(?:\.(?:\s|$)|$)", told, re.DOTALL)
+    assert own_errors & set(codes(" ".join(sentences))) <= said
 
 
 def test_every_port_is_documented() -> None:
