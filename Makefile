@@ -22,7 +22,7 @@ test: .venv/dev ## Set everything up and run all tests
 	@$(BIN)/python -m coverage report --include='domain/*,application/*' --fail-under=95 --format=total
 
 test-fast: .venv/dev ## Run the tests that need no PostgreSQL, no Node.js, no other process and no patience
-	@$(BIN)/python -m pytest -q -m "not postgres and not node and not process and not slow" $(ARGS)
+	@$(BIN)/python -m pytest -q -n $(JOBS) -m "not postgres and not node and not process and not slow" $(ARGS)
 
 check: .venv/dev ## Format, lint, types, import contracts; then all tests, with every part required
 	@$(BIN)/ruff format --check .
