@@ -18,6 +18,10 @@ from tests.specs.test_links import DOCUMENTS, ids
 pytestmark = [pytest.mark.postgres, pytest.mark.process]
 
 _MARK: Final = "sh run"
+_NOT_CLONED: Final = (
+    *(".git", ".venv", ".data", ".env", ".coverage*", ".hypothesis", ".*_cache"),
+    *("__pycache__", "*.egg-info", "build", "node_modules", "results"),
+)
 RUNNABLE: Final = [
     path for path in DOCUMENTS if any(code.kind == _MARK for code in document(path).codes)
 ]
@@ -25,17 +29,7 @@ RUNNABLE: Final = [
 
 def copy_repository(folder: Path) -> None:
     """What would be in a clone, with this environment as its own."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
-    for name in filter(None, listed.split("\0")):
-        if (ROOT / name).is_file():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(ROOT / name, folder / name)
+    shutil.copytree(ROOT, folder, ignore=shutil.ignore_patterns(*_NOT_CLONED), dirs_exist_ok=True)
     (folder / ".venv").symlink_to(sys.prefix)
 
 
