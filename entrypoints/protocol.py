@@ -1,8 +1,8 @@
 """HTTP/1.1 as uvicorn speaks it, with an end to patience.
 
 By itself uvicorn waits for ever for the head of a request and for a client that does not read,
-takes heads and trailers of any size and both for the same, and keeps a connection whose body never
-ends after it has been answered.
+takes heads and trailers of any size and both for the same, keeps a connection whose body never ends
+after it has been answered, and hangs up on whoever has not quite asked when it stops.
 """
 
 import asyncio
@@ -11,8 +11,13 @@ from urllib.parse import urlsplit
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from entrypoints.loop import Loop
+
 HEAD_SECONDS: Final = 10.0
 MESSAGE_SECONDS: Final = 30.0
+# When the service stops: for a first request, and for what may be on its way on other connections.
+FIRST_SECONDS: Final = 1.0
+NEXT_SECONDS: Final = 0.1
 HEAD_MAX_BYTES: Final = 32 * 1024
 # Of all that follows a head, trailers and the framing of chunks included: more than is read of a
 # body before it is refused.
@@ -32,6 +37,9 @@ class PatientProtocol(HttpToolsProtocol):
     The head has `HEAD_SECONDS`, from the opening of the connection or from its own first byte on,
     the whole message `MESSAGE_SECONDS`, and as long has a client to read what it asked for. Between
     two requests a connection may be idle for as long as uvicorn keeps it alive.
+
+    When the service stops, a request whose head has begun is answered like one that is being
+    answered; whoever has only connected has `FIRST_SECONDS` to begin.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -44,11 +52,14 @@ class PatientProtocol(HttpToolsProtocol):
         self._stuck_since: float | None = None
         self._look: asyncio.TimerHandle | None = None
         self._was_closing = False
+        self._is_leaving = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._since = self.loop.time()
         self._look = self.loop.call_later(HEAD_SECONDS, self._look_at_the_clock)
+        if isinstance(self.loop, Loop) and self.loop.is_leaving:
+            self.shutdown()
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._look is not None:
@@ -82,6 +93,8 @@ class PatientProtocol(HttpToolsProtocol):
         if not self.url.startswith(b"/"):
             self._believe_the_target()
         super().on_headers_complete()
+        if self._is_leaving:
+            self.cycle.keep_alive = False
         # What comes from now on are trailers, which prove nothing (RFC 9110, 6.5.1).
         self.headers = []
 
@@ -97,6 +110,14 @@ class PatientProtocol(HttpToolsProtocol):
         super().resume_writing()
         self._stuck_since = None
 
+    def shutdown(self) -> None:
+        self._is_leaving = True
+        patience = FIRST_SECONDS
+        if self.cycle is not None:
+            self.cycle.keep_alive = False
+            patience = NEXT_SECONDS
+        self.loop.call_later(patience, self._leave)
+
     def send_400_response(self, msg: str) -> None:
         if self.transport.is_closing():
             return
@@ -105,6 +126,10 @@ class PatientProtocol(HttpToolsProtocol):
             self.transport.close()
         else:
             super().send_400_response(msg)
+
+    def _leave(self) -> None:
+        if not (self._is_in_head and self._head_bytes):
+            super().shutdown()
 
     def _unsupported_upgrade_warning(self) -> None:
         """It is meant, whatever uvicorn would tell an operator to install."""

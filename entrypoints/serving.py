@@ -76,7 +76,9 @@ def serve_database(configured: Settings, *, workers: int, migrate: bool) -> None
 class _Workers(Multiprocess):
     def join_all(self) -> None:
         """Wait for the workers, and pass on to them whoever gets impatient: uvicorn looks at no
-        signal while it waits."""
+        signal while it waits. The door is theirs to close, when nobody stands in it."""
+        for listener in self.sockets:
+            listener.close()
         self.signal_queue.clear()
         while any(worker.process.is_alive() for worker in self.processes):
             if self.signal_queue:
@@ -133,6 +135,7 @@ def _config(settings: Settings, workers: int) -> uvicorn.Config:
         from_settings(settings) if one else "entrypoints.app:from_environment",
         factory=not one,
         workers=workers,
+        loop="entrypoints.loop:Loop",
         http=PatientProtocol,
         ws="none",
         lifespan="on",

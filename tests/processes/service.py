@@ -125,6 +125,11 @@ class Service:
         assert answer.status_code == 200, answer.text
         return {task["title"] for task in answer.json()["data"]}
 
+    def connect(self) -> socket.socket:
+        """A connection on which nothing was said."""
+        url = httpx.URL(self.url)
+        return socket.create_connection((url.host, url.port or 80), timeout=15)
+
     @contextmanager
     def holding(self, token: str, title: str) -> Iterator[HeldRequest]:
         """Ask to create a task, and keep back a half of the body."""
@@ -134,7 +139,7 @@ class Service:
             f"Authorization: Bearer {token}\r\nContent-Type: application/json\r\n"
             f"Content-Length: {len(body)}\r\nExpect: 100-continue\r\n\r\n"
         )
-        with socket.create_connection(self._address, timeout=15) as connection:
+        with self.connect() as connection:
             connection.sendall(head.encode() + body[:5])
             # Only sent when somebody waits for the body.
             assert connection.recv(65_536) == b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -143,7 +148,7 @@ class Service:
     @contextmanager
     def idle_connection(self) -> Iterator[socket.socket]:
         """A connection on which one request was answered."""
-        with socket.create_connection(self._address, timeout=15) as connection:
+        with self.connect() as connection:
             connection.sendall(b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n")
             answer = b""
             while not answer.endswith(b"}"):
@@ -152,7 +157,7 @@ class Service:
 
     def is_listening(self) -> bool:
         try:
-            socket.create_connection(self._address, timeout=5).close()
+            self.connect().close()
         except ConnectionRefusedError:
             return False
         return True
@@ -173,11 +178,6 @@ class Service:
         """End it in a way that leaves it no chance to clean up."""
         self.process.kill()
         self.ends()
-
-    @property
-    def _address(self) -> tuple[str, int]:
-        url = httpx.URL(self.url)
-        return url.host, url.port or 80
 
 
 @dataclass(frozen=True)

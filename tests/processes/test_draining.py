@@ -95,6 +95,53 @@ def test_a_request_at_the_end_is_answered(home: Home) -> None:
         assert '"route":"/api/tasks","status":201' in service.err
 
 
+def test_whoever_gets_in_is_answered(home: Home) -> None:
+    """Clients come all the time, each with a connection of its own, and the service stops."""
+    token, body = signed_token(), b'{"title":"in time"}'
+    request = (
+        "POST /api/tasks HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+        f"Authorization: Bearer {token}\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n"
+    ).encode() + body
+    with home.serving("--memory", env=WITH_SECRET) as service:
+
+        def come_again_and_again(_: int) -> list[bytes]:
+            said: list[bytes] = []
+            while True:
+                try:
+                    connection = service.connect()
+                except ConnectionError:
+                    return said
+                with connection:
+                    connection.sendall(request)
+                    said.append(connection.recv(12))
+
+        with ThreadPoolExecutor(6) as threads:
+            coming = threads.map(come_again_and_again, range(6))
+            time.sleep(0.3)
+            service.process.terminate()
+            said = [line for lines in coming for line in lines]
+        assert len(said) > 50
+        assert set(said) == {b"HTTP/1.1 201"}
+        assert service.ends(SOON) == 0
+
+
+@pytest.mark.postgres
+def test_nobody_holds_the_door_open(home: Home, database_url: str) -> None:
+    """Not even the parent of the workers, who lets nobody in."""
+    settings = {"DATABASE_URL": database_url, **WITH_SECRET}
+    with (
+        home.serving("--workers=2", env=settings) as service,
+        service.holding(signed_token(), "late") as held,
+    ):
+        service.process.terminate()
+        wait_until(lambda: not service.is_listening(), SOON)
+        assert not service.has_ended()
+        status, _ = held.finish()
+        assert status == 201
+        service.ends(SOON)
+
+
 def test_a_second_signal_ends_it_at_once(home: Home, serving: Serving) -> None:
     """As from a supervisor, or somebody, who has no more patience."""
     arguments, settings = serving
