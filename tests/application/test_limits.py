@@ -441,6 +441,10 @@ def test_whoever_tries_whatever_the_rules_hold(steps: list[Step]) -> None:
     begun: list[tuple[AbstractAsyncContextManager[None], tuple[str, str], Outcome]] = []
 
     async def begin(email: str, address: str, outcome: Outcome) -> None:
+        under_way = [n for n, (_, (_, a), _) in enumerate(begun) if a == address]
+        if len(under_way) == THREE[0].amount:
+            # It would wait for one of them.
+            await end(under_way[0])
         attempt = limits.log_in(email, address)
         is_admitted = rules.admits(email, address)
         try:
