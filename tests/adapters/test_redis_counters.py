@@ -20,9 +20,9 @@ pytestmark = [pytest.mark.debian, pytest.mark.process]
 
 KEY: Final[Key] = ("key", 600)
 # In earnest it is shorter, so that a busy machine would be taken for an outage.
-ANSWER_SECONDS: Final = 0.2
+ANSWER_SECONDS: Final = 0.5
 # Longer than one wait for an answer, and much shorter than what many would take.
-_SOON: Final = 2.0
+_SOON: Final = 4.0
 _PATIENCE_SECONDS: Final = 15.0
 
 
@@ -30,7 +30,7 @@ _PATIENCE_SECONDS: Final = 15.0
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who is down is looked for more often than in earnest."""
     monkeypatch.setattr(module, "ANSWER_SECONDS", ANSWER_SECONDS)
-    monkeypatch.setattr(module, "RECONNECT_SECONDS", 0.1)
+    monkeypatch.setattr(module, "RECONNECT_SECONDS", 0.3)
 
 
 @pytest.fixture
@@ -226,7 +226,7 @@ async def test_who_asks_waits_no_longer_than_for_an_answer(
     monkeypatch.setattr(module, "RECONNECT_SECONDS", 60.0)
     async with opened(server.url) as counters:
         # For what comes after; the connection keeps the patience that it has.
-        monkeypatch.setattr(module, "RECONNECT_SECONDS", 0.1)
+        monkeypatch.setattr(module, "RECONNECT_SECONDS", 0.3)
         server.pause()
         async with asyncio.timeout(_PATIENCE_SECONDS):
             ends = await asyncio.gather(
