@@ -199,7 +199,7 @@ async def test_embedding(victim: FrontEnd, hostile: Hostile) -> None:
     async with unharmed(victim):
         for tag in ("img", "script", "link", "video", "object", "embed", "iframe"):
             got = await hostile.does("embed", TASKS, tag)
-            assert await hostile.status("GET", TASKS) == hostile.one_of(200, 401)
+            assert await hostile.status("GET", TASKS) == hostile.one_of(200, 401), tag
             assert got == await hostile.does("embed", f"{TASKS}/x", tag), tag
 
 

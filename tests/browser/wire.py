@@ -70,7 +70,10 @@ class Wire:
                 assert len(found) == 1
                 return found[0]
             await asyncio.sleep(_POLL_SECONDS)
-        raise AssertionError(f"{method} {path} was not answered: {self.exchanges()}")
+        # A browser that tells less than usual would be behind it, rather than the service.
+        asked = [request["url"] for requests in self._requests.values() for request in requests]
+        told = f"asked {asked}, {len(self._answers)} answers, {len(self._notes)} notes to come"
+        raise AssertionError(f"{method} {path} was not answered: {self.exchanges()}; {told}")
 
     def _of(self, id_: str) -> Iterator[Exchange]:
         # What was sent may be told before what was asked for.
