@@ -51,7 +51,7 @@ clean: ## Remove what was set up; .data, with the database, stays
 	rm -rf tests/interop/node/node_modules tests/openapi/node/node_modules tests/browser/node/node_modules
 
 LOCK = $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 \
-	--generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header
+	--generate-hashes --no-strip-extras --no-emit-index-url --no-emit-find-links --no-annotate --no-header
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit("Taskport needs Python 3.11 or newer: make PYTHON=python3.12 ...") \
