@@ -10,7 +10,7 @@ from sqlalchemy import Connection, text
 
 from adapters.postgres.schema import connection
 from adapters.postgres.tables import METADATA, SCHEMA
-from entrypoints.embedded import with_database
+from entrypoints.database import with_database
 from entrypoints.settings import Settings
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from application.identity import Identity
+from application.authentication import Identity
 from application.limits import SignInLimits
 from application.ports import (
     AccessToken,

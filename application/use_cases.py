@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from application.identity import Authenticate, IssueDevelopmentToken
+from application.authentication import Authenticate, IssueDevelopmentToken
 from application.seeding import SeedUser
 from application.sessions import (
     EndSession,

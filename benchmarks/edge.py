@@ -64,7 +64,7 @@ def connections(app: Any) -> list[tuple[Any, Wire]]:
     from uvicorn.server import ServerState  # noqa: PLC0415
 
     try:
-        from entrypoints.protocol import PatientProtocol as Protocol  # noqa: PLC0415
+        from adapters.uvicorn.protocol import PatientProtocol as Protocol  # noqa: PLC0415
     except ImportError:
         from uvicorn.protocols.http.httptools_impl import (  # noqa: PLC0415
             HttpToolsProtocol as Protocol,
@@ -94,7 +94,7 @@ async def serve(url: str, requests: dict[str, list[bytes]], times: int, nowhere:
     from entrypoints.settings import Settings  # noqa: PLC0415
 
     try:
-        from entrypoints.logs import configure  # noqa: PLC0415
+        from adapters.logs.configuration import configure  # noqa: PLC0415
     except ImportError:
         pass
     else:
@@ -133,8 +133,8 @@ def prepare(url: str) -> dict[str, list[str]]:
     import psycopg  # noqa: PLC0415
 
     from adapters.better_auth.shared_secret import SharedSecretTokens  # noqa: PLC0415
+    from adapters.logs.configuration import configure  # noqa: PLC0415
     from adapters.postgres.schema import migrate  # noqa: PLC0415
-    from entrypoints.logs import configure  # noqa: PLC0415
     from entrypoints.seeding import seed  # noqa: PLC0415
     from entrypoints.settings import Settings  # noqa: PLC0415
 
@@ -189,7 +189,7 @@ def main() -> None:
             asyncio.run(serve(url, requests, options.times, nowhere))
         return
 
-    from adapters.postgres.embedded import EmbeddedPostgres  # noqa: PLC0415
+    from adapters.postgres_server.server import EmbeddedPostgres  # noqa: PLC0415
 
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))

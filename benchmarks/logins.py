@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 
-from adapters.postgres.embedded import EmbeddedPostgres
+from adapters.postgres_server.server import EmbeddedPostgres
 from benchmarks.run import HERE, Server, Slice, load, prepare, servers
 
 STORM_CONNECTIONS = 64

@@ -22,8 +22,8 @@ from statistics import median
 import psycopg
 
 from adapters.better_auth.shared_secret import SharedSecretTokens
-from adapters.postgres.embedded import EmbeddedPostgres
 from adapters.postgres.schema import migrate
+from adapters.postgres_server.server import EmbeddedPostgres
 from entrypoints.seeding import seed
 from entrypoints.settings import Settings
 

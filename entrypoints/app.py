@@ -13,9 +13,9 @@ import structlog
 from fastapi import FastAPI
 from prometheus_client import disable_created_metrics
 
+from adapters.asgi.access_log import count
 from adapters.http.app import HttpOptions, create_app
-from adapters.http.observation import count
-from entrypoints import logs
+from adapters.logs import configuration
 from entrypoints.container import build
 from entrypoints.settings import Settings
 
@@ -45,7 +45,7 @@ def from_settings(settings: Settings) -> FastAPI:
             raise
         finally:
             count()
-            logs.flush()
+            configuration.flush()
 
     return create_app(
         service.use_cases,
@@ -69,7 +69,7 @@ def from_environment() -> FastAPI:
     """What a worker process serves; its parent has put into the environment what it must know."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     settings = Settings()
-    logs.configure(settings)
+    configuration.configure(settings)
     return from_settings(settings)
 
 

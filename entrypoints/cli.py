@@ -9,12 +9,13 @@ from typing import Annotated, NoReturn
 import typer
 from pydantic import ValidationError
 
+from adapters.logs import configuration
 from adapters.postgres import schema
-from adapters.postgres.program import EmbeddedPostgresError
+from adapters.postgres_server.binaries import EmbeddedPostgresError
 from domain.errors import Invalid, TaskportError
-from entrypoints import logs, seeding, serving
+from entrypoints import seeding, serving
 from entrypoints.container import build, shared_counters_answer
-from entrypoints.embedded import with_database, without_database
+from entrypoints.database import with_database, without_database
 from entrypoints.settings import Settings, problems
 
 app = typer.Typer(
@@ -155,7 +156,7 @@ async def _token(settings: Settings, email: str) -> str:
 
 def _settings(*, host: str | None = None, port: int | None = None) -> Settings:
     settings = Settings()
-    logs.configure(settings)
+    configuration.configure(settings)
     given = {"api_host": host, "api_port": port}
     return settings.model_copy(update={k: v for k, v in given.items() if v is not None})
 

@@ -22,16 +22,16 @@ from adapters.memory.keys import MemoryKeys
 from adapters.memory.sessions import MemorySessions
 from adapters.memory.store import MemoryStore
 from adapters.memory.tasks import MemoryTasks
-from adapters.memory.units import MemoryUnitsOfWork
+from adapters.memory.unit_of_work import MemoryUnitsOfWork
 from adapters.memory.users import MemoryUsers
 from adapters.postgres.accounts import PostgresAccounts
 from adapters.postgres.keys import PostgresKeys
 from adapters.postgres.optional_columns import OptionalColumns
-from adapters.postgres.pipeline import PipelineDatabase
+from adapters.postgres.pipeline_database import PipelineDatabase
 from adapters.postgres.schema import PostgresHealth
 from adapters.postgres.sessions import PostgresSessions
 from adapters.postgres.tasks import PostgresTasks
-from adapters.postgres.units import PostgresUnitsOfWork
+from adapters.postgres.unit_of_work import PostgresUnitsOfWork
 from adapters.postgres.users import PostgresUsers
 from adapters.system import JitteredRetries, SystemClock
 from application.limits import FallBack, RequestLimit, SignInLimits

@@ -16,10 +16,10 @@ from prometheus_client.multiprocess import mark_process_dead
 from uvicorn.supervisors import Multiprocess
 
 from adapters.postgres import schema
-from entrypoints import greeting
+from adapters.uvicorn.protocol import PatientProtocol
+from entrypoints import banner
 from entrypoints.app import from_settings
-from entrypoints.embedded import with_database, without_database
-from entrypoints.protocol import PatientProtocol
+from entrypoints.database import with_database, without_database
 from entrypoints.settings import Settings
 
 _PATIENCE_SECONDS: Final = 60.0
@@ -41,7 +41,7 @@ def serve_memory(settings: Settings) -> None:
     """Serve until a signal comes; then everything is gone. Raises `PortTaken`."""
     with _stopping_in_order(), _listening(settings) as listener:
         settings = without_database(settings)
-        print(greeting.in_memory(settings, listener.getsockname()[1]), flush=True)
+        print(banner.in_memory(settings, listener.getsockname()[1]), flush=True)
         uvicorn.Server(_config(settings, workers=1)).run(sockets=[listener])
 
 
@@ -55,7 +55,7 @@ def serve_database(configured: Settings, *, workers: int, migrate: bool) -> None
     ):
         if migrate:
             _migrate(settings)
-        print(greeting.on_postgres(configured, settings, listener.getsockname()[1]), flush=True)
+        print(banner.on_postgres(configured, settings, listener.getsockname()[1]), flush=True)
         config = _config(settings, workers)
         if workers > 1 and configured.rate_limit_storage == "memory://":
             print(
@@ -135,7 +135,7 @@ def _config(settings: Settings, workers: int) -> uvicorn.Config:
         from_settings(settings) if one else "entrypoints.app:from_environment",
         factory=not one,
         workers=workers,
-        loop="entrypoints.loop:Loop",
+        loop="adapters.uvicorn.loop:Loop",
         http=PatientProtocol,
         ws="none",
         lifespan="on",

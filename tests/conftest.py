@@ -12,10 +12,10 @@ import pytest
 import structlog
 from structlog.testing import capture_logs
 
-from adapters.http import observation
+from adapters.asgi import access_log
+from adapters.logs import configuration
 from adapters.memory.counters import MemoryCounters
 from application.limits import SignInLimits
-from entrypoints import logs
 from tests import canaries
 from tests.redis_server import RedisServer, redis
 from tests.servers import PostgresServer, postgres_15, postgres_18
@@ -32,12 +32,12 @@ def pytest_configure() -> None:
     for name in [n for n in os.environ if n.lower() in Settings.model_fields]:
         del os.environ[name]
     structlog.configure(
-        processors=[logs._without_messages, canaries.as_line, canaries.keep],
+        processors=[configuration._without_messages, canaries.as_line, canaries.keep],
         cache_logger_on_first_use=False,
     )
-    logging.getLogger().addHandler(logs._Foreign(logging.WARNING))
+    logging.getLogger().addHandler(configuration._Foreign(logging.WARNING))
     # What is logged of a request is there as soon as the request is over.
-    observation.COUNT_SECONDS = 0
+    access_log.COUNT_SECONDS = 0
     # Who tests a limit sets it. All the others come from one address, and come often.
     os.environ.update(RATE_LIMIT="", AUTH_RATE_LIMIT="")
 

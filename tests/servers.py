@@ -11,9 +11,9 @@ from pathlib import Path
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
-from adapters.postgres.embedded import EmbeddedPostgres, free_port
-from adapters.postgres.program import Account, Program
 from adapters.postgres.schema import migrate
+from adapters.postgres_server.binaries import Account, Program
+from adapters.postgres_server.server import EmbeddedPostgres, free_port
 from tests.requirements import program
 
 _TEMPLATE = "taskport_template"

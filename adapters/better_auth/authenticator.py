@@ -10,7 +10,7 @@ import jwt
 from adapters.better_auth.access_tokens import TYPE, AccessTokens
 from adapters.better_auth.cookies import BetterAuthCookies
 from adapters.better_auth.jwts import JwtPluginTokens
-from adapters.better_auth.remembered import Remembered
+from adapters.better_auth.proof_cache import Remembered
 from adapters.better_auth.shared_secret import SharedSecretTokens
 from adapters.better_auth.signatures import Signatures
 from adapters.better_auth.tokens import bearer_token

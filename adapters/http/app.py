@@ -6,16 +6,16 @@ from dataclasses import dataclass
 
 from fastapi import FastAPI
 
-from adapters.http.clients import ClientAddresses
+from adapters.asgi.access_log import Observe
+from adapters.asgi.allowed_hosts import AllowedHosts
+from adapters.asgi.client_address import ClientAddresses
+from adapters.asgi.middleware import CommonHeaders, Cors, Head, LastResort, NoUpgrade
+from adapters.http.authentication import Gate
+from adapters.http.csrf import TrustedOrigins
 from adapters.http.docs import add_docs_routes
 from adapters.http.errors import add_error_handlers
 from adapters.http.health import add_health_routes
-from adapters.http.hosts import AllowedHosts
-from adapters.http.identity import Gate
-from adapters.http.middleware import CommonHeaders, Cors, Head, LastResort, NoUpgrade
-from adapters.http.observation import Observe
 from adapters.http.openapi import customise
-from adapters.http.origins import TrustedOrigins
 from adapters.http.routing import DirectRoute
 from adapters.http.sessions import add_session_routes
 from adapters.http.tasks import add_task_routes

@@ -8,7 +8,7 @@ import msgspec
 from fastapi import FastAPI, HTTPException, Request
 from starlette.responses import Response
 
-from adapters.http.context import record_of
+from adapters.asgi.request_record import record_of
 from adapters.http.limits import count_nobody
 from application.limits import RequestLimit
 

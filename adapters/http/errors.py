@@ -11,9 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Match, Route
 from starlette.types import Scope
 
-from adapters.http.context import about
-from adapters.http.limits import count_nobody
-from adapters.http.problems import (
+from adapters.asgi.problems import (
     MALFORMED_MESSAGE,
     MALFORMED_REQUEST,
     invalid,
@@ -22,6 +20,8 @@ from adapters.http.problems import (
     too_many,
     unavailable,
 )
+from adapters.asgi.request_record import about
+from adapters.http.limits import count_nobody
 from application.limits import RequestLimit
 from application.sessions import InvalidCredentials
 from domain.errors import (

@@ -12,11 +12,11 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.multiprocess import MultiProcessCollector
 from starlette.responses import Response
 
+from adapters.asgi.access_log import count
+from adapters.asgi.problems import unavailable
+from adapters.asgi.responses import NO_STORE
 from adapters.http import schemas
-from adapters.http.answers import NO_STORE
-from adapters.http.observation import count
 from adapters.http.openapi import documented
-from adapters.http.problems import unavailable
 from application.ports import StorageHealth
 from domain.errors import Invalid, Unavailable
 

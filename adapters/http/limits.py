@@ -12,8 +12,8 @@ from typing import Final
 import structlog
 from starlette.types import Scope
 
-from adapters.http.context import FOR_WATCHERS, about, record_of, route_of
-from adapters.http.metrics import DECISIONS, REFUSED, UNCOUNTED
+from adapters.asgi.metrics import DECISIONS, REFUSED, UNCOUNTED
+from adapters.asgi.request_record import FOR_WATCHERS, about, record_of, route_of
 from application.limits import Allowance, Limits, RequestLimit
 from domain.errors import TooManyRequests
 

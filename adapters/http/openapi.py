@@ -8,8 +8,15 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
+from adapters.asgi.problems import (
+    INTERNAL_ERROR,
+    INTERNAL_ERROR_MESSAGE,
+    MEDIA_TYPE,
+    InvalidProblem,
+    Problem,
+    problem_body,
+)
 from adapters.http import schemas
-from adapters.http.conditions import TAGS
 from adapters.http.errors import (
     BodyTooLarge,
     MalformedRequest,
@@ -19,14 +26,7 @@ from adapters.http.errors import (
     WireError,
     status_of,
 )
-from adapters.http.problems import (
-    INTERNAL_ERROR,
-    INTERNAL_ERROR_MESSAGE,
-    MEDIA_TYPE,
-    InvalidProblem,
-    Problem,
-    problem_body,
-)
+from adapters.http.etags import TAGS
 from adapters.http.routing import DirectRoute
 from domain.errors import (
     Invalid,

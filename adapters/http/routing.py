@@ -17,9 +17,9 @@ from fastapi.routing import APIRoute
 from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 
-from adapters.http.context import record_of
-from adapters.http.identity import current_user
-from adapters.http.strict import ABSENT, StrictRequest
+from adapters.asgi.body import ABSENT, StrictRequest
+from adapters.asgi.request_record import record_of
+from adapters.http.authentication import current_user
 
 # A body of 64 KiB has room for thousands, and the answer would be ten times as large.
 _ERRORS_MAX: Final = 32

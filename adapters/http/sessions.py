@@ -6,16 +6,16 @@ from typing import Any, Final
 from fastapi import FastAPI, Request
 from starlette.responses import Response
 
+from adapters.asgi.request_record import record_of
+from adapters.asgi.responses import answer, nothing
 from adapters.http import schemas
-from adapters.http.answers import answer, nothing
-from adapters.http.context import record_of
+from adapters.http.authentication import CurrentUser, current_user
+from adapters.http.csrf import TrustedOrigins
 from adapters.http.errors import CrossSiteRequest
-from adapters.http.identity import CurrentUser, current_user
 from adapters.http.limits import count_sign_in, noting_refusals
 from adapters.http.openapi import BODY_ERRORS, SETS_COOKIE, documented
-from adapters.http.origins import TrustedOrigins
 from adapters.http.users import user_body
-from application.identity import Identity
+from application.authentication import Identity
 from application.limits import RequestLimit
 from application.ports import CredentialKind, SessionCookies
 from application.sessions import (

@@ -6,11 +6,11 @@ from typing import Annotated, Any, Final
 from fastapi import FastAPI, Query, Request
 from starlette.responses import Response
 
+from adapters.asgi.responses import NO_STORE, answer
 from adapters.http import patterns, schemas
-from adapters.http.answers import NO_STORE, answer
-from adapters.http.conditions import etag, expected_versions, is_known
+from adapters.http.authentication import CurrentUser
 from adapters.http.errors import CrossSiteRequest, MalformedRequest
-from adapters.http.identity import CurrentUser
+from adapters.http.etags import etag, expected_versions, is_known
 from adapters.http.openapi import BODY_ERRORS, documented
 from application.use_cases import UseCases
 from domain.errors import Invalid

@@ -5,10 +5,10 @@ from typing import Any
 from fastapi import FastAPI
 from starlette.responses import Response
 
+from adapters.asgi.responses import answer, nothing
 from adapters.http import schemas
-from adapters.http.answers import answer, nothing
+from adapters.http.authentication import CurrentUser
 from adapters.http.errors import CrossSiteRequest
-from adapters.http.identity import CurrentUser
 from adapters.http.openapi import BODY_ERRORS, SETS_COOKIE, documented
 from application.ports import SessionCookies
 from application.use_cases import UseCases

@@ -8,11 +8,11 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 import psycopg
 import pytest
 
-from adapters.postgres import connection, pipeline, pipelined, pool
+from adapters.postgres import connection, pipeline_connection, pipeline_database, pool_database
 from adapters.postgres.database import ConstraintViolated, Statement
-from adapters.postgres.embedded import free_port
-from adapters.postgres.pipeline import PipelineDatabase
-from adapters.postgres.pool import PoolDatabase
+from adapters.postgres.pipeline_database import PipelineDatabase
+from adapters.postgres.pool_database import PoolDatabase
+from adapters.postgres_server.server import free_port
 from domain.errors import Invalid, Unavailable
 from tests.adapters.proxy import proxied
 
@@ -68,9 +68,9 @@ async def database(opening: Opening, database_url: str) -> AsyncIterator[AnyData
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Waits of half a second where they are several, so that tests need not."""
     monkeypatch.setattr(connection, "STATEMENT_SECONDS", 0.5)
-    monkeypatch.setattr(pipelined, "STATEMENT_SECONDS", 0.5)
-    monkeypatch.setattr(pipeline, "QUEUE_SECONDS", 0.5)
-    monkeypatch.setattr(pool, "POOL_WAIT_SECONDS", 0.5)
+    monkeypatch.setattr(pipeline_connection, "STATEMENT_SECONDS", 0.5)
+    monkeypatch.setattr(pipeline_database, "QUEUE_SECONDS", 0.5)
+    monkeypatch.setattr(pool_database, "POOL_WAIT_SECONDS", 0.5)
 
 
 async def eventually(question: Callable[[], object], seconds: float = 5.0) -> None:
@@ -229,7 +229,7 @@ async def test_a_full_pipeline(database_url: str) -> None:
     """What cannot be sent in time is `Unavailable`; what is under way is not disturbed."""
     database = PipelineDatabase(database_url)
     await database.open()
-    room = pipeline.READERS * pipelined.IN_FLIGHT
+    room = pipeline_database.READERS * pipeline_connection.IN_FLIGHT
     sleepers = [
         asyncio.create_task(database.fetch_one(SLEEP, {"seconds": 0.02})) for _ in range(room)
     ]
@@ -243,7 +243,7 @@ async def test_a_full_pipeline(database_url: str) -> None:
 async def test_the_queue_of_a_pipeline_is_bounded(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pipeline, "_QUEUED", 10)
+    monkeypatch.setattr(pipeline_database, "_QUEUED", 10)
     database = PipelineDatabase(database_url)
     await database.open()
     results = await asyncio.gather(

@@ -16,11 +16,11 @@ from adapters.postgres.accounts import PostgresAccounts
 from adapters.postgres.database import Row, Statement, Values
 from adapters.postgres.keys import PostgresKeys
 from adapters.postgres.optional_columns import LOOK_SECONDS, OptionalColumns
-from adapters.postgres.pipeline import PipelineDatabase
-from adapters.postgres.pool import PoolDatabase
+from adapters.postgres.pipeline_database import PipelineDatabase
+from adapters.postgres.pool_database import PoolDatabase
 from adapters.postgres.sessions import PostgresSessions
 from adapters.postgres.tables import OPTIONAL_COLUMNS
-from adapters.postgres.units import PostgresUnitsOfWork
+from adapters.postgres.unit_of_work import PostgresUnitsOfWork
 from adapters.postgres.users import PostgresUsers
 from application.ports import AccessToken, StoredKey
 from application.sessions import SignInPolicy, SignUp, SignUpClosed

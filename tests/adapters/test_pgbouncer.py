@@ -9,10 +9,10 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from adapters.postgres.database import Statement
-from adapters.postgres.embedded import free_port
-from adapters.postgres.pipeline import PipelineDatabase
-from adapters.postgres.pool import PoolDatabase
-from adapters.postgres.program import Account
+from adapters.postgres.pipeline_database import PipelineDatabase
+from adapters.postgres.pool_database import PoolDatabase
+from adapters.postgres_server.binaries import Account
+from adapters.postgres_server.server import free_port
 from tests.requirements import program
 from tests.servers import passable_folder, wait_for
 

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from adapters.postgres.optional_columns import OptionalColumns
-from adapters.postgres.pipeline import PipelineDatabase
+from adapters.postgres.pipeline_database import PipelineDatabase
 from adapters.postgres.tasks import PostgresTasks
 from adapters.postgres.users import PostgresUsers
 from domain.tasks import Task, TaskStatus

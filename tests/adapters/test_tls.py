@@ -7,9 +7,9 @@ import psycopg
 import pytest
 
 from adapters.postgres.database import Statement
-from adapters.postgres.pipeline import PipelineDatabase
-from adapters.postgres.program import Account
+from adapters.postgres.pipeline_database import PipelineDatabase
 from adapters.postgres.schema import examine, migrate
+from adapters.postgres_server.binaries import Account
 from domain.errors import Unavailable
 from tests.requirements import program
 from tests.servers import passable_folder, postgres_15
@@ -64,7 +64,7 @@ async def test_a_server_of_another_name_is_refused(
     tls_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`verify-full` means it, so it did reach libpq."""
-    monkeypatch.setattr("adapters.postgres.pipeline.QUEUE_SECONDS", 0.5)
+    monkeypatch.setattr("adapters.postgres.pipeline_database.QUEUE_SECONDS", 0.5)
     url = tls_url.replace("@localhost", "@127.0.0.1") + "&sslmode=verify-full"
     database = PipelineDatabase(url)
     await database.open()

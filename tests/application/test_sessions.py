@@ -11,9 +11,9 @@ import pytest
 from adapters.memory.accounts import MemoryAccounts
 from adapters.memory.sessions import MemorySessions
 from adapters.memory.store import MemoryStore
-from adapters.memory.units import MemoryUnitsOfWork
+from adapters.memory.unit_of_work import MemoryUnitsOfWork
 from adapters.memory.users import MemoryUsers
-from application.identity import Identity
+from application.authentication import Identity
 from application.ports import AccessToken, CredentialKind
 from application.sessions import (
     Device,

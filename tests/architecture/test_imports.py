@@ -54,7 +54,7 @@ def test_the_contracts_hold(house: Path) -> None:
         ("adapters/http/app.py", "import sqlalchemy"),
         ("adapters/memory/tasks.py", "import adapters.postgres.database"),
         ("adapters/better_auth/tokens.py", "import adapters.http"),
-        ("adapters/postgres/pool.py", "import entrypoints.settings"),
+        ("adapters/postgres/pool_database.py", "import entrypoints.settings"),
         ("entrypoints/cli.py", "import punq"),
     ],
 )

@@ -8,7 +8,7 @@ import pytest
 
 from adapters.postgres.accounts import PostgresAccounts
 from adapters.postgres.optional_columns import OptionalColumns
-from adapters.postgres.pipeline import PipelineDatabase
+from adapters.postgres.pipeline_database import PipelineDatabase
 from domain.users import UnknownUser, User
 from tests.contracts.conftest import NOW, Stores
 

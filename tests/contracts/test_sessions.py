@@ -8,9 +8,9 @@ import psycopg
 import pytest
 
 from adapters.postgres.optional_columns import OptionalColumns
-from adapters.postgres.pool import PoolDatabase
+from adapters.postgres.pool_database import PoolDatabase
 from adapters.postgres.sessions import PostgresSessions
-from application.identity import Identity
+from application.authentication import Identity
 from application.ports import CredentialKind
 from application.sessions import LogOut, ProlongSession, SignInPolicy
 from domain.errors import Unauthenticated

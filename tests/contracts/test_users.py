@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from adapters.postgres.optional_columns import OptionalColumns
-from adapters.postgres.pipeline import PipelineDatabase
+from adapters.postgres.pipeline_database import PipelineDatabase
 from adapters.postgres.users import PostgresUsers
 from domain.errors import Invalid, Unavailable
 from domain.tasks import Task, TaskNotFound

@@ -11,8 +11,8 @@ from typing import Final
 
 import psycopg
 
-from adapters.postgres.embedded import free_port
-from adapters.postgres.program import Account, Program
+from adapters.postgres_server.binaries import Account, Program
+from adapters.postgres_server.server import free_port
 from tests.deployment.files import DEPLOY, command, environment, filled, services
 from tests.requirements import program
 from tests.servers import passable_folder, wait_for

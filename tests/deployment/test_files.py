@@ -17,10 +17,11 @@ import pytest
 import typer.main
 from fastapi import FastAPI
 
-from adapters.http.context import FOR_WATCHERS
-from adapters.http.middleware import REQUEST_SECONDS
-from adapters.http.strict import BODY_MAX_BYTES
-from entrypoints import cli, protocol, serving
+from adapters.asgi.body import BODY_MAX_BYTES
+from adapters.asgi.middleware import REQUEST_SECONDS
+from adapters.asgi.request_record import FOR_WATCHERS
+from adapters.uvicorn import protocol
+from entrypoints import cli, serving
 from entrypoints.app import from_settings
 from entrypoints.settings import Settings
 from tests.deployment import files

@@ -18,8 +18,8 @@ from typing import Any, Final
 import httpx
 import pytest
 
-from adapters.postgres.embedded import free_port
-from adapters.postgres.program import Account
+from adapters.postgres_server.binaries import Account
+from adapters.postgres_server.server import free_port
 from tests.deployment.files import FILLED, GUIDE, ROOT, nginx, services
 from tests.processes.service import Home, Service, new_home, signed_token, wait_until
 from tests.requirements import program

@@ -14,7 +14,8 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from adapters.http import middleware, strict
+from adapters.asgi import body as json_body
+from adapters.asgi import middleware
 from adapters.http.errors import STATUSES, MalformedRequest, WireError, status_of
 from domain import errors, tasks, users
 from domain.errors import TaskportError, Unavailable
@@ -181,7 +182,7 @@ async def test_a_body_is_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None
         sys.setprofile(count)
         try:
             with suppress(MalformedRequest):
-                strict.strict_json(body)
+                json_body.strict_json(body)
         finally:
             sys.setprofile(None)
         return steps
@@ -257,7 +258,7 @@ async def test_a_body_may_have_64_kib_and_not_a_byte_more(ann: httpx.AsyncClient
 async def test_a_body_that_does_not_arrive(
     app: FastAPI, ann: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(strict, "BODY_SECONDS", 0.1)
+    monkeypatch.setattr(json_body, "BODY_SECONDS", 0.1)
 
     async def never() -> Any:
         yield b"{"

@@ -11,10 +11,10 @@ import pytest
 from fastapi import FastAPI
 from prometheus_client import REGISTRY
 
+from adapters.asgi import access_log
+from adapters.asgi.client_address import ClientAddresses
+from adapters.asgi.request_record import FOR_WATCHERS
 from adapters.better_auth import passwords
-from adapters.http import observation
-from adapters.http.clients import ClientAddresses
-from adapters.http.context import FOR_WATCHERS
 from adapters.memory.counters import MemoryCounters
 from application.limits import FallBack
 from domain.errors import Unavailable
@@ -106,7 +106,7 @@ async def log_in(app: FastAPI, sent: object, address: str = HOME, **headers: str
 
 
 def decided(decision: str, limit: str = "requests") -> float:
-    observation.count()
+    access_log.count()
     labels = {"limit": limit, "decision": decision}
     return REGISTRY.get_sample_value("taskport_rate_limit_decisions_total", labels) or 0
 

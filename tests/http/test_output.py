@@ -14,8 +14,9 @@ from fastapi import FastAPI
 from starlette.routing import Route
 from starlette.types import Message
 
-from adapters.http import routing, strict
-from adapters.http.context import FOR_WATCHERS
+from adapters.asgi import body as json_body
+from adapters.asgi.request_record import FOR_WATCHERS
+from adapters.http import routing
 from domain.errors import Unavailable
 from entrypoints.app import from_settings
 from entrypoints.settings import Settings
@@ -198,7 +199,7 @@ class Provocations:
         return await self.world.ask(route, task_id=4711, session_id="s")
 
     async def late(self, route: Address, _code: str) -> Provoked:
-        self.patch.setattr(strict, "BODY_SECONDS", 0.001)
+        self.patch.setattr(json_body, "BODY_SECONDS", 0.001)
         said: list[Message] = []
 
         async def receive() -> Message:

@@ -10,8 +10,8 @@ from fastapi import Request
 from fastapi.routing import APIRoute
 from starlette.responses import Response
 
+from adapters.asgi.body import ABSENT, StrictRequest
 from adapters.http import app as http_app
-from adapters.http.strict import ABSENT, StrictRequest
 from entrypoints.app import from_settings
 from entrypoints.settings import Settings
 from tests.http.client import SECRET, client_of

@@ -9,8 +9,8 @@ import pytest
 from psycopg.rows import dict_row
 
 from adapters.postgres.better_auth_tables import TABLES
-from adapters.postgres.program import Account, Program
 from adapters.postgres.schema import SchemaError, downgrade, examine, migrate
+from adapters.postgres_server.binaries import Account, Program
 from tests.interop.better_auth import better_auth
 
 pytestmark = [

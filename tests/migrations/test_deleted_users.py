@@ -11,11 +11,11 @@ from psycopg import errors
 
 from adapters.postgres.better_auth_tables import TABLES
 from adapters.postgres.optional_columns import OptionalColumns
-from adapters.postgres.pipeline import PipelineDatabase
+from adapters.postgres.pipeline_database import PipelineDatabase
 from adapters.postgres.schema import SchemaError, downgrade, examine, migrate
 from adapters.postgres.sessions import PostgresSessions
 from adapters.postgres.users import PostgresUsers
-from application.identity import Authenticate
+from application.authentication import Authenticate
 from application.ports import Claims, CredentialKind, Credentials, UserProof
 from domain.users import UnknownUser, User
 from tests.conftest import FixedClock

@@ -21,8 +21,8 @@ import httpx
 import jwt
 from psycopg.conninfo import conninfo_to_dict
 
-from adapters.postgres.embedded import EmbeddedPostgres
-from adapters.postgres.program import Account, Program
+from adapters.postgres_server.binaries import Account, Program
+from adapters.postgres_server.server import EmbeddedPostgres
 from tests import canaries
 from tests.requirements import missing
 from tests.servers import passable_folder

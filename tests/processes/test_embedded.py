@@ -19,7 +19,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from adapters.postgres.program import Account
+from adapters.postgres_server.binaries import Account
 from tests.processes.service import (
     Home,
     Service,
@@ -148,7 +148,7 @@ def command_at_work(home: Home) -> Iterator[subprocess.Popen[str]]:
     """A process that uses the embedded server for some seconds, as a long command does."""
     code = (
         "import pathlib, sys, time\n"
-        "from adapters.postgres.embedded import EmbeddedPostgres\n"
+        "from adapters.postgres_server.server import EmbeddedPostgres\n"
         "with EmbeddedPostgres(pathlib.Path(sys.argv[1])):\n"
         "    print('ready', flush=True)\n"
         "    time.sleep(4)\n"

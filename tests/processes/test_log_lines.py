@@ -16,7 +16,7 @@ from typing import Any, Final, TextIO
 import pytest
 import structlog
 
-from entrypoints import logs
+from adapters.logs import configuration
 from entrypoints.settings import Settings
 from tests.processes.service import wait_until
 
@@ -28,7 +28,7 @@ PIPE_BYTES: Final = 65_536
 class Log:
     """What a process logs, into a file."""
 
-    lines: logs.Lines
+    lines: configuration.Lines
     path: Path
 
     def said(self) -> list[dict[str, Any]]:
@@ -50,7 +50,7 @@ def restored(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     root, pool = logging.getLogger(), logging.getLogger("psycopg.pool")
     before = structlog.get_config()
     monkeypatch.setattr(root, "handlers", root.handlers)
-    monkeypatch.setattr(logs, "_configured", [])
+    monkeypatch.setattr(configuration, "_configured", [])
     levels = root.level, pool.level
     yield
     logging.captureWarnings(False)
@@ -68,7 +68,7 @@ def start(restored: None, tmp_path: Path) -> Iterator[Start]:
         path = tmp_path / f"log-{len(files)}"
         files.append(path.open("w"))
         told = Settings(**{"log_format": "json", "log_level": "debug", **settings})
-        return Log(logs.configure(told, files[-1]), path)
+        return Log(configuration.configure(told, files[-1]), path)
 
     yield start
     # The thread that writes goes on: it finds nothing more to write.
@@ -92,7 +92,7 @@ def pipe() -> Iterator[tuple[int, TextIO]]:
 def test_lines_come_in_order(tmp_path: Path) -> None:
     """However many threads add to them, each finds its own in the order in which it said them."""
     with (tmp_path / "log").open("w") as file:
-        lines = logs.Lines(file)
+        lines = configuration.Lines(file)
 
         def say(name: str) -> None:
             for number in range(2_000):
@@ -113,13 +113,13 @@ def test_lines_come_in_order(tmp_path: Path) -> None:
 
 def test_a_thread_writes_what_nobody_flushes(tmp_path: Path) -> None:
     with (tmp_path / "log").open("w") as file:
-        logs.Lines(file).add("by itself")
+        configuration.Lines(file).add("by itself")
         wait_until(lambda: (tmp_path / "log").read_text() == "by itself\n", 5)
 
 
 def test_flush_without_lines_writes_nothing(tmp_path: Path) -> None:
     with (tmp_path / "log").open("w") as file:
-        logs.Lines(file).flush()
+        configuration.Lines(file).flush()
     assert (tmp_path / "log").read_text() == ""
 
 
@@ -127,10 +127,10 @@ def test_a_reader_that_does_not_read_holds_up_nobody(
     pipe: tuple[int, TextIO], restored: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Neither who logs an error nor who wants to end. What is too much is lost, and counted."""
-    monkeypatch.setattr(logs, "PENDING_MAX", 1_000)
-    monkeypatch.setattr(logs, "PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr(configuration, "PENDING_MAX", 1_000)
+    monkeypatch.setattr(configuration, "PATIENCE_SECONDS", 0.2)
     reading, stream = pipe
-    logs.configure(Settings(log_format="json"), stream)
+    configuration.configure(Settings(log_format="json"), stream)
     log = structlog.get_logger("taskport.tests")
     started = time.monotonic()
     # More than the pipe holds; then more than may wait.
@@ -139,7 +139,7 @@ def test_a_reader_that_does_not_read_holds_up_nobody(
     time.sleep(0.3)
     for number in range(3_000):
         log.error("later", number=number)
-    logs.flush()
+    configuration.flush()
     assert time.monotonic() - started < 5
 
     said = _read_until(reading, b"log_lines_lost")
@@ -164,7 +164,7 @@ def test_a_reader_that_has_gone_is_no_reason_to_fail(
 ) -> None:
     """The thread goes on, and does not go mad."""
     reading, stream = pipe
-    lines = logs.Lines(stream)
+    lines = configuration.Lines(stream)
     os.close(reading)
     for _ in range(3):
         lines.add("to nobody")
@@ -180,7 +180,7 @@ def test_a_pipe_that_does_not_block_gets_all(pipe: tuple[int, TextIO]) -> None:
     """As where a Node.js that started us shares its standard error."""
     reading, stream = pipe
     os.set_blocking(stream.fileno(), False)
-    lines = logs.Lines(stream)
+    lines = configuration.Lines(stream)
     for number in range(100):
         lines.add(f"{number} {'x' * 3_000}")
     lines.add("the end")
@@ -191,7 +191,7 @@ def test_a_pipe_that_does_not_block_gets_all(pipe: tuple[int, TextIO]) -> None:
 def test_workers_do_not_write_into_each_others_lines(pipe: tuple[int, TextIO]) -> None:
     """They share a pipe, and whoever reads it is slow: a write is never torn apart."""
     reading, stream = pipe
-    writers = [logs.Lines(stream) for _ in range(2)]
+    writers = [configuration.Lines(stream) for _ in range(2)]
     for lines, letter in zip(writers, "ab", strict=True):
         for _ in range(1_000):
             lines.add(letter * 300)
@@ -203,7 +203,7 @@ def test_workers_do_not_write_into_each_others_lines(pipe: tuple[int, TextIO]) -
 
 def test_what_cannot_be_encoded_is_written_all_the_same(tmp_path: Path) -> None:
     with (tmp_path / "log").open("w") as file:
-        lines = logs.Lines(file)
+        lines = configuration.Lines(file)
         lines.add("\ud800 é")
         lines.flush()
     assert (tmp_path / "log").read_text("utf-8") == "\\ud800 é\n"
@@ -213,7 +213,7 @@ def test_an_error_does_not_wait_for_the_next_time(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What was said before it comes along, and nothing of what is no error comes by itself."""
-    monkeypatch.setattr(logs, "FLUSH_SECONDS", 60)
+    monkeypatch.setattr(configuration, "FLUSH_SECONDS", 60)
     log = start()
     structlog.get_logger().warning("before")
     time.sleep(0.1)
@@ -227,10 +227,10 @@ def test_an_error_does_not_wait_for_the_next_time(
 def test_all_is_flushed_before_a_process_ends(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(logs, "FLUSH_SECONDS", 60)
+    monkeypatch.setattr(configuration, "FLUSH_SECONDS", 60)
     log = start()
     structlog.get_logger().info("last")
-    logs.flush()
+    configuration.flush()
     assert "last" in log.path.read_text()
 
 

@@ -17,8 +17,9 @@ import httpx
 import pytest
 import uvicorn
 
-from adapters.http import middleware, strict
-from entrypoints import protocol, serving
+from adapters.asgi import body, middleware
+from adapters.uvicorn import protocol
+from entrypoints import serving
 from entrypoints.settings import Settings
 from tests.processes.service import SECRET, Service, new_home, signed_token
 
@@ -411,7 +412,7 @@ async def hasty(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Hasty]:
     """With the very configuration of `taskport serve`."""
     monkeypatch.setattr(protocol, "HEAD_SECONDS", HEAD)
     monkeypatch.setattr(protocol, "MESSAGE_SECONDS", MESSAGE)
-    monkeypatch.setattr(strict, "BODY_SECONDS", BODY_WAIT)
+    monkeypatch.setattr(body, "BODY_SECONDS", BODY_WAIT)
     monkeypatch.setattr(middleware, "REQUEST_SECONDS", REQUEST)
     monkeypatch.setattr(serving, "_KEEP_ALIVE_SECONDS", 1)
     config = serving._config(Settings(better_auth_secret=SECRET), workers=1)

@@ -15,8 +15,9 @@ from typing import Any, Final
 import pytest
 import uvicorn
 
-from entrypoints import protocol, serving
-from entrypoints.loop import Loop
+from adapters.uvicorn import protocol
+from adapters.uvicorn.loop import Loop
+from entrypoints import serving
 from entrypoints.settings import Settings
 from tests.processes.service import SECRET
 

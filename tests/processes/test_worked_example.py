@@ -43,7 +43,8 @@ _CHECK: Final = """
 .venv/bin/lint-imports --no-cache
 .venv/bin/python -m pytest -q -p no:cacheprovider -m "not node and not debian" \
     -k "not pool" \
-    tests/domain/test_tasks.py tests/application/test_tasks.py tests/architecture/test_house.py \
+    tests/domain/test_tasks.py tests/application/test_tasks.py \
+    tests/architecture/test_conventions.py \
     tests/contracts/test_tasks.py tests/adapters/test_rows.py tests/http/test_tasks.py \
     tests/http/test_openapi.py tests/http/test_hostile_input.py \
     tests/specs/test_api.py tests/specs/test_examples.py \

@@ -14,8 +14,8 @@ import pytest
 from fastapi import FastAPI
 from pydantic import AwareDatetime, TypeAdapter, ValidationError
 
+from adapters.asgi.problems import title_of
 from adapters.better_auth import passwords
-from adapters.http.problems import title_of
 from entrypoints.app import from_settings
 from entrypoints.settings import Settings
 from tests.http.client import SECRET, token

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from starlette.types import Scope
 
-from adapters.http.clients import ClientAddresses
+from adapters.asgi.client_address import ClientAddresses
 from application.limits import Allowance
 
 CLIENT_GONE: Final = 499

@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from prometheus_client import REGISTRY
 from starlette.types import Message
 
-from adapters.http import observation
+from adapters.asgi import access_log
 from application.limits import Limit
 from domain.sessions import Session
 from entrypoints.app import from_settings
@@ -323,7 +323,7 @@ async def test_requests_are_counted_by_and_by(
     app: FastAPI, ann: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without anybody who asks for it."""
-    monkeypatch.setattr(observation, "COUNT_SECONDS", 0.01)
+    monkeypatch.setattr(access_log, "COUNT_SECONDS", 0.01)
     labels = {"method": "GET", "route": TASKS, "status": "200"}
     before = counted("GET", TASKS, 200)
     await ann.get(TASKS)
@@ -335,26 +335,26 @@ async def test_requests_are_counted_by_and_by(
 
 
 def counted(method: str, route: str, status: int) -> float:
-    observation.count()
+    access_log.count()
     labels = {"method": method, "route": route, "status": str(status)}
     return REGISTRY.get_sample_value("http_requests_total", labels) or 0
 
 
 def timed(method: str, route: str) -> float:
-    observation.count()
+    access_log.count()
     labels = {"method": method, "route": route}
     return REGISTRY.get_sample_value("http_request_duration_seconds_count", labels) or 0
 
 
 def decided(limit: str, decision: str) -> float:
-    observation.count()
+    access_log.count()
     labels = {"limit": limit, "decision": decision}
     return REGISTRY.get_sample_value("taskport_rate_limit_decisions_total", labels) or 0
 
 
 def series() -> set[str]:
     """The names of all that is counted, labels and all."""
-    observation.count()
+    access_log.count()
     return {
         f"{sample.name}{sorted(sample.labels.items())}"
         for family in REGISTRY.collect()
@@ -395,7 +395,7 @@ async def test_nothing_that_a_client_makes_up_makes_a_series(app: FastAPI) -> No
 
 
 def observed() -> int:
-    size: int = observation._duration.cache_info().currsize
+    size: int = access_log._duration.cache_info().currsize
     return size
 
 

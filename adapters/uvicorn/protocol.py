@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from entrypoints.loop import Loop
+from adapters.uvicorn.loop import Loop
 
 HEAD_SECONDS: Final = 10.0
 MESSAGE_SECONDS: Final = 30.0

@@ -11,9 +11,9 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from adapters.http.context import CLIENT_GONE, about, record_of
+from adapters.asgi.problems import crashed, malformed, problem, unavailable
+from adapters.asgi.request_record import CLIENT_GONE, about, record_of
 from adapters.http.limits import LimitHeaders
-from adapters.http.problems import crashed, malformed, problem, unavailable
 from application.limits import Limits
 from domain.errors import Forbidden
 

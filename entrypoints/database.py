@@ -9,8 +9,8 @@ from typing import Final
 
 from pydantic import SecretStr
 
-from adapters.postgres.embedded import EmbeddedPostgres
-from adapters.postgres.program import EmbeddedPostgresError
+from adapters.postgres_server.binaries import EmbeddedPostgresError
+from adapters.postgres_server.server import EmbeddedPostgres
 from entrypoints.settings import SECRET_MIN_LENGTH, Settings
 
 _SECRET_FILE: Final = "secret"  # noqa: S105

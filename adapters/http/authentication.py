@@ -5,10 +5,10 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from adapters.http.context import record_of
+from adapters.asgi.request_record import record_of
+from adapters.http.csrf import SAFE_METHODS, TrustedOrigins
 from adapters.http.limits import enforce
-from adapters.http.origins import SAFE_METHODS, TrustedOrigins
-from application.identity import Authenticate, Identity
+from application.authentication import Authenticate, Identity
 from application.limits import RequestLimit
 from application.ports import CredentialKind, Credentials
 from domain.errors import Unauthenticated

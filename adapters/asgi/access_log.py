@@ -11,10 +11,10 @@ import structlog
 from prometheus_client import Histogram
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from adapters.http.clients import ClientAddresses
-from adapters.http.context import RequestRecord, begin
-from adapters.http.metrics import ALLOWED, DURATION, REQUESTS
-from adapters.http.middleware import METHODS
+from adapters.asgi.client_address import ClientAddresses
+from adapters.asgi.metrics import ALLOWED, DURATION, REQUESTS
+from adapters.asgi.middleware import METHODS
+from adapters.asgi.request_record import RequestRecord, begin
 
 COUNT_SECONDS = 0.1
 _OTHER: Final = "other"

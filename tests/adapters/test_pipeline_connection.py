@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from adapters.postgres.database import Statement
-from adapters.postgres.pipeline import PipelineDatabase
+from adapters.postgres.pipeline_database import PipelineDatabase
 from domain.errors import Unavailable
 
 pytestmark = pytest.mark.postgres

@@ -68,4 +68,4 @@ def test_every_dependency_is_locked() -> None:
     locked = (ROOT / "requirements.txt").read_text()
     for requirement in project["project"]["dependencies"]:
         name = re.split(r"[\[<>=]", requirement)[0]
-        assert re.search(rf"^{name}==", locked, re.MULTILINE), name
+        assert re.search(rf"^{name}(\[[\w, -]+\])?==", locked, re.MULTILINE), name

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 from starlette.types import Scope
 
-from adapters.http.context import new_instance, request_id_of
+from adapters.asgi.request_record import new_instance, request_id_of
 from domain.errors import Invalid, TooManyRequests, Unavailable
 
 MEDIA_TYPE: Final = "application/problem+json"

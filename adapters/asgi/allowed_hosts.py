@@ -7,8 +7,8 @@ from typing import Final
 import structlog
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from adapters.http.context import FOR_WATCHERS, route_of
-from adapters.http.problems import malformed
+from adapters.asgi.problems import malformed
+from adapters.asgi.request_record import FOR_WATCHERS, route_of
 
 # Nothing but a name and a port: `a.example.com:80@evil.example` would lead elsewhere.
 _HOST: Final = re.compile(r"([a-z0-9_][a-z0-9_.-]*|\[[0-9a-f:.]+\])(:[0-9]*)?")

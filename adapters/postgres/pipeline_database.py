@@ -26,8 +26,8 @@ from psycopg.pq.abc import PGresult
 from adapters.postgres.connection import translating
 from adapters.postgres.database import Row, Statement, Values
 from adapters.postgres.metrics import CONNECTIONS, STATEMENTS, Times, lane_of
-from adapters.postgres.pipelined import PipelinedConnection, Unit
-from adapters.postgres.pool import SLOW_SECONDS, PoolDatabase, Session
+from adapters.postgres.pipeline_connection import PipelinedConnection, Unit
+from adapters.postgres.pool_database import SLOW_SECONDS, PoolDatabase, Session
 from domain.errors import Unavailable
 
 QUEUE_SECONDS: Final = 3.0

@@ -9,7 +9,7 @@ import pytest
 from adapters.memory.sessions import MemorySessions
 from adapters.memory.store import MemoryStore
 from adapters.memory.users import MemoryUsers
-from application.identity import Authenticate, Identity
+from application.authentication import Authenticate, Identity
 from application.ports import Claims, CredentialKind, Credentials, Proof, SessionProof, UserProof
 from domain.errors import Unauthenticated
 from domain.sessions import Session

@@ -30,7 +30,7 @@ from typing import Final, Self
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
-from adapters.postgres.program import Account, EmbeddedPostgresError, Program
+from adapters.postgres_server.binaries import Account, EmbeddedPostgresError, Program
 
 MAJOR: Final = 18
 # A role called as our schema would find that before `public`, and so would Better Auth.

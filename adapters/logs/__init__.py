@@ -1,0 +1,1 @@
+"""The log: structured lines in JSON, written in batches."""

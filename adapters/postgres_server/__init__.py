@@ -1,0 +1,1 @@
+"""The embedded PostgreSQL server: its binaries, start, stop and adoption."""
