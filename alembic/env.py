@@ -8,7 +8,7 @@ from alembic.operations import MigrationScript
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, text
 
-from adapters.postgres.schema import connection
+from adapters.postgres.schema import connect
 from adapters.postgres.tables import METADATA, SCHEMA
 from entrypoints.database import with_database
 from entrypoints.settings import Settings
@@ -53,5 +53,5 @@ def run(conn: Connection) -> None:
 if (given := context.config.attributes.get("connection")) is not None:
     run(given)
 else:
-    with with_database(Settings()) as settings, connection(settings.direct_url or "") as conn:
+    with with_database(Settings()) as settings, connect(settings.direct_url or "") as conn:
         run(conn)

@@ -21,18 +21,16 @@ from domain.users import UnknownUser, User, UserBanned, UserRepository
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """A user whose row exists, and the credential that proved it.
-
-    `session` is None where the credential stands for none. `beside` is a second session of the
-    same user, which a cookie proved while the bearer decided. `is_temporary` where the browser was
-    told to forget the session as it ends.
-    """
+    """A user whose row exists, and the credential that proved it."""
 
     user: User
     credential: CredentialKind
+    #: None if the credential has no session: a JWT or a shared-secret token.
     session: Session | None = None
+    #: Better Auth's `dont_remember`: the browser drops the cookie when it ends.
     is_temporary: bool = False
-    beside: Session | None = None
+    #: A second session of the same user, proven by a cookie beside a bearer.
+    cookie_session: Session | None = None
 
 
 @dataclass(frozen=True)
@@ -62,7 +60,9 @@ class Authenticate:
             # What the cookies say of a session holds for whatever else stands for the same one.
             forgets = other.is_temporary and other.session == identity.session
             identity = replace(
-                identity, beside=other.session, is_temporary=identity.is_temporary or forgets
+                identity,
+                cookie_session=other.session,
+                is_temporary=identity.is_temporary or forgets,
             )
         if identity.user.banned and identity.user.is_banned(self.clock.now()):
             raise UserBanned

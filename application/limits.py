@@ -11,7 +11,7 @@ from math import ceil
 from typing import Final, NoReturn
 from weakref import WeakValueDictionary
 
-from application.ports import Counted, Counters, Key
+from application.ports import Counters, WindowCount, WindowKey
 from domain.errors import TooManyRequests, Unauthenticated, Unavailable
 
 _UNKNOWN: Final = "unknown"
@@ -34,11 +34,11 @@ OVERALL: Final = (Limit(1000, 300),)
 
 
 @dataclass(slots=True)
-class Allowance:
+class LimitStatus:
     """How far some limits are used up, this time included."""
 
     limits: Limits
-    counted: Sequence[Counted]
+    counted: Sequence[WindowCount]
 
     @property
     def is_over(self) -> bool:
@@ -80,24 +80,24 @@ class RequestLimit:
     counters: Counters
     limits: Limits
 
-    def count_user(self, user_id: str) -> Awaitable[Allowance | None]:
+    def count_user(self, user_id: str) -> Awaitable[LimitStatus | None]:
         """One more request. None where nobody can count just now."""
         return self._count("user:" + user_id)
 
-    def count_address(self, address: str | None) -> Awaitable[Allowance | None]:
+    def count_address(self, address: str | None) -> Awaitable[LimitStatus | None]:
         return self._count("address:" + network_of(address))
 
-    def count_sign_in(self, address: str | None) -> Awaitable[Allowance | None]:
+    def count_sign_in(self, address: str | None) -> Awaitable[LimitStatus | None]:
         """One more request to sign in or up. Apart from all others, of which a page of somebody
         else can make its visitors send as many as it likes."""
         return self._count("sign-in:" + network_of(address))
 
-    async def _count(self, who: str) -> Allowance | None:
+    async def _count(self, who: str) -> LimitStatus | None:
         limits = self.limits
         if not limits:
-            return Allowance(limits, ())
+            return LimitStatus(limits, ())
         try:
-            return Allowance(limits, await self.counters.add(_keys(who, limits)))
+            return LimitStatus(limits, await self.counters.add(_keys(who, limits)))
         except Unavailable:
             # Better no limit than no service.
             return None
@@ -121,7 +121,7 @@ class SignInLimits:
     )
 
     @asynccontextmanager
-    async def log_in(self, email: str, address: str | None) -> AsyncIterator[None]:
+    async def attempt(self, email: str, address: str | None) -> AsyncIterator[None]:
         """Around one attempt, which counts unless it turns out not to be a failure.
 
         It counts from its beginning, so that attempts at the same time do not slip through; so
@@ -132,7 +132,7 @@ class SignInLimits:
             yield
             return
         network, account = network_of(address), hashlib.sha256(email.encode()).hexdigest()
-        async with self._turn(network), self._attempt(network, account):
+        async with self._turn(network), self._counted_attempt(network, account):
             yield
 
     def _turn(self, network: str) -> asyncio.Semaphore:
@@ -140,14 +140,14 @@ class SignInLimits:
         return self._turns.setdefault(network, asyncio.Semaphore(at_once))
 
     @asynccontextmanager
-    async def _attempt(self, network: str, account: str) -> AsyncIterator[None]:
+    async def _counted_attempt(self, network: str, account: str) -> AsyncIterator[None]:
         attempt = await self._begin(
             f"log-in:address:{network}",
             f"log-in:account:{account}",
             f"log-in:both:{account}:{network}",
             overall="log-in",
         )
-        by_address, by_account, by_both, overall = attempt.allowances
+        by_address, by_account, by_both, overall = attempt.statuses
         if by_address.is_over:
             await self._refuse(attempt, by_address)
         if by_account.is_over and by_both.has_earlier:
@@ -159,16 +159,16 @@ class SignInLimits:
         except Unauthenticated:
             raise
         except Exception:
-            await self.counters.take_back(attempt.keys)
+            await self.counters.undo(attempt.keys)
             raise
-        await self.counters.take_back(attempt.keys)
+        await self.counters.undo(attempt.keys)
 
-    async def sign_up(self, address: str | None) -> None:
+    async def count_sign_up(self, address: str | None) -> None:
         """Before each attempt, which counts whatever becomes of it. Raises `TooManyRequests`."""
         if not self.limits:
             return
         attempt = await self._begin(f"sign-up:address:{network_of(address)}", overall="sign-up")
-        by_address, overall = attempt.allowances
+        by_address, overall = attempt.statuses
         if by_address.is_over:
             await self._refuse(attempt, by_address)
         if overall.is_over and by_address.has_earlier:
@@ -180,37 +180,37 @@ class SignInLimits:
         parts.append((_keys(overall, self.overall), self.overall))
         keys = [key for part, _ in parts for key in part]
         counted = iter(await self.counters.add(keys))
-        return _Attempt(keys, [Allowance(ls, [next(counted) for _ in ls]) for _, ls in parts])
+        return _Attempt(keys, [LimitStatus(ls, [next(counted) for _ in ls]) for _, ls in parts])
 
-    async def _refuse(self, attempt: "_Attempt", spent: Allowance) -> NoReturn:
-        await self.counters.take_back(attempt.keys)
+    async def _refuse(self, attempt: "_Attempt", spent: LimitStatus) -> NoReturn:
+        await self.counters.undo(attempt.keys)
         raise TooManyRequests(spent.retry_after)
 
 
 @dataclass(frozen=True, slots=True)
 class _Attempt:
-    keys: Sequence[Key]
-    allowances: Sequence[Allowance]
+    keys: Sequence[WindowKey]
+    statuses: Sequence[LimitStatus]
 
 
 @dataclass(frozen=True)
-class FallBack:
+class FallbackCounters:
     """`Counters` that others stand in for, as long as they are unavailable."""
 
     counters: Counters
     substitute: Counters
 
-    async def add(self, keys: Sequence[Key]) -> Sequence[Counted]:
+    async def add(self, keys: Sequence[WindowKey]) -> Sequence[WindowCount]:
         try:
             return await self.counters.add(keys)
         except Unavailable:
             return await self.substitute.add(keys)
 
-    async def take_back(self, keys: Sequence[Key]) -> None:
+    async def undo(self, keys: Sequence[WindowKey]) -> None:
         try:
-            await self.counters.take_back(keys)
+            await self.counters.undo(keys)
         except Unavailable:
-            await self.substitute.take_back(keys)
+            await self.substitute.undo(keys)
 
 
 @lru_cache(maxsize=10_000)
@@ -227,5 +227,5 @@ def network_of(address: str | None) -> str:
     return str(IPv6Network((int(parsed), _NETWORK_BITS), strict=False))
 
 
-def _keys(subject: str, limits: Limits) -> Sequence[Key]:
+def _keys(subject: str, limits: Limits) -> Sequence[WindowKey]:
     return [(subject, limit.seconds) for limit in limits]

@@ -44,7 +44,7 @@ class UnitOfWork(Protocol):
         """Make the changes last. Without it, leaving the unit undoes them all."""
 
 
-class UnitsOfWork(Protocol):
+class UnitOfWorkFactory(Protocol):
     def __call__(self) -> AbstractAsyncContextManager[UnitOfWork]:
         """A new unit of work, for one `async with`."""
 
@@ -187,7 +187,7 @@ class SessionCookies(Protocol):
     def name(self) -> str:
         """Of the one that proves the session."""
 
-    def give(
+    def issue(
         self, session: Session, *, is_temporary: bool = False, shown: str | None = None
     ) -> Sequence[str]:
         """One that lasts as long as the session; or, temporary, as long as the browser runs.
@@ -195,7 +195,7 @@ class SessionCookies(Protocol):
         Of the cookies that the request has `shown`, what says otherwise is taken back.
         """
 
-    def take(self) -> Sequence[str]:
+    def expire(self) -> Sequence[str]:
         """Let the browser forget them all."""
 
 
@@ -204,14 +204,14 @@ class TokenSigner(Protocol):
         """A token that `Authenticator` takes for this user."""
 
 
-class Counted(NamedTuple):
+class WindowCount(NamedTuple):
     """How often something was counted in the window at hand, and when that ends."""
 
     times: int
     seconds_left: float
 
 
-Key = tuple[str, int]
+WindowKey = tuple[str, int]
 """What is counted, and how many seconds a window of it lasts; the same in two windows is two."""
 
 
@@ -221,10 +221,10 @@ class Counters(Protocol):
     Every method may raise `Unavailable`; then nobody knows whether it has counted.
     """
 
-    async def add(self, keys: Sequence[Key]) -> Sequence[Counted]:
+    async def add(self, keys: Sequence[WindowKey]) -> Sequence[WindowCount]:
         """Count each of them once more."""
 
-    async def take_back(self, keys: Sequence[Key]) -> None:
+    async def undo(self, keys: Sequence[WindowKey]) -> None:
         """Count each of them once less; never below nothing."""
 
 

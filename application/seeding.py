@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from application.ports import Clock, UnitsOfWork
+from application.ports import Clock, UnitOfWorkFactory
 from domain.tasks import Task, TaskStatus
 from domain.users import User
 
@@ -12,7 +12,7 @@ from domain.users import User
 class SeedUser:
     """A new user with tasks of their own, all or nothing."""
 
-    units: UnitsOfWork
+    units: UnitOfWorkFactory
     clock: Clock
 
     async def __call__(

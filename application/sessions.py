@@ -14,11 +14,11 @@ from application.ports import (
     Clock,
     Passwords,
     RandomIds,
-    UnitsOfWork,
+    UnitOfWorkFactory,
 )
 from domain.errors import Forbidden, Unauthenticated
-from domain.sessions import USUAL, Session, SessionNotFound, SessionPolicy, SessionStore
-from domain.text import Check, Refused
+from domain.sessions import DEFAULT_POLICY, Session, SessionNotFound, SessionPolicy, SessionStore
+from domain.text import Check, InvalidText
 from domain.users import (
     EmailTaken,
     UnknownUser,
@@ -86,7 +86,7 @@ class SignInPolicy:
 
     sign_up: bool = True
     require_email_verification: bool = False
-    sessions: SessionPolicy = USUAL
+    sessions: SessionPolicy = DEFAULT_POLICY
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ class SignUp:
     """A user, a password and a session: all of them, or nothing."""
 
     users: UserRepository
-    units: UnitsOfWork
+    units: UnitOfWorkFactory
     passwords: Passwords
     ids: RandomIds
     signer: AccessTokenSigner
@@ -113,7 +113,7 @@ class SignUp:
         check.done()
         if not self.policy.sign_up:
             raise SignUpClosed
-        await self.limits.sign_up(device.ip_address)
+        await self.limits.count_sign_up(device.ip_address)
         if await self.users.find_by_email(email) is not None:
             raise EmailTaken
         password_hash = await self.passwords.hash(password)
@@ -161,7 +161,7 @@ class LogIn:
         email = check("email", clean_email, email)
         password = check("password", bounded_password, password)
         check.done()
-        async with self.limits.log_in(email, device.ip_address):
+        async with self.limits.attempt(email, device.ip_address):
             user = await self._verified(email, password)
         if user.is_banned(self.clock.now()):
             raise UserBanned
@@ -191,7 +191,7 @@ class LogOut:
 
     async def __call__(self, identity: Identity) -> None:
         """End whatever sessions the request has shown; there may be none."""
-        for session in (identity.session, identity.beside):
+        for session in (identity.session, identity.cookie_session):
             if session is not None:
                 try:
                     await self.sessions.remove(session.id, session.user_id)
@@ -259,16 +259,16 @@ class EndSession:
 
 
 def clean_password(password: str) -> str:
-    """A password that Better Auth would take. Raises `domain.text.Refused`."""
+    """A password that Better Auth would take. Raises `domain.text.InvalidText`."""
     if _length(password) < PASSWORD_MIN_LENGTH:
-        raise Refused(f"must have at least {PASSWORD_MIN_LENGTH} characters")
+        raise InvalidText(f"must have at least {PASSWORD_MIN_LENGTH} characters")
     return bounded_password(password)
 
 
 def bounded_password(password: str) -> str:
-    """A password that is not too long to be hashed. Raises `domain.text.Refused`."""
+    """A password that is not too long to be hashed. Raises `domain.text.InvalidText`."""
     if _length(password) > PASSWORD_MAX_LENGTH:
-        raise Refused(f"must have at most {PASSWORD_MAX_LENGTH} characters")
+        raise InvalidText(f"must have at most {PASSWORD_MAX_LENGTH} characters")
     return password
 
 

@@ -64,7 +64,7 @@ def connections(app: Any) -> list[tuple[Any, Wire]]:
     from uvicorn.server import ServerState  # noqa: PLC0415
 
     try:
-        from adapters.uvicorn.protocol import PatientProtocol as Protocol  # noqa: PLC0415
+        from adapters.uvicorn.protocol import BoundedHttpProtocol as Protocol  # noqa: PLC0415
     except ImportError:
         from uvicorn.protocols.http.httptools_impl import (  # noqa: PLC0415
             HttpToolsProtocol as Protocol,

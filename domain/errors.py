@@ -31,7 +31,7 @@ class TaskportError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class FieldError:
     """One value that was refused: the name of its field, and why in a few words."""
 
     field: str
@@ -44,7 +44,7 @@ class Invalid(TaskportError):
     code = "VALIDATION_ERROR"
     message = "Some of the values are not valid."
 
-    def __init__(self, *problems: Problem) -> None:
+    def __init__(self, *problems: FieldError) -> None:
         super().__init__()
         self.problems = problems
 

@@ -26,7 +26,7 @@ class SessionPolicy:
     update_age: timedelta = SESSION_UPDATE_AGE
 
 
-USUAL: Final = SessionPolicy()
+DEFAULT_POLICY: Final = SessionPolicy()
 """Where the front end has not decided otherwise."""
 
 
@@ -61,7 +61,7 @@ class Session:
         ip_address: str | None,
         user_agent: str | None,
         now: datetime,
-        policy: SessionPolicy = USUAL,
+        policy: SessionPolicy = DEFAULT_POLICY,
     ) -> Self:
         return cls(
             id=id,
@@ -86,7 +86,7 @@ class Session:
     def is_alive(self, now: datetime) -> bool:
         return self.expires_at >= now
 
-    def prolong(self, now: datetime, policy: SessionPolicy = USUAL) -> bool:
+    def prolong(self, now: datetime, policy: SessionPolicy = DEFAULT_POLICY) -> bool:
         """Let it live its whole life again where its present one is older than `update_age`.
 
         False where nothing changed: it is too young, temporary, or over.

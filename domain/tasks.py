@@ -56,12 +56,12 @@ KEEP: Final = Keep.KEEP
 
 
 def clean_title(text: str) -> str:
-    """Raises `domain.text.Refused`."""
+    """Raises `domain.text.InvalidText`."""
     return clean_line(text, max_length=TITLE_MAX_LENGTH)
 
 
 def clean_description(text: str) -> str:
-    """Raises `domain.text.Refused`."""
+    """Raises `domain.text.InvalidText`."""
     return clean_block(text, max_length=DESCRIPTION_MAX_LENGTH)
 
 

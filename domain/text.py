@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from domain.errors import Invalid, Problem
+from domain.errors import FieldError, Invalid
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _CONTROL_BUT_NEWLINE_AND_TAB = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -30,25 +30,25 @@ _INVISIBLE_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Zs", "Zl", "Zp"})
 V = TypeVar("V")
 
 
-class Refused(ValueError):
+class InvalidText(ValueError):
     """A text breaks its rule; the message says which part of it, never the text."""
 
 
 def clean_line(text: str, *, max_length: int, may_be_blank: bool = False) -> str:
     """One line with something to see in it, at most `max_length` code points.
 
-    Raises `Refused`.
+    Raises `InvalidText`.
     """
     text = _normalised(text, _CONTROL).strip()
     if not may_be_blank and not any(map(_is_visible, text)):
-        raise Refused("must have at least one visible character")
+        raise InvalidText("must have at least one visible character")
     return _bounded(text, max_length)
 
 
 def clean_block(text: str, *, max_length: int) -> str:
     """Any number of lines, at most `max_length` code points; may be empty.
 
-    Raises `Refused`.
+    Raises `InvalidText`.
     """
     return _bounded(_normalised(text, _CONTROL_BUT_NEWLINE_AND_TAB).strip(), max_length)
 
@@ -56,11 +56,11 @@ def clean_block(text: str, *, max_length: int) -> str:
 def clean_search(text: str, *, max_length: int) -> str:
     """Something to look for in either: its outer white space counts, and it is not empty.
 
-    Raises `Refused`.
+    Raises `InvalidText`.
     """
     text = _normalised(text, _CONTROL_BUT_NEWLINE_AND_TAB)
     if not text:
-        raise Refused("must have at least one character")
+        raise InvalidText("must have at least one character")
     return _bounded(text, max_length)
 
 
@@ -68,11 +68,11 @@ def _normalised(text: str, control: re.Pattern[str]) -> str:
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     text = unicodedata.normalize("NFC", text)
     if control.search(text):
-        raise Refused("must not contain control characters")
+        raise InvalidText("must not contain control characters")
     if _SURROGATE.search(text):
-        raise Refused("must not contain unpaired surrogates")
+        raise InvalidText("must not contain unpaired surrogates")
     if _BIDI_OVERRIDE.search(text):
-        raise Refused("must not contain bidirectional overrides")
+        raise InvalidText("must not contain bidirectional overrides")
     return text
 
 
@@ -84,7 +84,7 @@ def _is_visible(character: str) -> bool:
 
 def _bounded(text: str, max_length: int) -> str:
     if len(text) > max_length:
-        raise Refused(f"must have at most {max_length} characters")
+        raise InvalidText(f"must have at most {max_length} characters")
     return text
 
 
@@ -92,14 +92,14 @@ def _bounded(text: str, max_length: int) -> str:
 class Check:
     """Applies rules to several fields and reports all that is wrong at once."""
 
-    problems: list[Problem] = field(default_factory=list)
+    problems: list[FieldError] = field(default_factory=list)
 
     def __call__(self, name: str, rule: Callable[[V], V], value: V) -> V:
         """The cleaned value; where the rule refuses it, the problem is noted under `name`."""
         try:
             return rule(value)
-        except Refused as refusal:
-            self.problems.append(Problem(name, str(refusal)))
+        except InvalidText as refusal:
+            self.problems.append(FieldError(name, str(refusal)))
             return value
 
     def done(self) -> None:

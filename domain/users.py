@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Protocol, Self
 
-from domain.errors import Conflict, Forbidden, Invalid, Problem, Unauthenticated
-from domain.text import Refused, clean_line
+from domain.errors import Conflict, FieldError, Forbidden, Invalid, Unauthenticated
+from domain.text import InvalidText, clean_line
 
 # The grammar that Better Auth holds an address against at sign-up and at sign-in alike: an
 # address outside it could never sign in on the other side.
@@ -38,14 +38,14 @@ NAME_MAX_LENGTH: Final = 255
 
 
 def clean_name(text: str) -> str:
-    """The name on one line, trimmed; may be empty. Raises `domain.text.Refused`."""
+    """The name on one line, trimmed; may be empty. Raises `domain.text.InvalidText`."""
     return clean_line(text, max_length=NAME_MAX_LENGTH, may_be_blank=True)
 
 
 def clean_email(text: str) -> str:
-    """The address in lower case. Raises `domain.text.Refused`."""
+    """The address in lower case. Raises `domain.text.InvalidText`."""
     if len(text) > EMAIL_MAX_LENGTH or not _EMAIL.fullmatch(text):
-        raise Refused("must be an e-mail address in ASCII")
+        raise InvalidText("must be an e-mail address in ASCII")
     return text.lower()
 
 
@@ -81,8 +81,8 @@ class User:
         """A new user. Raises `Invalid` for an address that could never sign in."""
         try:
             email = clean_email(email)
-        except Refused as refusal:
-            raise Invalid(Problem("email", str(refusal))) from None
+        except InvalidText as refusal:
+            raise Invalid(FieldError("email", str(refusal))) from None
         return cls(
             id=id,
             email=email,

@@ -13,7 +13,7 @@ import structlog
 from fastapi import FastAPI
 from prometheus_client import disable_created_metrics
 
-from adapters.asgi.access_log import count
+from adapters.asgi.access_log import flush
 from adapters.http.app import HttpOptions, create_app
 from adapters.logs import configuration
 from entrypoints.container import build
@@ -44,7 +44,7 @@ def from_settings(settings: Settings) -> FastAPI:
             _log.exception("service_crashed")
             raise
         finally:
-            count()
+            flush()
             configuration.flush()
 
     return create_app(

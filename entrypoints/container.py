@@ -22,7 +22,7 @@ from adapters.memory.keys import MemoryKeys
 from adapters.memory.sessions import MemorySessions
 from adapters.memory.store import MemoryStore
 from adapters.memory.tasks import MemoryTasks
-from adapters.memory.unit_of_work import MemoryUnitsOfWork
+from adapters.memory.unit_of_work import MemoryUnitOfWorkFactory
 from adapters.memory.users import MemoryUsers
 from adapters.postgres.accounts import PostgresAccounts
 from adapters.postgres.keys import PostgresKeys
@@ -31,10 +31,10 @@ from adapters.postgres.pipeline_database import PipelineDatabase
 from adapters.postgres.schema import PostgresHealth
 from adapters.postgres.sessions import PostgresSessions
 from adapters.postgres.tasks import PostgresTasks
-from adapters.postgres.unit_of_work import PostgresUnitsOfWork
+from adapters.postgres.unit_of_work import PostgresUnitOfWorkFactory
 from adapters.postgres.users import PostgresUsers
 from adapters.system import JitteredRetries, SystemClock
-from application.limits import FallBack, RequestLimit, SignInLimits
+from application.limits import FallbackCounters, RequestLimit, SignInLimits
 from application.ports import (
     AccessTokenSigner,
     AccountStore,
@@ -47,7 +47,7 @@ from application.ports import (
     SessionCookies,
     StorageHealth,
     TokenSigner,
-    UnitsOfWork,
+    UnitOfWorkFactory,
 )
 from application.sessions import SignInPolicy
 from application.use_cases import UseCases
@@ -127,7 +127,7 @@ def _register_memory(container: punq.Container) -> None:
     container.register(SessionStore, instance=MemorySessions(store))
     container.register(AccountStore, instance=MemoryAccounts(store))
     container.register(KeyStore, instance=MemoryKeys(store))
-    container.register(UnitsOfWork, instance=MemoryUnitsOfWork(store))
+    container.register(UnitOfWorkFactory, instance=MemoryUnitOfWorkFactory(store))
     container.register(StorageHealth, instance=store)
 
 
@@ -138,7 +138,7 @@ def _register_postgres(container: punq.Container, database: PipelineDatabase) ->
     container.register(SessionStore, instance=PostgresSessions(database, optional))
     container.register(AccountStore, instance=PostgresAccounts(database, optional))
     container.register(KeyStore, instance=PostgresKeys(database, optional))
-    container.register(UnitsOfWork, instance=PostgresUnitsOfWork(database, optional))
+    container.register(UnitOfWorkFactory, instance=PostgresUnitOfWorkFactory(database, optional))
     container.register(StorageHealth, instance=PostgresHealth(database))
 
 
@@ -172,7 +172,8 @@ def _register_limits(
     container.register(
         SignInLimits,
         instance=SignInLimits(
-            sign_ins if shared is None else FallBack(shared, sign_ins), settings.auth_rate_limit
+            sign_ins if shared is None else FallbackCounters(shared, sign_ins),
+            settings.auth_rate_limit,
         ),
     )
 

@@ -27,7 +27,7 @@ def with_database(settings: Settings, *, stays: bool = False) -> Iterator[Settin
         yield settings
         return
     with EmbeddedPostgres(settings.taskport_data_dir, stays=stays) as server:
-        yield settings.with_database(server.url, settings.secret or kept_secret(settings))
+        yield settings.with_database(server.url, settings.secret or load_or_create_secret(settings))
 
 
 def without_database(settings: Settings) -> Settings:
@@ -39,12 +39,12 @@ def without_database(settings: Settings) -> Settings:
         update={
             "database_url": None,
             "neon_db_url": None,
-            "better_auth_secret": SecretStr(settings.secret or kept_secret(settings)),
+            "better_auth_secret": SecretStr(settings.secret or load_or_create_secret(settings)),
         }
     )
 
 
-def kept_secret(settings: Settings) -> str:
+def load_or_create_secret(settings: Settings) -> str:
     """The secret beside the data; made, at the first call, by whoever comes first.
 
     Raises `EmbeddedPostgresError`.

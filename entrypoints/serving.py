@@ -16,7 +16,7 @@ from prometheus_client.multiprocess import mark_process_dead
 from uvicorn.supervisors import Multiprocess
 
 from adapters.postgres import schema
-from adapters.uvicorn.protocol import PatientProtocol
+from adapters.uvicorn.protocol import BoundedHttpProtocol
 from entrypoints import banner
 from entrypoints.app import from_settings
 from entrypoints.database import with_database, without_database
@@ -51,7 +51,7 @@ def serve_database(configured: Settings, *, workers: int, migrate: bool) -> None
         _stopping_in_order(),
         _listening(configured) as listener,
         with_database(configured, stays=True) as settings,
-        _deaf_in_the_end(),
+        _ignoring_signals_on_exit(),
     ):
         if migrate:
             _migrate(settings)
@@ -69,7 +69,7 @@ def serve_database(configured: Settings, *, workers: int, migrate: bool) -> None
             # The workers read settings of their own: what the parent found out goes with them.
             os.environ["DATABASE_URL"] = settings.url or ""
             os.environ["BETTER_AUTH_SECRET"] = settings.secret
-            with _counting_together():
+            with _multiprocess_metrics():
                 _Workers(config, sockets=[listener]).run()
 
 
@@ -89,12 +89,12 @@ class _Workers(Multiprocess):
 
 
 @contextmanager
-def _counting_together() -> Iterator[None]:
+def _multiprocess_metrics() -> Iterator[None]:
     """A folder in which the workers keep what they count, so that each can tell it of all."""
     ended = threading.Event()
     with tempfile.TemporaryDirectory(prefix="taskport-metrics-") as folder:
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
-        forgetting = threading.Thread(target=_forget_the_dead, args=(Path(folder), ended))
+        forgetting = threading.Thread(target=_remove_dead_gauges, args=(Path(folder), ended))
         forgetting.start()
         try:
             yield
@@ -103,7 +103,7 @@ def _counting_together() -> Iterator[None]:
             forgetting.join()
 
 
-def _forget_the_dead(folder: Path, ended: threading.Event) -> None:
+def _remove_dead_gauges(folder: Path, ended: threading.Event) -> None:
     """What a worker has done stays counted; what it had on its way when it died does not."""
     while not ended.wait(_LOOK_SECONDS):
         for file in folder.glob("gauge_live*_*.db"):
@@ -136,7 +136,7 @@ def _config(settings: Settings, workers: int) -> uvicorn.Config:
         factory=not one,
         workers=workers,
         loop="adapters.uvicorn.loop:Loop",
-        http=PatientProtocol,
+        http=BoundedHttpProtocol,
         ws="none",
         lifespan="on",
         log_config=None,
@@ -187,7 +187,7 @@ def _stopping_in_order() -> Iterator[None]:
 
 
 @contextmanager
-def _deaf_in_the_end() -> Iterator[None]:
+def _ignoring_signals_on_exit() -> Iterator[None]:
     """No second signal may cut short the stopping of the database."""
     try:
         yield

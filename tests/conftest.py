@@ -35,9 +35,9 @@ def pytest_configure() -> None:
         processors=[configuration._without_messages, canaries.as_line, canaries.keep],
         cache_logger_on_first_use=False,
     )
-    logging.getLogger().addHandler(configuration._Foreign(logging.WARNING))
+    logging.getLogger().addHandler(configuration.StdlibBridge(logging.WARNING))
     # What is logged of a request is there as soon as the request is over.
-    access_log.COUNT_SECONDS = 0
+    access_log.FLUSH_SECONDS = 0
     # Who tests a limit sets it. All the others come from one address, and come often.
     os.environ.update(RATE_LIMIT="", AUTH_RATE_LIMIT="")
 

@@ -12,7 +12,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 from adapters.postgres.schema import migrate
-from adapters.postgres_server.binaries import Account, Program
+from adapters.postgres_server.binaries import OsUser, PostgresBinaries
 from adapters.postgres_server.server import EmbeddedPostgres, free_port
 from tests.requirements import program
 
@@ -78,8 +78,8 @@ def postgres_15() -> Iterator[PostgresServer]:
     """Debian's, started as the wheel's is."""
     initdb = program("initdb", "postgresql-15", "/usr/lib/postgresql/15/bin")
     with passable_folder() as folder:
-        account = Account.choose()
-        debian = Program(initdb.parent, account)
+        account = OsUser.choose()
+        debian = PostgresBinaries(initdb.parent, account)
         data = folder / "data"
         debian.initialise(
             data, superuser="postgres", password="secret", locale=("--locale=C.UTF-8",)

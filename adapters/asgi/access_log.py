@@ -11,23 +11,23 @@ import structlog
 from prometheus_client import Histogram
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from adapters.asgi.client_address import ClientAddresses
+from adapters.asgi.client_address import ForwardedFor
 from adapters.asgi.metrics import ALLOWED, DURATION, REQUESTS
 from adapters.asgi.middleware import METHODS
-from adapters.asgi.request_record import RequestRecord, begin
+from adapters.asgi.request_record import RequestRecord, open_record
 
-COUNT_SECONDS = 0.1
+FLUSH_SECONDS = 0.1
 _OTHER: Final = "other"
 
 
-class Observe:
+class AccessLog:
     """Opens the record of each request, and notes what became of it after it has been answered.
 
     A request is known by its route, not by its path: each id would make a series of its own, and
     a query may be what somebody looks for.
     """
 
-    def __init__(self, app: ASGIApp, addresses: ClientAddresses) -> None:
+    def __init__(self, app: ASGIApp, addresses: ForwardedFor) -> None:
         self.app = app
         self._addresses = addresses
 
@@ -35,17 +35,17 @@ class Observe:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        record = begin(scope, self._addresses)
+        record = open_record(scope, self._addresses)
         try:
             await self.app(scope, receive, send)
         finally:
-            _answered.add((scope["method"], record, perf_counter() - record.started, time()))
+            _pending_records.add((scope["method"], record, perf_counter() - record.started, time()))
 
 
 _Answer = tuple[str, RequestRecord, float, float]
 
 
-class _Answered:
+class _PendingRecords:
     """What is still to be noted: one by one, between all else that a request does, that takes five
     times as long as many at once."""
 
@@ -57,12 +57,12 @@ class _Answered:
         loop = asyncio.get_running_loop()
         if not self._pending or self._loop is not loop:
             self._loop = loop
-            loop.call_later(COUNT_SECONDS, self.count)
+            loop.call_later(FLUSH_SECONDS, self.flush)
         self._pending.append(answer)
-        if not COUNT_SECONDS:
-            self.count()
+        if not FLUSH_SECONDS:
+            self.flush()
 
-    def count(self) -> None:
+    def flush(self) -> None:
         pending, self._pending = self._pending, []
         say, allowed = structlog.get_logger("taskport.request").bind().info, 0
         times: Counter[tuple[str, str, int]] = Counter()
@@ -71,8 +71,8 @@ class _Answered:
             series = known, record.route or _OTHER, record.status
             times[series] += 1
             _duration(*series[:2]).observe(seconds)
-            allowance = record.allowance
-            allowed += allowance is not None and allowance.is_kept
+            limit_status = record.limit_status
+            allowed += limit_status is not None and limit_status.is_kept
             say(
                 "request",
                 timestamp=datetime.fromtimestamp(ended, UTC),
@@ -89,9 +89,9 @@ class _Answered:
         ALLOWED.inc(allowed)
 
 
-_answered = _Answered()
-count: Final = _answered.count
-"""Note at once what has been answered; by itself that happens every `COUNT_SECONDS`."""
+_pending_records = _PendingRecords()
+flush: Final = _pending_records.flush
+"""Note at once what has been answered; by itself that happens every `FLUSH_SECONDS`."""
 
 
 @cache

@@ -8,7 +8,7 @@ import structlog
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from adapters.asgi.problems import malformed
-from adapters.asgi.request_record import FOR_WATCHERS, route_of
+from adapters.asgi.request_record import PROBE_PATHS, route_path
 
 # Nothing but a name and a port: `a.example.com:80@evil.example` would lead elsewhere.
 _HOST: Final = re.compile(r"([a-z0-9_][a-z0-9_.-]*|\[[0-9a-f:.]+\])(:[0-9]*)?")
@@ -30,7 +30,7 @@ class AllowedHosts:
         self._endings = tuple(host[1:] for host in hosts if host.startswith("*."))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or self._allows(scope) or route_of(scope) in FOR_WATCHERS:
+        if scope["type"] != "http" or self._allows(scope) or route_path(scope) in PROBE_PATHS:
             await self.app(scope, receive, send)
             return
         if not self._has_warned:

@@ -27,7 +27,7 @@ _MEDIA_TYPE: Final = re.compile(
 )
 
 
-class StrictRequest(Request):
+class JsonRequest(Request):
     """Reads a body of JSON in UTF-8, bounded in size, time and depth.
 
     Raises `UnsupportedMediaType`, `BodyTooLarge`, `RequestTimeout`, `MalformedRequest`.
@@ -44,10 +44,10 @@ class StrictRequest(Request):
                 self._check_media_type()
         return self._body
 
-    async def strict_json(self) -> Any:
+    async def parse_json(self) -> Any:
         """The value of the body; `ABSENT` where there is no body."""
         body = await self.body()
-        return strict_json(body) if body else ABSENT
+        return parse_json(body) if body else ABSENT
 
     async def _read(self) -> bytes:
         chunks, size = [], 0
@@ -72,7 +72,7 @@ class StrictRequest(Request):
             raise UnsupportedMediaType
 
 
-def strict_json(body: bytes) -> Any:
+def parse_json(body: bytes) -> Any:
     """The value of a JSON text on which all parsers agree. Raises `MalformedRequest`.
 
     Refused: what is not UTF-8, NaN and the infinities, an object with a member twice, and more

@@ -8,7 +8,7 @@ import structlog
 _log = structlog.get_logger("taskport.http")
 
 
-class ClientAddresses:
+class ForwardedFor:
     """Finds the client's address, where `proxies` of ours stand before us.
 
     Each proxy appends to `X-Forwarded-For` the address that it was called from. So the last

@@ -12,8 +12,8 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from adapters.asgi.problems import crashed, malformed, problem, unavailable
-from adapters.asgi.request_record import CLIENT_GONE, about, record_of
-from adapters.http.limits import LimitHeaders
+from adapters.asgi.request_record import CLIENT_CLOSED_REQUEST, log_context, record_of
+from adapters.http.limits import RateLimitHeaders
 from application.limits import Limits
 from domain.errors import Forbidden
 
@@ -57,7 +57,7 @@ class CommonHeaders:
 
     def __init__(self, app: ASGIApp, *, is_https: bool, limits: Limits) -> None:
         self.app = app
-        self._limit_headers = LimitHeaders(limits)
+        self._limit_headers = RateLimitHeaders(limits)
         self._headers = (*_SECURITY_HEADERS, *((_HTTPS_ONLY,) if is_https else ()))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -72,11 +72,11 @@ class CommonHeaders:
                 headers = [*message["headers"], *self._headers]
                 headers.append((b"x-request-id", record.request_id))
                 headers.append((b"content-security-policy", record.content_policy))
-                if not record.is_of_a_page:
+                if not record.has_origin:
                     # To a page the answer would have been another.
                     headers.append((b"vary", b"Origin"))
-                if record.allowance is not None and record.allowance.counted:
-                    headers += self._limit_headers(record.allowance)
+                if record.limit_status is not None and record.limit_status.counted:
+                    headers += self._limit_headers(record.limit_status)
                 message["headers"] = headers
             await send(message)
 
@@ -98,7 +98,7 @@ class Cors(CORSMiddleware):
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and not record_of(scope).is_of_a_page:
+        if scope["type"] == "http" and not record_of(scope).has_origin:
             # Starlette's way to the same end costs as much as all the rest of the middleware.
             await self.app(scope, receive, send)
             return
@@ -157,7 +157,7 @@ class Head:
         await self.app({**scope, "method": "GET"}, receive, send_without_body)
 
 
-class LastResort:
+class RequestGuard:
     """Answers when the application crashes (500) or takes too long (503), and logs the crash.
 
     Starlette's own last resort lies outside of all middleware: its answers would lack every
@@ -190,13 +190,13 @@ class LastResort:
         except asyncio.CancelledError:
             if not is_late or task.uncancel():
                 raise
-            _log.warning("request_given_up", seconds=REQUEST_SECONDS, **about(scope))
+            _log.warning("request_given_up", seconds=REQUEST_SECONDS, **log_context(scope))
             answer = unavailable(scope)
         except Exception:
-            _log.exception("request_crashed", **about(scope))
+            _log.exception("request_crashed", **log_context(scope))
             answer = crashed(scope)
         finally:
             timer.cancel()
-        if record_of(scope).status == CLIENT_GONE:
+        if record_of(scope).status == CLIENT_CLOSED_REQUEST:
             # Nothing has been said yet.
             await answer(scope, receive, send)

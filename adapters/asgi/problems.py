@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 from starlette.types import Scope
 
-from adapters.asgi.request_record import new_instance, request_id_of
+from adapters.asgi.request_record import new_instance_urn, request_id_of
 from domain.errors import Invalid, TooManyRequests, Unavailable
 
 MEDIA_TYPE: Final = "application/problem+json"
@@ -118,7 +118,7 @@ def problem(
         code,
         message,
         details or {},
-        instance=new_instance(),
+        instance=new_instance_urn(),
         request_id=request_id_of(scope),
         timestamp=datetime.now(UTC),
     )

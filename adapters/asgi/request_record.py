@@ -9,11 +9,11 @@ from typing import Any, Final
 
 from starlette.types import Scope
 
-from adapters.asgi.client_address import ClientAddresses
-from application.limits import Allowance
+from adapters.asgi.client_address import ForwardedFor
+from application.limits import LimitStatus
 
-CLIENT_GONE: Final = 499
-FOR_WATCHERS: Final = frozenset({"/health", "/health/db", "/livez", "/readyz", "/metrics"})
+CLIENT_CLOSED_REQUEST: Final = 499
+PROBE_PATHS: Final = frozenset({"/health", "/health/db", "/livez", "/readyz", "/metrics"})
 """The paths that machines ask which watch the service, from wherever they are."""
 # Nothing that an answer might run where a browser takes it for a page; and no frame around it, for
 # an `<object>` tells success from failure.
@@ -24,28 +24,32 @@ _SANE: Final = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 
 @dataclass(slots=True)
 class RequestRecord:
-    """`request_id` is what the answer shows; `address` the client's, as far as it is known;
-    `status` that of the answer, or nginx's for a client that hangs up before. What is None is not
-    known yet, or never will be: the `route` of an address that we do not serve, the `user_id` of
-    nobody, the `allowance` of a request that is not counted. `content_policy` is for the page that
-    has one of its own. `is_of_a_page` where an `Origin` says so.
-    """
+    """What is known about one request; it is filled in while the request is handled."""
 
+    #: The client's `X-Request-ID` if it is valid, else a new one.
     request_id: bytes
+    #: `perf_counter()` when the request arrived.
     started: float
+    #: The client's IP address, or None if the server does not know it.
     address: str | None
-    is_of_a_page: bool
-    status: int = CLIENT_GONE
+    #: Whether the request has an `Origin` header.
+    has_origin: bool
+    #: The status of the response; `CLIENT_CLOSED_REQUEST` until one is sent.
+    status: int = CLIENT_CLOSED_REQUEST
+    #: The path template of the route, or None if no route matched.
     route: str | None = None
+    #: The authenticated user.
     user_id: str | None = None
-    allowance: Allowance | None = None
+    #: None until the request has been counted against a rate limit.
+    limit_status: LimitStatus | None = None
+    #: The `Content-Security-Policy` of the response.
     content_policy: bytes = _CONTENT_POLICY
 
 
-def begin(scope: Scope, addresses: ClientAddresses) -> RequestRecord:
+def open_record(scope: Scope, addresses: ForwardedFor) -> RequestRecord:
     """Open the record of a request. Its id is the caller's where that is sane."""
     shown: bytes | None = None
-    is_of_a_page = False
+    has_origin = False
     forwarded: list[bytes] = []
     for name, value in scope["headers"]:
         if name == b"x-request-id":
@@ -54,14 +58,14 @@ def begin(scope: Scope, addresses: ClientAddresses) -> RequestRecord:
         elif name == b"x-forwarded-for":
             forwarded.append(value)
         elif name == b"origin":
-            is_of_a_page = True
+            has_origin = True
     # It tells requests apart and keeps no secret; real randomness costs a system call.
     shown = shown or b"%032x" % random.getrandbits(128)
     client = scope.get("client")
     address = None if client is None else client[0]
     if forwarded:
         address = addresses(forwarded, address)
-    record = RequestRecord(shown, perf_counter(), address, is_of_a_page)
+    record = RequestRecord(shown, perf_counter(), address, has_origin)
     scope[_RECORD] = record
     return record
 
@@ -71,7 +75,7 @@ def record_of(scope: Scope) -> RequestRecord:
     return record
 
 
-def route_of(scope: Scope) -> str:
+def route_path(scope: Scope) -> str:
     """The path that is asked for, without the prefix under which we are mounted."""
     path: str = scope["path"]
     return path.removeprefix(scope["root_path"])
@@ -82,7 +86,7 @@ def request_id_of(scope: Scope) -> str:
     return record_of(scope).request_id.decode("ascii")
 
 
-def about(scope: Scope) -> dict[str, Any]:
+def log_context(scope: Scope) -> dict[str, Any]:
     """What each line of the log says of the request that it is about."""
     record = record_of(scope)
     return {
@@ -93,6 +97,6 @@ def about(scope: Scope) -> dict[str, Any]:
     }
 
 
-def new_instance() -> str:
+def new_instance_urn() -> str:
     """A URN that is unique to one answer."""
     return f"urn:uuid:{uuid.uuid4()}"

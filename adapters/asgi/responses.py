@@ -11,14 +11,14 @@ NO_STORE: Final = {"Cache-Control": "no-store"}
 _encode: Final = msgspec.json.Encoder().encode
 
 
-def answer(
+def json_response(
     body: Any, status: int = 200, headers: Mapping[str, str] = NO_STORE, cookies: Iterable[str] = ()
 ) -> Response:
     """Entities are written as they are, field by field. `cookies` are values of `Set-Cookie`."""
     return with_cookies(Response(_encode(body), status, headers, "application/json"), cookies)
 
 
-def nothing(cookies: Iterable[str] = ()) -> Response:
+def no_content(cookies: Iterable[str] = ()) -> Response:
     return with_cookies(Response(status_code=204, headers=NO_STORE), cookies)
 
 

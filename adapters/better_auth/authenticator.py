@@ -10,7 +10,7 @@ import jwt
 from adapters.better_auth.access_tokens import TYPE, AccessTokens
 from adapters.better_auth.cookies import BetterAuthCookies
 from adapters.better_auth.jwts import JwtPluginTokens
-from adapters.better_auth.proof_cache import Remembered
+from adapters.better_auth.proof_cache import ProofCache
 from adapters.better_auth.shared_secret import SharedSecretTokens
 from adapters.better_auth.signatures import Signatures
 from adapters.better_auth.tokens import bearer_token
@@ -31,7 +31,7 @@ class BetterAuthAuthenticator:
     jwts: JwtPluginTokens
     shared_secret: SharedSecretTokens | None
     clock: Clock
-    _seen: Remembered[Proof] = field(default_factory=Remembered, repr=False)
+    _seen: ProofCache[Proof] = field(default_factory=ProofCache, repr=False)
 
     async def __call__(self, credentials: Credentials) -> Sequence[Proof]:
         cookie = None if credentials.cookie is None else self._cookie(credentials.cookie)

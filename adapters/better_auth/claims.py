@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from application.ports import Claims
-from domain.text import Refused
+from domain.text import InvalidText
 from domain.users import clean_email
 
 _LEEWAY = timedelta(minutes=1)
@@ -14,12 +14,12 @@ def issued_at(claims: dict[str, Any]) -> datetime | None:
     return datetime.fromtimestamp(claims["iat"], UTC) if "iat" in claims else None
 
 
-def names(expected: str, claim: object) -> bool:
+def claim_matches(expected: str, claim: object) -> bool:
     """Whether an `iss` or `aud` claim names what is expected; an `aud` may be a list."""
     return expected in claim if isinstance(claim, list) else claim == expected
 
 
-def profile(claims: dict[str, Any], now: datetime) -> Claims | None:
+def claims_of(claims: dict[str, Any], now: datetime) -> Claims | None:
     """The user as the claims describe them; None without an address that could sign in.
 
     What they say of `emailVerified` is for the caller to judge: here it is taken as it stands.
@@ -28,7 +28,7 @@ def profile(claims: dict[str, Any], now: datetime) -> Claims | None:
     verified = claims.get("emailVerified")
     try:
         email = clean_email(email) if isinstance(email, str) else None
-    except Refused:
+    except InvalidText:
         email = None
     if email is None:
         return None

@@ -47,7 +47,7 @@ class BetterAuthCookies:
     def name(self) -> str:
         return self._name(_SESSION)
 
-    def give(
+    def issue(
         self, session: Session, *, is_temporary: bool = False, shown: str | None = None
     ) -> Sequence[str]:
         left = session.expires_at - self.clock.now()
@@ -59,7 +59,7 @@ class BetterAuthCookies:
             cookies.append(self._cookie(_TEMPORARY, "", 0))
         return cookies
 
-    def take(self) -> Sequence[str]:
+    def expire(self) -> Sequence[str]:
         names = (_SESSION, _CACHE, _TEMPORARY)
         cookies = [self._cookie(name, "", 0) for name in names]
         if self.domain is not None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from adapters.better_auth.claims import issued_at, names, profile
+from adapters.better_auth.claims import claim_matches, claims_of, issued_at
 from adapters.better_auth.jwks import RemoteKeys
 from adapters.better_auth.keys import ALGORITHMS, PublicKey, stored_key
 from adapters.better_auth.tokens import LEEWAY_SECONDS, unverified, verified_claims
@@ -22,10 +22,10 @@ _KEY_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _OF_A_CLIENT = frozenset({"azp", "client_id"})
 """What names the third party that a token was issued to (RFC 9068, 2.2)."""
 
-_GRACE = timedelta(days=30)
+_KEY_GRACE_PERIOD = timedelta(days=30)
 """Better Auth's default: so long a key that signs no more still verifies."""
 
-_BELIEVED_SECONDS = 60
+_MAX_CACHE_SECONDS = 60
 """So long at most what was verified outlives its key."""
 
 
@@ -62,20 +62,22 @@ class JwtPluginTokens:
             kind=CredentialKind.JWT,
             user_id=claims["sub"],
             issued_at=issued_at(claims),
-            claims=None if is_ours else profile(claims, now),
+            claims=None if is_ours else claims_of(claims, now),
         )
-        return proof, min(claims["exp"] + LEEWAY_SECONDS, now.timestamp() + _BELIEVED_SECONDS)
+        return proof, min(claims["exp"] + LEEWAY_SECONDS, now.timestamp() + _MAX_CACHE_SECONDS)
 
     def _check_names(self, claims: dict[str, Any]) -> None:
         if not _OF_A_CLIENT.isdisjoint(claims):
             raise Unauthenticated
-        if claims.get("iss") != self.origin or not names(self.origin, claims.get("aud")):
+        if claims.get("iss") != self.origin or not claim_matches(self.origin, claims.get("aud")):
             raise Unauthenticated
 
     async def _key(self, kid: str, now: datetime) -> tuple[PublicKey, bool]:
         """The key, and whether it is of our own table."""
         stored = await self.keys.find(kid)
-        if stored is not None and (stored.expires_at is None or stored.expires_at > now - _GRACE):
+        if stored is not None and (
+            stored.expires_at is None or stored.expires_at > now - _KEY_GRACE_PERIOD
+        ):
             key, is_ours = stored_key(stored), True
         else:
             key, is_ours = await self.remote.find(kid), False

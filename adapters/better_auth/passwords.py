@@ -47,7 +47,7 @@ class ScryptPasswords:
 
     def __init__(self, *, wait_seconds: float = WAIT_SECONDS, waiting: int = _WAITING) -> None:
         threads = max(1, (os.cpu_count() or 1) // 2)
-        self._threads = ThreadPoolExecutor(threads, "passwords", initializer=_stand_back)
+        self._threads = ThreadPoolExecutor(threads, "passwords", initializer=_lower_priority)
         self._room = threading.BoundedSemaphore(threads + waiting)
         self._wait_seconds = wait_seconds
 
@@ -96,7 +96,7 @@ def derive(password: str, salt: str) -> str:
     ).hex()
 
 
-def _stand_back() -> None:
+def _lower_priority() -> None:
     """Leave the cores to whoever answers other requests. Threads have a niceness on Linux only."""
     if sys.platform == "linux":
         with suppress(OSError):

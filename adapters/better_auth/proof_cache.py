@@ -10,7 +10,7 @@ Proven = TypeVar("Proven")
 
 
 @dataclass(slots=True)
-class Remembered(Generic[Proven]):
+class ProofCache(Generic[Proven]):
     """What each token proved, for as long as it may be believed without another look."""
 
     _proven: dict[str, tuple[float, Proven]] = field(default_factory=dict, repr=False)

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 import jwt
 
-from adapters.better_auth.claims import issued_at, names, profile
+from adapters.better_auth.claims import claim_matches, claims_of, issued_at
 from adapters.better_auth.tokens import LEEWAY_SECONDS, verified_claims
 from application.ports import CredentialKind, UserProof
 from domain.errors import Unauthenticated
@@ -39,12 +39,12 @@ class SharedSecretTokens:
         if not _OTHER_USES.isdisjoint(claims):
             raise Unauthenticated
         for name in ("iss", "aud"):
-            if name in claims and not names(self.origin, claims[name]):
+            if name in claims and not claim_matches(self.origin, claims[name]):
                 raise Unauthenticated
         born = claims.get("iat", now.timestamp() + LEEWAY_SECONDS)
         if claims["exp"] > born + self.lifetime.total_seconds():
             raise Unauthenticated
-        said = profile(claims, now)
+        said = claims_of(claims, now)
         proof = UserProof(
             kind=CredentialKind.SHARED_SECRET,
             user_id=claims["sub"],

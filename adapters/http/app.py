@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from fastapi import FastAPI
 
-from adapters.asgi.access_log import Observe
+from adapters.asgi.access_log import AccessLog
 from adapters.asgi.allowed_hosts import AllowedHosts
-from adapters.asgi.client_address import ClientAddresses
-from adapters.asgi.middleware import CommonHeaders, Cors, Head, LastResort, NoUpgrade
+from adapters.asgi.client_address import ForwardedFor
+from adapters.asgi.middleware import CommonHeaders, Cors, Head, NoUpgrade, RequestGuard
 from adapters.http.authentication import Gate
 from adapters.http.csrf import TrustedOrigins
 from adapters.http.docs import add_docs_routes
@@ -80,12 +80,12 @@ def create_app(
     app.add_middleware(NoUpgrade)
     if options.allowed_hosts:
         app.add_middleware(AllowedHosts, hosts=options.allowed_hosts)
-    app.add_middleware(LastResort)
+    app.add_middleware(RequestGuard)
     app.add_middleware(Cors, origins=options.cors_origins)
     app.add_middleware(
         CommonHeaders,
         is_https=options.better_auth_origin.startswith("https:"),
         limits=request_limit.limits,
     )
-    app.add_middleware(Observe, addresses=ClientAddresses(options.trusted_proxies))
+    app.add_middleware(AccessLog, addresses=ForwardedFor(options.trusted_proxies))
     return app

@@ -7,7 +7,7 @@ from fastapi import Depends, Request
 
 from adapters.asgi.request_record import record_of
 from adapters.http.csrf import SAFE_METHODS, TrustedOrigins
-from adapters.http.limits import enforce
+from adapters.http.limits import check_limit
 from application.authentication import Authenticate, Identity
 from application.limits import RequestLimit
 from application.ports import CredentialKind, Credentials
@@ -36,9 +36,9 @@ async def current_user(request: Request) -> Identity:
     identity: Identity = await gate.authenticate(Credentials(authorization, cookie))
     record = record_of(request.scope)
     record.user_id = identity.user.id
-    enforce(request.scope, await gate.limit.count_user(identity.user.id))
+    check_limit(request.scope, await gate.limit.count_user(identity.user.id))
     if identity.credential is CredentialKind.COOKIE and request.method not in SAFE_METHODS:
-        gate.origins.refuse_others(headers)
+        gate.origins.require_trusted_origin(headers)
     return identity
 
 

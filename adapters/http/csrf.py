@@ -20,27 +20,27 @@ class TrustedOrigins:
 
     origins: Collection[str]
 
-    def refuse_others(self, headers: Headers) -> None:
+    def require_trusted_origin(self, headers: Headers) -> None:
         """Raises `CrossSiteRequest`."""
         if headers.getlist("sec-fetch-site") == ["same-origin"]:
             return
         if _origin(headers) not in self.origins:
             raise CrossSiteRequest
 
-    def refuse_other_browsers(self, headers: Headers) -> None:
+    def require_trusted_origin_of_browsers(self, headers: Headers) -> None:
         """The same, but a caller who shows no sign of a browser passes.
 
         Raises `CrossSiteRequest`.
         """
         if any(sign in headers for sign in _SIGNS_OF_A_BROWSER):
-            self.refuse_others(headers)
+            self.require_trusted_origin(headers)
 
-    def is_foreign(self, headers: Headers) -> bool:
+    def is_cross_site(self, headers: Headers) -> bool:
         """Whether a page that is not trusted shows that it asks."""
         if not any(sign in headers for sign in _SIGNS_OF_A_PAGE):
             return False
         try:
-            self.refuse_others(headers)
+            self.require_trusted_origin(headers)
         except CrossSiteRequest:
             return True
         return False

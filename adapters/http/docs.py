@@ -9,7 +9,7 @@ from fastapi import FastAPI, HTTPException, Request
 from starlette.responses import Response
 
 from adapters.asgi.request_record import record_of
-from adapters.http.limits import count_nobody
+from adapters.http.limits import count_anonymous
 from application.limits import RequestLimit
 
 _ASSETS: Final = files("fastapi_swagger") / "resources"
@@ -54,18 +54,18 @@ def add_docs_routes(app: FastAPI, limit: RequestLimit) -> None:
 
     @app.get("/openapi.json", include_in_schema=False)
     async def document(request: Request) -> Response:
-        await count_nobody(limit, request.scope)
+        await count_anonymous(limit, request.scope)
         return Response(msgspec.json.encode(app.openapi()), 200, _FRESH, "application/json")
 
     @app.get("/docs", include_in_schema=False)
     async def docs(request: Request) -> Response:
-        await count_nobody(limit, request.scope)
+        await count_anonymous(limit, request.scope)
         record_of(request.scope).content_policy = _POLICY
         return Response(_PAGE, headers=_FRESH, media_type="text/html")
 
     @app.get("/docs/{name}", include_in_schema=False)
     async def asset(request: Request, name: str) -> Response:
-        await count_nobody(limit, request.scope)
+        await count_anonymous(limit, request.scope)
         if name == "start.js":
             return Response(_START, headers=_A_DAY, media_type="text/javascript")
         if name not in _TYPES:

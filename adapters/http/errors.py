@@ -20,8 +20,8 @@ from adapters.asgi.problems import (
     too_many,
     unavailable,
 )
-from adapters.asgi.request_record import about
-from adapters.http.limits import count_nobody
+from adapters.asgi.request_record import log_context
+from adapters.http.limits import count_anonymous
 from application.limits import RequestLimit
 from application.sessions import InvalidCredentials
 from domain.errors import (
@@ -126,7 +126,7 @@ def add_error_handlers(app: FastAPI, limit: RequestLimit, *, hide_foreign_tasks:
                 "task_refused",
                 task_id=error.task_id,
                 owner_id=error.owner_id,
-                **about(request.scope),
+                **log_context(request.scope),
             )
             if hide_foreign_tasks:
                 error = TaskNotFound()
@@ -140,7 +140,7 @@ def add_error_handlers(app: FastAPI, limit: RequestLimit, *, hide_foreign_tasks:
         if isinstance(error, TooManyRequests):
             return too_many(request.scope, error.retry_after)
         if isinstance(error, InvalidCredentials):
-            _log.warning("sign_in_failed", account=error.user_id, **about(request.scope))
+            _log.warning("sign_in_failed", account=error.user_id, **log_context(request.scope))
         headers = {"WWW-Authenticate": _challenge(request)} if status_of(error) == 401 else None
         return problem(request.scope, status_of(error), error.code, error.message, headers=headers)
 
@@ -170,7 +170,7 @@ def add_error_handlers(app: FastAPI, limit: RequestLimit, *, hide_foreign_tasks:
         async def count(request: Request, error: Exception) -> Response:
             if not isinstance(error, Unavailable):
                 try:
-                    await count_nobody(limit, request.scope)
+                    await count_anonymous(limit, request.scope)
                 except TooManyRequests as limited:
                     return await refused(request, limited)
             return await handle(request, error)

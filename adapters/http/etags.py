@@ -22,7 +22,7 @@ def etag(task: Task) -> str:
     return f'"{task.version}"'
 
 
-def expected_versions(request: Request) -> Collection[int] | None:
+def if_match_versions(request: Request) -> Collection[int] | None:
     """The versions that `If-Match` is content with; None where any will do.
 
     A `W/` that a proxy put before our tag is ignored. Raises `MalformedRequest`.
@@ -38,7 +38,7 @@ def expected_versions(request: Request) -> Collection[int] | None:
     return _versions(field)
 
 
-def is_known(task: Task, request: Request) -> bool:
+def matches_if_none_match(task: Task, request: Request) -> bool:
     """Whether `If-None-Match` says that the caller has this version already."""
     field = ", ".join(request.headers.getlist("if-none-match"))
     return field.strip() == "*" or (

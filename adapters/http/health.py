@@ -12,7 +12,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.multiprocess import MultiProcessCollector
 from starlette.responses import Response
 
-from adapters.asgi.access_log import count
+from adapters.asgi.access_log import flush
 from adapters.asgi.problems import unavailable
 from adapters.asgi.responses import NO_STORE
 from adapters.http import schemas
@@ -98,7 +98,7 @@ def add_health_routes(
     )
     async def metrics(request: Request) -> Response:
         """What this service has counted, for Prometheus."""
-        count()
+        flush()
         try:
             encode, media_type = choose_encoder(request.headers.get("accept", ""))
         except (TypeError, ValueError):

@@ -13,43 +13,43 @@ import structlog
 from starlette.types import Scope
 
 from adapters.asgi.metrics import DECISIONS, REFUSED, UNCOUNTED
-from adapters.asgi.request_record import FOR_WATCHERS, about, record_of, route_of
-from application.limits import Allowance, Limits, RequestLimit
+from adapters.asgi.request_record import PROBE_PATHS, log_context, record_of, route_path
+from application.limits import Limits, LimitStatus, RequestLimit
 from domain.errors import TooManyRequests
 
 # Of a request that is not to be counted again, and of whose limits nothing is told.
-_UNTOLD: Final = Allowance((), ())
+_NOT_REPORTED: Final = LimitStatus((), ())
 
 _log = structlog.get_logger("taskport.http")
 
 
-def enforce(scope: Scope, allowance: Allowance | None) -> None:
+def check_limit(scope: Scope, limit_status: LimitStatus | None) -> None:
     """Note how far the limits are used up by a request. Raises `TooManyRequests`."""
-    record_of(scope).allowance = allowance or _UNTOLD
-    if allowance is None:
+    record_of(scope).limit_status = limit_status or _NOT_REPORTED
+    if limit_status is None:
         UNCOUNTED.inc()
-    elif allowance.is_over:
+    elif limit_status.is_over:
         REFUSED.inc()
-        if allowance.is_just_over:
-            _log.warning("limit_reached", limit="requests", **about(scope))
-        raise TooManyRequests(allowance.retry_after)
+        if limit_status.is_just_over:
+            _log.warning("limit_reached", limit="requests", **log_context(scope))
+        raise TooManyRequests(limit_status.retry_after)
 
 
-async def count_nobody(limit: RequestLimit, scope: Scope) -> None:
+async def count_anonymous(limit: RequestLimit, scope: Scope) -> None:
     """Count a request against the address that it comes from, if it is to be counted and has not
     been. Raises `TooManyRequests`."""
     record = record_of(scope)
-    if limit.limits and record.allowance is None and route_of(scope) not in FOR_WATCHERS:
-        enforce(scope, await limit.count_address(record.address))
+    if limit.limits and record.limit_status is None and route_path(scope) not in PROBE_PATHS:
+        check_limit(scope, await limit.count_address(record.address))
 
 
 async def count_sign_in(limit: RequestLimit, scope: Scope) -> None:
     """Count a request to sign in or up. Raises `TooManyRequests`."""
-    enforce(scope, await limit.count_sign_in(record_of(scope).address))
+    check_limit(scope, await limit.count_sign_in(record_of(scope).address))
 
 
 @contextmanager
-def noting_refusals(limit: str, scope: Scope) -> Iterator[None]:
+def record_rejections(limit: str, scope: Scope) -> Iterator[None]:
     """Note whether a limit on what is done within refuses it."""
     decision = "allowed"
     try:
@@ -57,14 +57,14 @@ def noting_refusals(limit: str, scope: Scope) -> Iterator[None]:
     except TooManyRequests:
         decision = "refused"
         # What is left of the others would be no answer to this.
-        record_of(scope).allowance = _UNTOLD
-        _log.warning("limit_reached", limit=limit, **about(scope))
+        record_of(scope).limit_status = _NOT_REPORTED
+        _log.warning("limit_reached", limit=limit, **log_context(scope))
         raise
     finally:
         DECISIONS.labels(limit, decision).inc()
 
 
-class LimitHeaders:
+class RateLimitHeaders:
     """`RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-10)."""
 
     def __init__(self, limits: Limits) -> None:
@@ -73,9 +73,9 @@ class LimitHeaders:
         )
         self._policy = (b"ratelimit-policy", said.encode())
 
-    def __call__(self, allowance: Allowance) -> list[tuple[bytes, bytes]]:
+    def __call__(self, limit_status: LimitStatus) -> list[tuple[bytes, bytes]]:
         left = []
-        for limit, (times, seconds) in zip(allowance.limits, allowance.counted, strict=True):
+        for limit, (times, seconds) in zip(limit_status.limits, limit_status.counted, strict=True):
             remaining = limit.amount - times if times < limit.amount else 0
             left.append(f'"{limit.seconds}s";r={remaining};t={ceil(seconds)}')
         return [self._policy, (b"ratelimit", ", ".join(left).encode())]

@@ -17,7 +17,7 @@ from fastapi.routing import APIRoute
 from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 
-from adapters.asgi.body import ABSENT, StrictRequest
+from adapters.asgi.body import ABSENT, JsonRequest
 from adapters.asgi.request_record import record_of
 from adapters.http.authentication import current_user
 
@@ -54,18 +54,18 @@ class DirectRoute(APIRoute):
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         record_of(scope).route = self.path_format
-        request = StrictRequest(scope, receive, send)
+        request = JsonRequest(scope, receive, send)
         arguments = await self._read(request)
         response = await self.endpoint(**arguments)
         await response(scope, receive, send)
 
-    async def _read(self, request: StrictRequest) -> dict[str, Any]:
+    async def _read(self, request: JsonRequest) -> dict[str, Any]:
         """The arguments of the endpoint. Raises what a body or a user can raise, and
         `RequestValidationError`."""
         asked = self.dependant
         arguments: dict[str, Any] = {}
         errors: list[Any] = []
-        body = await request.strict_json() if asked.body_params else ABSENT
+        body = await request.parse_json() if asked.body_params else ABSENT
         if self.user_name is not None:
             arguments[self.user_name] = await current_user(request)
         if asked.request_param_name is not None:

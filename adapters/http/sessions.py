@@ -7,12 +7,12 @@ from fastapi import FastAPI, Request
 from starlette.responses import Response
 
 from adapters.asgi.request_record import record_of
-from adapters.asgi.responses import answer, nothing
+from adapters.asgi.responses import json_response, no_content
 from adapters.http import schemas
 from adapters.http.authentication import CurrentUser, current_user
 from adapters.http.csrf import TrustedOrigins
 from adapters.http.errors import CrossSiteRequest
-from adapters.http.limits import count_sign_in, noting_refusals
+from adapters.http.limits import count_sign_in, record_rejections
 from adapters.http.openapi import BODY_ERRORS, SETS_COOKIE, documented
 from adapters.http.users import user_body
 from application.authentication import Identity
@@ -63,14 +63,14 @@ def add_session_routes(
         tags=["auth"],
     )
     async def sign_up(request: Request, body: schemas.NewUser) -> Response:
-        origins.refuse_other_browsers(request.headers)
+        origins.require_trusted_origin_of_browsers(request.headers)
         await count_sign_in(limit, request.scope)
-        with noting_refusals("sign_ups", request.scope):
+        with record_rejections("sign_ups", request.scope):
             result = await use_cases.sign_up(
                 email=body.email, password=body.password, name=body.name, device=_device(request)
             )
         record_of(request.scope).user_id = result.user.id
-        return answer(_signed_in(result), 201, cookies=_new(cookies, result, request))
+        return json_response(_signed_in(result), 201, cookies=_new(cookies, result, request))
 
     @app.post(
         "/api/auth/login",
@@ -93,14 +93,14 @@ def add_session_routes(
         tags=["auth"],
     )
     async def log_in(request: Request, body: schemas.EmailAndPassword) -> Response:
-        origins.refuse_other_browsers(request.headers)
+        origins.require_trusted_origin_of_browsers(request.headers)
         await count_sign_in(limit, request.scope)
-        with noting_refusals("log_ins", request.scope):
+        with record_rejections("log_ins", request.scope):
             result = await use_cases.log_in(
                 email=body.email, password=body.password, device=_device(request)
             )
         record_of(request.scope).user_id = result.user.id
-        return answer(_signed_in(result), cookies=_new(cookies, result, request))
+        return json_response(_signed_in(result), cookies=_new(cookies, result, request))
 
     @app.post(
         "/api/auth/logout",
@@ -123,9 +123,9 @@ def add_session_routes(
             # Nobody who could be signed out; whatever the browser holds is of no use. A page of
             # others may not say so: its form comes without the cookie, which is SameSite=Lax, and
             # would still make the browser forget it.
-            return nothing(() if origins.is_foreign(request.headers) else cookies.take())
+            return no_content(() if origins.is_cross_site(request.headers) else cookies.expire())
         await use_cases.log_out(caller)
-        return nothing(cookies.take())
+        return no_content(cookies.expire())
 
     @app.post(
         "/api/auth/refresh",
@@ -139,8 +139,8 @@ def add_session_routes(
         result = await use_cases.refresh_session(caller)
         again: Sequence[str] = ()
         if result.session is not None and _may_have_the_cookie(caller):
-            again = cookies.give(result.session, is_temporary=caller.is_temporary)
-        return answer(_refreshed(result), cookies=again)
+            again = cookies.issue(result.session, is_temporary=caller.is_temporary)
+        return json_response(_refreshed(result), cookies=again)
 
     @app.get(
         "/api/auth/me",
@@ -151,7 +151,7 @@ def add_session_routes(
         tags=["auth"],
     )
     async def me(caller: CurrentUser) -> Response:
-        return answer(user_body(caller.user), cookies=await prolonged(caller))
+        return json_response(user_body(caller.user), cookies=await prolonged(caller))
 
     @app.get(
         "/api/auth/session/validate",
@@ -168,7 +168,7 @@ def add_session_routes(
             "session": None if caller.session is None else _session(caller.session, caller),
             "credential": caller.credential,
         }
-        return answer(body, cookies=kept)
+        return json_response(body, cookies=kept)
 
     @app.get(
         "/api/users/me/sessions",
@@ -180,7 +180,7 @@ def add_session_routes(
     )
     async def list_sessions(caller: CurrentUser) -> Response:
         found = await use_cases.list_sessions(caller.user.id)
-        return answer({"data": [_session(s, caller) for s in found], "count": len(found)})
+        return json_response({"data": [_session(s, caller) for s in found], "count": len(found)})
 
     @app.delete(
         "/api/users/me/sessions/{session_id}",
@@ -194,14 +194,14 @@ def add_session_routes(
     async def end_session(caller: CurrentUser, session_id: schemas.SessionId) -> Response:
         await use_cases.end_session(caller.user.id, session_id)
         is_own = session_id in _ids(caller)
-        return nothing(cookies.take() if is_own else ())
+        return no_content(cookies.expire() if is_own else ())
 
     async def prolonged(caller: Identity) -> Sequence[str]:
         """Keep the session alive; the cookie again, where one proved it and it lives longer."""
         kept = await use_cases.prolong_session(caller)
         if not kept or caller.session is None or caller.credential is not CredentialKind.COOKIE:
             return ()
-        return cookies.give(caller.session)
+        return cookies.issue(caller.session)
 
 
 def _may_have_the_cookie(caller: Identity) -> bool:
@@ -211,14 +211,14 @@ def _may_have_the_cookie(caller: Identity) -> bool:
         # Of one that is not to be remembered, a bearer does not say so.
         return caller.session is not None and not caller.session.is_temporary
     return caller.credential is CredentialKind.COOKIE or (
-        caller.beside is not None and caller.beside == caller.session
+        caller.cookie_session is not None and caller.cookie_session == caller.session
     )
 
 
 def _new(cookies: SessionCookies, result: SignedIn, request: Request) -> Sequence[str]:
     if result.session is None:
         return ()
-    return cookies.give(result.session, shown=request.headers.get("cookie"))
+    return cookies.issue(result.session, shown=request.headers.get("cookie"))
 
 
 def _signed_in(result: SignedIn) -> dict[str, Any]:
@@ -245,7 +245,9 @@ def _session(session: Session, caller: Identity) -> dict[str, Any]:
 
 def _ids(caller: Identity) -> list[str]:
     """The sessions that the request itself stands for."""
-    return [session.id for session in (caller.session, caller.beside) if session is not None]
+    return [
+        session.id for session in (caller.session, caller.cookie_session) if session is not None
+    ]
 
 
 def _body(session: Session, *, is_current: bool) -> dict[str, Any]:

@@ -6,11 +6,11 @@ from typing import Annotated, Any, Final
 from fastapi import FastAPI, Query, Request
 from starlette.responses import Response
 
-from adapters.asgi.responses import NO_STORE, answer
+from adapters.asgi.responses import NO_STORE, json_response
 from adapters.http import patterns, schemas
 from adapters.http.authentication import CurrentUser
 from adapters.http.errors import CrossSiteRequest, MalformedRequest
-from adapters.http.etags import etag, expected_versions, is_known
+from adapters.http.etags import etag, if_match_versions, matches_if_none_match
 from adapters.http.openapi import BODY_ERRORS, documented
 from application.use_cases import UseCases
 from domain.errors import Invalid
@@ -72,7 +72,7 @@ def add_task_routes(app: FastAPI, use_cases: UseCases) -> None:
             "page": page,
             "limit": limit,
         }
-        return answer(body, 200, _READ_HEADERS)
+        return json_response(body, 200, _READ_HEADERS)
 
     @app.post(
         "/api/tasks",
@@ -100,7 +100,7 @@ def add_task_routes(app: FastAPI, use_cases: UseCases) -> None:
     )
     async def get_task(request: Request, caller: CurrentUser, task_id: schemas.TaskId) -> Response:
         task = await use_cases.get_task(caller.user.id, task_id)
-        if is_known(task, request):
+        if matches_if_none_match(task, request):
             return Response(status_code=304, headers={**_READ_HEADERS, "ETag": etag(task)})
         return _task(task, 200, _READ_HEADERS)
 
@@ -111,7 +111,7 @@ def add_task_routes(app: FastAPI, use_cases: UseCases) -> None:
             caller.user.id,
             task_id,
             **body.model_dump(exclude_unset=True),
-            expected=expected_versions(request),
+            expected=if_match_versions(request),
         )
         return _task(task, 200, NO_STORE)
 
@@ -145,7 +145,7 @@ def add_task_routes(app: FastAPI, use_cases: UseCases) -> None:
             caller.user.id,
             task_id,
             completed=None if body is None else body.completed,
-            expected=expected_versions(request),
+            expected=if_match_versions(request),
         )
         return _task(task, 200, NO_STORE)
 
@@ -161,9 +161,9 @@ def add_task_routes(app: FastAPI, use_cases: UseCases) -> None:
     async def delete_task(
         request: Request, caller: CurrentUser, task_id: schemas.TaskId
     ) -> Response:
-        await use_cases.delete_task(caller.user.id, task_id, expected=expected_versions(request))
+        await use_cases.delete_task(caller.user.id, task_id, expected=if_match_versions(request))
         return Response(status_code=204, headers=NO_STORE)
 
 
 def _task(task: Task, status: int, headers: Mapping[str, str]) -> Response:
-    return answer(task, status, {**headers, "ETag": etag(task)})
+    return json_response(task, status, {**headers, "ETag": etag(task)})

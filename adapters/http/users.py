@@ -5,7 +5,7 @@ from typing import Any
 from fastapi import FastAPI
 from starlette.responses import Response
 
-from adapters.asgi.responses import answer, nothing
+from adapters.asgi.responses import json_response, no_content
 from adapters.http import schemas
 from adapters.http.authentication import CurrentUser
 from adapters.http.errors import CrossSiteRequest
@@ -28,7 +28,7 @@ def add_user_routes(app: FastAPI, use_cases: UseCases, cookies: SessionCookies) 
         tags=["users"],
     )
     async def get_user(caller: CurrentUser) -> Response:
-        return answer(user_body(caller.user))
+        return json_response(user_body(caller.user))
 
     @app.patch(
         "/api/users/me",
@@ -39,7 +39,7 @@ def add_user_routes(app: FastAPI, use_cases: UseCases, cookies: SessionCookies) 
         tags=["users"],
     )
     async def rename_user(caller: CurrentUser, body: schemas.NewName) -> Response:
-        return answer(user_body(await use_cases.rename_user(caller.user.id, body.name)))
+        return json_response(user_body(await use_cases.rename_user(caller.user.id, body.name)))
 
     @app.delete(
         "/api/users/me",
@@ -52,7 +52,7 @@ def add_user_routes(app: FastAPI, use_cases: UseCases, cookies: SessionCookies) 
     )
     async def delete_user(caller: CurrentUser) -> Response:
         await use_cases.delete_user(caller.user.id)
-        return nothing(cookies.take())
+        return no_content(cookies.expire())
 
 
 def user_body(user: User) -> dict[str, Any]:

@@ -133,7 +133,7 @@ class _Logger:
     critical = error
 
 
-class _Foreign(logging.Handler):
+class StdlibBridge(logging.Handler):
     """Brings what libraries log to the same place. Of several lines only the first is kept: the
     others tend to be the values at hand. What is said over and over, from one place, is let
     through once a second: strangers can make some of them say it as often as they like."""
@@ -178,7 +178,7 @@ def configure(settings: Settings, stream: TextIO | None = None) -> Lines:
         cache_logger_on_first_use=True,
     )
     root = logging.getLogger()
-    root.handlers = [_Foreign()]
+    root.handlers = [StdlibBridge()]
     root.setLevel(logging.WARNING)
     logging.captureWarnings(True)
     # Our own connections say so themselves, and do not quote the server.
@@ -198,7 +198,7 @@ def _wrapper(level: int, *, is_console: bool) -> type:
     if is_console or level > logging.INFO:
         return usual
 
-    class _Short(usual):  # type: ignore[misc]
+    class _FastJsonLogger(usual):  # type: ignore[misc]
         """The way around structlog's processors costs each request as much as the line itself."""
 
         _logger: _Logger
@@ -209,7 +209,7 @@ def _wrapper(level: int, *, is_console: bool) -> type:
                 return
             self._logger.lines.add(_line(self._logger.name, "info", event, fields))
 
-    return _Short
+    return _FastJsonLogger
 
 
 def _to_json(logger: _Logger, level: str, event: _Event) -> str:
@@ -225,10 +225,10 @@ def _line(logger: str, level: str, event: str, fields: _Event) -> str:
     except Exception:
         # A number, a name or a character that JSON does not have.
         line["event"] = event.encode("ascii", "backslashreplace").decode()
-        return _encode({**line, **{name: _shown(fields[name]) for name in fields}}).decode()
+        return _encode({**line, **{name: _repr(fields[name]) for name in fields}}).decode()
 
 
-def _shown(value: object) -> str:
+def _repr(value: object) -> str:
     try:
         return ascii(value)
     except Exception:
@@ -239,14 +239,14 @@ def _for_people(stream: TextIO) -> list[Any]:
     return [
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="%H:%M:%S"),
-        _in_short,
+        _tidy,
         structlog.dev.ConsoleRenderer(
             colors=stream.isatty(), pad_event_to=20, pad_level=False, sort_keys=False
         ),
     ]
 
 
-def _in_short(_logger: object, _level: str, event: _Event) -> _Event:
+def _tidy(_logger: object, _level: str, event: _Event) -> _Event:
     """Without what there is not; and without control characters, which a terminal would obey."""
     shown = {name: value for name, value in event.items() if value is not None}
     for name, value in shown.items():
@@ -260,19 +260,19 @@ def _without_messages(_logger: object, _level: str, event: _Event) -> _Event:
         error = sys.exc_info()[1] if given is True else given
         error = error[1] if isinstance(error, tuple) else error
         if isinstance(error, BaseException):
-            event["exception"] = "".join(_told(error))
+            event["exception"] = "".join(_format_without_message(error))
     return event
 
 
-def _told(error: BaseException) -> Iterator[str]:
+def _format_without_message(error: BaseException) -> Iterator[str]:
     """A traceback of this exception and those that led to it, the first one first."""
     earlier = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
     if earlier is not None:
-        yield from _told(earlier)
+        yield from _format_without_message(earlier)
         yield "\n"
     yield "Traceback (most recent call last):\n"
     yield from traceback.format_tb(error.__traceback__)
     yield f"{type(error).__module__}.{type(error).__qualname__}\n"
     if isinstance(error, BaseExceptionGroup):
         for inner in error.exceptions:
-            yield from _told(inner)
+            yield from _format_without_message(inner)

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Final
 
-from application.ports import Counted, Key
+from application.ports import WindowCount, WindowKey
 
 _CAPACITY: Final = 100_000
 _NO_WINDOW: Final = (0, 0.0)
@@ -16,9 +16,9 @@ class MemoryCounters:
     def __init__(self, capacity: int = _CAPACITY) -> None:
         self._capacity = capacity
         # How often, and when the window ends. In the order in which the windows began.
-        self._windows: dict[Key, tuple[int, float]] = {}
+        self._windows: dict[WindowKey, tuple[int, float]] = {}
 
-    async def add(self, keys: Sequence[Key]) -> Sequence[Counted]:
+    async def add(self, keys: Sequence[WindowKey]) -> Sequence[WindowCount]:
         windows, now, said = self._windows, asyncio.get_running_loop().time(), []
         for key in keys:
             times, end = windows.get(key, _NO_WINDOW)
@@ -26,10 +26,10 @@ class MemoryCounters:
                 self._make_room(key)
                 times, end = 0, now + key[1]
             windows[key] = (times + 1, end)
-            said.append(Counted(times + 1, end - now))
+            said.append(WindowCount(times + 1, end - now))
         return said
 
-    async def take_back(self, keys: Sequence[Key]) -> None:
+    async def undo(self, keys: Sequence[WindowKey]) -> None:
         now = asyncio.get_running_loop().time()
         for key in keys:
             count, end = self._windows.get(key, _NO_WINDOW)
@@ -39,7 +39,7 @@ class MemoryCounters:
                 # Or those who are turned away would push out those who are counted.
                 self._windows.pop(key, None)
 
-    def _make_room(self, key: Key) -> None:
+    def _make_room(self, key: WindowKey) -> None:
         """Make room for a new window, at the end of the line: a key that is written over would
         keep its place."""
         windows = self._windows

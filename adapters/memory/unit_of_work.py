@@ -40,7 +40,7 @@ class MemoryUnitOfWork:
 
 
 @dataclass(frozen=True, slots=True)
-class MemoryUnitsOfWork:
+class MemoryUnitOfWorkFactory:
     """Hands out units of work over one store."""
 
     store: MemoryStore

@@ -16,7 +16,7 @@ _PASSWORD_ACCOUNT = {
     # Where there is such a column, Better Auth looks for this in it.
     "issuer": "local:credential",
 }
-_GIVEN = (
+_INSERTED = (
     "id",
     "userId",
     "accountId",
@@ -41,7 +41,7 @@ def _password_hash(present: Columns) -> Statement:
 
 @cache
 def _add(present: Columns) -> Statement:
-    given = {*_GIVEN, *_marks(present)}
+    given = {*_INSERTED, *_marks(present)}
     return Statement.compile(
         "accounts.add", insert(ACCOUNTS).values({name: bindparam(name) for name in sorted(given)})
     )

@@ -31,7 +31,7 @@ _log = structlog.get_logger("taskport.postgres")
 
 
 @dataclass(slots=True)
-class Unit:
+class PendingStatement:
     """A statement on its way: since when it waits, or has been sent, and the moment by which it
     must be at the next stop."""
 
@@ -66,20 +66,20 @@ class PipelinedConnection:
         is_write: bool,
         times: Times,
         on_room: Callable[[], None],
-        take_back: Callable[[Unit], None],
+        undo: Callable[[PendingStatement], None],
     ) -> None:
         self._url = url
         self._is_write = is_write
         self._times = times
         self._on_room = on_room
-        self._take_back = take_back
+        self._requeue = undo
         self._connection: Connection | None = None
         # How often it was lost; and why it cannot be had again, if so.
-        self.falls = 0
-        self.trouble: str | None = None
-        self._in_flight: deque[Unit] = deque()
+        self.reconnects = 0
+        self.last_error: str | None = None
+        self._in_flight: deque[PendingStatement] = deque()
         # Statements that are done, and the ends of transactions that are not.
-        self._ended: list[Unit] = []
+        self._ended: list[PendingStatement] = []
         self._syncs = 0
         # Remembered, because libpq forgets it together with a connection that it finds lost.
         self._socket = -1
@@ -103,16 +103,16 @@ class PipelinedConnection:
     def is_idle(self) -> bool:
         return not self._in_flight and not self._syncs
 
-    def has_died_in_its_sleep(self) -> bool:
+    def is_dead_while_idle(self) -> bool:
         """Whether the server has hung up while there was nothing to say; then we do, too."""
         if self._connection is None or not self.is_idle:
             return False
         if not self._connection.is_lost():
             return False
-        self._fall()
+        self._disconnect()
         return True
 
-    def send(self, units: Sequence[Unit]) -> None:
+    def send(self, units: Sequence[PendingStatement]) -> None:
         assert self._connection is not None
         pgconn = self._connection.pgconn
         now = asyncio.get_running_loop().time()
@@ -136,7 +136,7 @@ class PipelinedConnection:
                 self._sync(pgconn)
             self._flush()
         except errors.OperationalError:
-            self._fall()
+            self._disconnect()
 
     def watch(self, now: float) -> None:
         """Give the connection up where its oldest statement is overdue."""
@@ -146,12 +146,12 @@ class PipelinedConnection:
             _log.warning(
                 "statement_given_up", statement=oldest.statement.name, seconds=STATEMENT_SECONDS
             )
-            self._fall()
+            self._disconnect()
 
     async def close(self) -> None:
         self._task.cancel()
         await asyncio.wait({self._task})
-        self._fall()
+        self._disconnect()
 
     async def _stay_connected(self) -> None:
         wait, longest = _BACK_OFF_SECONDS
@@ -159,12 +159,12 @@ class PipelinedConnection:
             try:
                 connection = await Connection.connect(conninfo(self._url), **CONNECT_OPTIONS)
             except errors.Error as error:
-                self.trouble = reason_of(error)
+                self.last_error = reason_of(error)
                 # Not a secret: it only keeps workers from trying all at once.
                 await asyncio.sleep(random.uniform(wait / 2, wait))  # noqa: S311
                 wait = min(wait * 2, longest)
                 continue
-            wait, self.trouble = _BACK_OFF_SECONDS[0], None
+            wait, self.last_error = _BACK_OFF_SECONDS[0], None
             self._lost.clear()
             connection.pgconn.enter_pipeline_mode()
             self._socket = connection.fileno()
@@ -189,7 +189,7 @@ class PipelinedConnection:
                 else:
                     raise errors.OperationalError("the server has said more than it was asked")
         except errors.OperationalError:
-            self._fall()
+            self._disconnect()
         self._on_room()
 
     def _sync(self, pgconn: PGconn) -> None:
@@ -215,7 +215,7 @@ class PipelinedConnection:
         ended, self._ended = self._ended, []
         for unit in ended:
             if unit.result is not None and unit.result.status == ExecStatus.PIPELINE_ABORTED:
-                self._take_back(unit)
+                self._requeue(unit)
             else:
                 unit.settle()
 
@@ -233,14 +233,14 @@ class PipelinedConnection:
         try:
             self._flush()
         except errors.OperationalError:
-            self._fall()
+            self._disconnect()
 
-    def _fall(self) -> None:
+    def _disconnect(self) -> None:
         """Hang up; hand back what was to be read, and fail what was to be written."""
         connection, self._connection = self._connection, None
         if connection is None:
             return
-        self.falls += 1
+        self.reconnects += 1
         loop = asyncio.get_running_loop()
         loop.remove_reader(self._socket)
         loop.remove_writer(self._socket)
@@ -253,6 +253,6 @@ class PipelinedConnection:
         for unit in fallen:
             unit.tries -= 1
             if unit.tries > 0 and unit.deadline >= now:
-                self._take_back(unit)
+                self._requeue(unit)
             elif not unit.answer.done():
                 unit.answer.set_exception(Unavailable())

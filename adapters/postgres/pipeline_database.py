@@ -26,8 +26,8 @@ from psycopg.pq.abc import PGresult
 from adapters.postgres.connection import translating
 from adapters.postgres.database import Row, Statement, Values
 from adapters.postgres.metrics import CONNECTIONS, STATEMENTS, Times, lane_of
-from adapters.postgres.pipeline_connection import PipelinedConnection, Unit
-from adapters.postgres.pool_database import SLOW_SECONDS, PoolDatabase, Session
+from adapters.postgres.pipeline_connection import PendingStatement, PipelinedConnection
+from adapters.postgres.pool_database import SLOW_SECONDS, PoolDatabase, PoolTransaction
 from domain.errors import Unavailable
 
 QUEUE_SECONDS: Final = 3.0
@@ -41,15 +41,15 @@ _DRAIN_SECONDS: Final = 5.0
 _log = structlog.get_logger("taskport.postgres")
 
 
-class Lane:
+class ConnectionGroup:
     """Some connections that share a queue."""
 
     def __init__(self, url: str, size: int, *, is_write: bool, slow_seconds: float) -> None:
         self._name = lane_of(is_write)
         self._times = Times(self._name, slow_seconds)
-        self._connected = self._falls = 0
-        self._troubles: list[str] = []
-        self._queue: deque[Unit] = deque()
+        self._connected = self._reconnects = 0
+        self._last_errors: list[str] = []
+        self._queue: deque[PendingStatement] = deque()
         self._is_scheduled = False
         self._connections = [
             PipelinedConnection(
@@ -57,12 +57,12 @@ class Lane:
                 is_write=is_write,
                 times=self._times,
                 on_room=self._schedule,
-                take_back=self._take_back,
+                undo=self._requeue,
             )
             for _ in range(size)
         ]
 
-    def submit(self, unit: Unit) -> None:
+    def submit(self, unit: PendingStatement) -> None:
         if len(self._queue) >= _QUEUED:
             raise Unavailable
         self._queue.append(unit)
@@ -88,18 +88,18 @@ class Lane:
     def _report(self) -> None:
         """Say how many connections stand, where that has changed, and how much is on its way."""
         connected = sum(c.is_connected for c in self._connections)
-        falls = sum(c.falls for c in self._connections)
+        reconnects = sum(c.reconnects for c in self._connections)
         stand = {"lane": self._name, "connections": connected, "of": len(self._connections)}
-        if falls > self._falls:
+        if reconnects > self._reconnects:
             # Also where all of them stand again by now.
-            _log.warning("database_lost", lost=falls - self._falls, **stand)
-        if connected > self._connected or (falls > self._falls and connected):
+            _log.warning("database_lost", lost=reconnects - self._reconnects, **stand)
+        if connected > self._connected or (reconnects > self._reconnects and connected):
             _log.info("database_connected", **stand)
-        self._connected, self._falls = connected, falls
-        troubles = sorted({c.trouble for c in self._connections if c.trouble})
-        if troubles and troubles != self._troubles:
-            _log.warning("database_unreachable", lane=self._name, reason="; ".join(troubles))
-        self._troubles = troubles
+        self._connected, self._reconnects = connected, reconnects
+        last_errors = sorted({c.last_error for c in self._connections if c.last_error})
+        if last_errors and last_errors != self._last_errors:
+            _log.warning("database_unreachable", lane=self._name, reason="; ".join(last_errors))
+        self._last_errors = last_errors
         self._times.flush()
         CONNECTIONS.labels(self._name).set(connected)
         STATEMENTS.labels(self._name, "queued").set(len(self._queue))
@@ -124,12 +124,12 @@ class Lane:
             share = min(connection.room, 1 + len(self._queue) // len(self._connections))
             if share <= 0:
                 return
-            if connection.has_died_in_its_sleep():
+            if connection.is_dead_while_idle():
                 continue
             units = (self._queue.popleft() for _ in range(min(share, len(self._queue))))
             connection.send([unit for unit in units if not unit.answer.done()])
 
-    def _take_back(self, unit: Unit) -> None:
+    def _requeue(self, unit: PendingStatement) -> None:
         if not unit.answer.done():
             unit.since = asyncio.get_running_loop().time()
             unit.deadline = unit.since + QUEUE_SECONDS
@@ -144,13 +144,15 @@ class PipelineDatabase:
         self._url = url
         self._slow_seconds = slow_seconds
         self._pool = PoolDatabase(url, size=4, slow_seconds=slow_seconds)
-        self._lanes: dict[bool, Lane] = {}
+        self._lanes: dict[bool, ConnectionGroup] = {}
         self._transformer = Transformer()
         self._watcher: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
         self._lanes = {
-            is_write: Lane(self._url, size, is_write=is_write, slow_seconds=self._slow_seconds)
+            is_write: ConnectionGroup(
+                self._url, size, is_write=is_write, slow_seconds=self._slow_seconds
+            )
             for is_write, size in ((False, READERS), (True, WRITERS))
         }
         self._watcher = asyncio.create_task(self._watch())
@@ -182,7 +184,7 @@ class PipelineDatabase:
         await self._pool.execute_many(statement, rows)
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Session]:
+    async def transaction(self) -> AsyncIterator[PoolTransaction]:
         async with self._pool.transaction() as session:
             yield session
 
@@ -194,7 +196,7 @@ class PipelineDatabase:
                 statement.bind(values), [PyFormat.AUTO] * len(statement.parameters)
             )
         now = loop.time()
-        unit = Unit(
+        unit = PendingStatement(
             statement=statement,
             parameters=parameters,
             types=transformer.types or (),

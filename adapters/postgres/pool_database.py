@@ -25,7 +25,7 @@ _OPEN: Final = frozenset({TransactionStatus.INTRANS, TransactionStatus.INERROR})
 
 
 @dataclass(frozen=True, slots=True)
-class Session:
+class PoolTransaction:
     """A `Transaction` on one connection; outside `begin` each statement is its own."""
 
     connection: Connection
@@ -117,7 +117,7 @@ class PoolDatabase:
             await transaction.commit()
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Session]:
+    async def transaction(self) -> AsyncIterator[PoolTransaction]:
         async with self._session() as session:
             await session.begin()
             try:
@@ -126,10 +126,10 @@ class PoolDatabase:
                 await session.roll_back()
 
     @asynccontextmanager
-    async def _session(self) -> AsyncIterator[Session]:
+    async def _session(self) -> AsyncIterator[PoolTransaction]:
         connection = await self._living_connection()
         try:
-            yield Session(connection, self._times)
+            yield PoolTransaction(connection, self._times)
         finally:
             await self._pool.putconn(connection)
 

@@ -49,7 +49,7 @@ def migrate(url: str, revision: str = "head") -> None:
 
     Raises `SchemaError`.
     """
-    with connection(url) as conn:
+    with connect(url) as conn:
         conn.execute(text(f"set local lock_timeout = '{_LOCK_SECONDS}s'"))
         conn.execute(text("select pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
         _adopt(conn)
@@ -68,7 +68,7 @@ def downgrade(url: str, revision: str = "base") -> None:
 
     Raises `SchemaError`.
     """
-    with connection(url) as conn:
+    with connect(url) as conn:
         conn.execute(text(f"set local lock_timeout = '{_LOCK_SECONDS}s'"))
         conn.execute(text("select pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
         command.downgrade(_config(conn), revision)
@@ -76,7 +76,7 @@ def downgrade(url: str, revision: str = "base") -> None:
 
 def examine(url: str) -> None:
     """Raises `SchemaError` where the database is not ready for this code."""
-    with connection(url) as conn:
+    with connect(url) as conn:
         _adopt(conn)
         _refuse_other_search_path(conn)
         if _is_behind(_revision(conn)):
@@ -92,12 +92,12 @@ def examine(url: str) -> None:
 
 def reach(url: str) -> None:
     """Raises `SchemaError` where nobody answers at this address."""
-    with connection(url):
+    with connect(url):
         pass
 
 
 @contextmanager
-def connection(url: str) -> Iterator[Connection]:
+def connect(url: str) -> Iterator[Connection]:
     """One transaction on a connection of its own. Raises `SchemaError`."""
     engine = create_engine(
         "postgresql+psycopg://", creator=lambda: psycopg.connect(conninfo(url)), poolclass=NullPool

@@ -166,7 +166,7 @@ DELETED_USERS: Table = METADATA.tables[f"{SCHEMA}.deleted_users"]
 TASKS: Table = METADATA.tables[f"{SCHEMA}.tasks"]
 
 
-class _TheirTime(UserDefinedType[datetime]):
+class _TimestampAnyZone(UserDefinedType[datetime]):
     """A time with a zone or without one: that is for the front end to decide.
 
     No statement casts it, so that Postgres takes a parameter for what the column is.
@@ -178,26 +178,26 @@ class _TheirTime(UserDefinedType[datetime]):
         return "timestamp"
 
 
-def _theirs(name: str, *optional: Column[Any]) -> Table:
+def _better_auth_table(name: str, *optional: Column[Any]) -> Table:
     """A table of Better Auth's, with columns that only some of its versions and plugins have."""
     declared = METADATA.tables[f"{BETTER_AUTH_SCHEMA}.{name}"].to_metadata(MetaData())
     for column in optional:
         declared.append_column(column)
     for column in declared.columns:
         if isinstance(column.type, DateTime):
-            column.type = _TheirTime()
+            column.type = _TimestampAnyZone()
     return declared
 
 
-USERS: Table = _theirs(
+USERS: Table = _better_auth_table(
     "user",
     Column("twoFactorEnabled", Boolean),
     Column("banned", Boolean),
     Column("banExpires", DateTime(timezone=True)),
 )
-SESSIONS: Table = _theirs("session")
-ACCOUNTS: Table = _theirs("account", Column("issuer", Text))
-KEYS: Table = _theirs("jwks", Column("alg", Text))
+SESSIONS: Table = _better_auth_table("session")
+ACCOUNTS: Table = _better_auth_table("account", Column("issuer", Text))
+KEYS: Table = _better_auth_table("jwks", Column("alg", Text))
 OPTIONAL_COLUMNS = frozenset(
     {
         USERS.c.twoFactorEnabled,

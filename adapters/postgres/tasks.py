@@ -38,21 +38,21 @@ _STATUSES = {status.value: status for status in TaskStatus}
 _BY_ID = TASKS.c.id == bindparam("id")
 _OWN = _BY_ID & (TASKS.c.user_id == bindparam("user_id"))
 _SEEN = TASKS.c.version == bindparam("seen")
-_CHANGEABLE = ("title", "description", "status", "completed_at", "version", "updated_at")
-_GIVEN = (*_CHANGEABLE, "user_id", "created_at")
+_UPDATED = ("title", "description", "status", "completed_at", "version", "updated_at")
+_INSERTED = (*_UPDATED, "user_id", "created_at")
 
 _ADD = Statement.compile(
     "tasks.add",
-    insert(TASKS).values({name: bindparam(name) for name in _GIVEN}).returning(TASKS.c.id),
+    insert(TASKS).values({name: bindparam(name) for name in _INSERTED}).returning(TASKS.c.id),
 )
 _ADD_ALL = Statement.compile(
-    "tasks.add_all", insert(TASKS).values({name: bindparam(name) for name in _GIVEN})
+    "tasks.add_all", insert(TASKS).values({name: bindparam(name) for name in _INSERTED})
 )
 _GET = Statement.compile("tasks.get", select(TASKS).where(_OWN))
 _OWNER = Statement.compile("tasks.owner", select(TASKS.c.user_id).where(_BY_ID))
 _SAVE = Statement.compile(
     "tasks.save",
-    update(TASKS).where(_OWN, _SEEN).values({name: bindparam(name) for name in _CHANGEABLE}),
+    update(TASKS).where(_OWN, _SEEN).values({name: bindparam(name) for name in _UPDATED}),
 )
 _REMOVE = Statement.compile("tasks.remove", delete(TASKS).where(_OWN))
 _REMOVE_SEEN = Statement.compile("tasks.remove_seen", delete(TASKS).where(_OWN, _SEEN))
@@ -81,7 +81,7 @@ class PostgresTasks:
     async def get(self, task_id: int, user_id: str) -> Task:
         row = await self.database.fetch_one(_GET, {"id": task_id, "user_id": user_id})
         if row is None:
-            await self._say_why_missed(task_id, user_id)
+            await self._raise_why_missing(task_id, user_id)
         return to_task(row)
 
     async def list(self, user_id: str, query: TaskQuery) -> TaskPage:
@@ -95,15 +95,15 @@ class PostgresTasks:
     async def save(self, task: Task, *, seen: int) -> None:
         values = {**to_values(task), "id": task.id, "seen": seen}
         if not await self.database.execute(_SAVE, values):
-            await self._say_why_missed(task.id, task.user_id)
+            await self._raise_why_missing(task.id, task.user_id)
 
     async def remove(self, task_id: int, user_id: str, *, seen: int | None = None) -> None:
         statement = _REMOVE if seen is None else _REMOVE_SEEN
         values = {"id": task_id, "user_id": user_id, "seen": seen}
         if not await self.database.execute(statement, values):
-            await self._say_why_missed(task_id, user_id)
+            await self._raise_why_missing(task_id, user_id)
 
-    async def _say_why_missed(self, task_id: int, user_id: str) -> NoReturn:
+    async def _raise_why_missing(self, task_id: int, user_id: str) -> NoReturn:
         row = await self.database.fetch_one(_OWNER, {"id": task_id})
         if row is None:
             raise TaskNotFound
@@ -131,7 +131,7 @@ def to_task(row: Row) -> Task:
 
 
 def to_values(task: Task) -> dict[str, Any]:
-    values = {name: getattr(task, name) for name in _GIVEN}
+    values = {name: getattr(task, name) for name in _INSERTED}
     values["status"] = task.status.value
     return values
 

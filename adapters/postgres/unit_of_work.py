@@ -40,7 +40,7 @@ class PostgresUnitOfWork:
 
 
 @dataclass(frozen=True, slots=True)
-class PostgresUnitsOfWork:
+class PostgresUnitOfWorkFactory:
     """Hands out units of work, each on a transaction of its own."""
 
     database: TransactionalDatabase

@@ -25,7 +25,7 @@ from sqlalchemy.dialects.postgresql import insert
 from adapters.postgres.database import ConstraintViolated, Database, Row, Statement
 from adapters.postgres.optional_columns import Columns, OptionalColumns
 from adapters.postgres.tables import DELETED_USERS, USERS
-from domain.errors import Invalid, Problem, Unavailable
+from domain.errors import FieldError, Invalid, Unavailable
 from domain.users import EmailTaken, UnknownUser, User
 
 _log = structlog.get_logger("taskport.postgres")
@@ -34,7 +34,7 @@ _ISSUED_AT = bindparam("issued_at", type_=DateTime(timezone=True))
 _COLUMNS = ("id", "email", "name", "emailVerified", "image", "createdAt", "updatedAt")
 _USER = [USERS.c[name] for name in _COLUMNS]
 _PLUGINS = [USERS.c[name] for name in ("twoFactorEnabled", "banned", "banExpires")]
-_CHANGEABLE = ("email", "name", "emailVerified", "image", "updatedAt")
+_UPDATED = ("email", "name", "emailVerified", "image", "updatedAt")
 
 _deleted_since = (
     exists()
@@ -63,7 +63,7 @@ _SAVE = Statement.compile(
     "users.save",
     update(USERS)
     .where(USERS.c.id == _ID, USERS.c.updatedAt < bindparam("updatedAt"))
-    .values({name: bindparam(name) for name in _CHANGEABLE}),
+    .values({name: bindparam(name) for name in _UPDATED}),
 )
 _REMOVE = Statement.compile("users.remove", delete(USERS).where(USERS.c.id == _ID))
 _REMOVE_IF_DELETED = Statement.compile(
@@ -163,7 +163,7 @@ class PostgresUsers:
         try:
             row = await self.database.fetch_one(rename, values)
         except ConstraintViolated as violated:
-            raise Invalid(Problem("name", "is not allowed here")) from violated
+            raise Invalid(FieldError("name", "is not allowed here")) from violated
         if row is None:
             raise UnknownUser
         return to_user(row)

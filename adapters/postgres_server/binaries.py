@@ -30,7 +30,7 @@ class EmbeddedPostgresError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class OsUser:
     """Who the server runs as: ourselves, or, as root, a system user of its own."""
 
     uid: int | None
@@ -80,14 +80,14 @@ class Account:
 
 
 @dataclass(frozen=True, slots=True)
-class Program:
+class PostgresBinaries:
     """The `bin` folder of PostgreSQL, and who runs it."""
 
     folder: Path
-    account: Account
+    account: OsUser
 
     @classmethod
-    def find(cls, folder: Path, account: Account) -> Self:
+    def find(cls, folder: Path, account: OsUser) -> Self:
         """The wheel's programs; a copy in `folder` where the account cannot reach them.
 
         Raises `EmbeddedPostgresError`.

@@ -30,7 +30,7 @@ from typing import Final, Self
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
-from adapters.postgres_server.binaries import Account, EmbeddedPostgresError, Program
+from adapters.postgres_server.binaries import EmbeddedPostgresError, OsUser, PostgresBinaries
 
 MAJOR: Final = 18
 # A role called as our schema would find that before `public`, and so would Better Auth.
@@ -72,7 +72,7 @@ class EmbeddedPostgres:
         return self.url_file.read_text().strip()
 
     def __enter__(self) -> Self:
-        account = Account.choose()
+        account = OsUser.choose()
         self._folder.mkdir(parents=True, exist_ok=True, mode=account.folder_mode)
         self._owner_lock = _open(self._folder / "owner.lock")
         self._user_lock = _open(self._folder / "users.lock")
@@ -96,8 +96,8 @@ class EmbeddedPostgres:
     ) -> None:
         self._leave()
 
-    def _own(self, account: Account) -> None:
-        program = Program.find(self._folder, account)
+    def _own(self, account: OsUser) -> None:
+        program = PostgresBinaries.find(self._folder, account)
         if not (self._data / "PG_VERSION").exists():
             self._initialise(program)
         found = (self._data / "PG_VERSION").read_text().strip()
@@ -132,7 +132,7 @@ class EmbeddedPostgres:
             time.sleep(_POLL_SECONDS)
         return True
 
-    def _keep(self, account: Account) -> None:
+    def _keep(self, account: OsUser) -> None:
         """Keep a server running: take over from an owner that leaves, replace one that died."""
         if not self.is_owner:
             fcntl.flock(self._owner_lock, fcntl.LOCK_EX)
@@ -159,7 +159,7 @@ class EmbeddedPostgres:
         os.close(self._owner_lock)
         os.close(self._user_lock)
 
-    def _initialise(self, program: Program) -> None:
+    def _initialise(self, program: PostgresBinaries) -> None:
         password = secrets.token_urlsafe(24)
         # Under another name until it is whole: an interrupted start must not leave half of it.
         partial = self._folder / "postgres.partial"
@@ -182,7 +182,7 @@ class EmbeddedPostgres:
         (self._data / "postmaster.pid").unlink(missing_ok=True)
         return False
 
-    def _start(self, program: Program) -> None:
+    def _start(self, program: PostgresBinaries) -> None:
         said = conninfo_to_dict(self.url)
         port = int(said["port"] or 0)
         if not _is_free(port):

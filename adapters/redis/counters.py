@@ -16,7 +16,7 @@ from redis.asyncio.connection import AbstractConnection, ConnectionPool
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from application.ports import Counted, Key
+from application.ports import WindowCount, WindowKey
 from domain.errors import Unavailable
 
 # A busy machine may keep Redis itself waiting for a while: that is no outage yet.
@@ -89,14 +89,14 @@ class RedisCounters:
             self._task.cancel()
             await asyncio.wait({self._task})
 
-    async def add(self, keys: Sequence[Key]) -> Sequence[Counted]:
+    async def add(self, keys: Sequence[WindowKey]) -> Sequence[WindowCount]:
         said = await self._ask(keys, [seconds * 1000 for _, seconds in keys])
-        return [Counted(said[i], said[i + 1] / 1000) for i in range(0, len(said), 2)]
+        return [WindowCount(said[i], said[i + 1] / 1000) for i in range(0, len(said), 2)]
 
-    async def take_back(self, keys: Sequence[Key]) -> None:
+    async def undo(self, keys: Sequence[WindowKey]) -> None:
         await self._ask(keys, [0] * len(keys))
 
-    async def _ask(self, keys: Sequence[Key], windows: list[int]) -> list[int]:
+    async def _ask(self, keys: Sequence[WindowKey], windows: list[int]) -> list[int]:
         if not self._is_up:
             raise Unavailable
         # A name that could not be encoded would take all that are sent along with it down.

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 # Of Linux (socket.h, filter.h), and not in `socket`: drop a segment with SYN set, take any other.
 _ATTACH_FILTER: Final = 26
-_NO_NEWCOMERS: Final = (
+_DROP_SYN: Final = (
     (0x30, 0, 0, 13),  # load the byte with the flags
     (0x45, 0, 1, 0x02),  # is SYN among them?
     (0x06, 0, 0, 0),  # drop
@@ -19,7 +19,7 @@ _NO_NEWCOMERS: Final = (
 )
 
 
-class Loop(asyncio.SelectorEventLoop):
+class DrainingEventLoop(asyncio.SelectorEventLoop):
     """Closes a listener when nobody waits behind it any more.
 
     The kernel lets connections in, with what is sent on them, before the process takes them. Those
@@ -41,10 +41,10 @@ class Loop(asyncio.SelectorEventLoop):
             self.is_leaving = True
             self.remove_reader(listener)
             # Those that are taken already need the server for one more round.
-            self.call_soon(let_in_and_close)
+            self.call_soon(drain_backlog_and_close)
 
-        def let_in_and_close() -> None:
-            _leave_unanswered(door)
+        def drain_backlog_and_close() -> None:
+            _drop_new_connections(door)
             close()
             with door, suppress(OSError):
                 while True:
@@ -55,13 +55,13 @@ class Loop(asyncio.SelectorEventLoop):
         return server
 
 
-def _leave_unanswered(listener: socket.socket) -> None:
+def _drop_new_connections(listener: socket.socket) -> None:
     """Let nobody in who comes between the last one and the end: their kernel asks again after a
     second, and is refused. Not where others listen there, too: it is for all of them, and stays."""
     if sys.platform == "linux" and multiprocessing.parent_process() is None:
         code = ctypes.create_string_buffer(
-            b"".join(struct.pack("HBBI", *line) for line in _NO_NEWCOMERS)
+            b"".join(struct.pack("HBBI", *line) for line in _DROP_SYN)
         )
-        program = struct.pack("HP", len(_NO_NEWCOMERS), ctypes.addressof(code))
+        program = struct.pack("HP", len(_DROP_SYN), ctypes.addressof(code))
         with suppress(OSError):
             listener.setsockopt(socket.SOL_SOCKET, _ATTACH_FILTER, program)

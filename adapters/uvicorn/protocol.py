@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from adapters.uvicorn.loop import Loop
+from adapters.uvicorn.loop import DrainingEventLoop
 
 HEAD_SECONDS: Final = 10.0
 MESSAGE_SECONDS: Final = 30.0
@@ -31,7 +31,7 @@ _TOO_LARGE: Final = (
 )
 
 
-class PatientProtocol(HttpToolsProtocol):
+class BoundedHttpProtocol(HttpToolsProtocol):
     """Closes a connection whose request does not arrive, and refuses one whose head is too large.
 
     The head has `HEAD_SECONDS`, from the opening of the connection or from its own first byte on,
@@ -57,8 +57,8 @@ class PatientProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._since = self.loop.time()
-        self._look = self.loop.call_later(HEAD_SECONDS, self._look_at_the_clock)
-        if isinstance(self.loop, Loop) and self.loop.is_leaving:
+        self._look = self.loop.call_later(HEAD_SECONDS, self._check_deadlines)
+        if isinstance(self.loop, DrainingEventLoop) and self.loop.is_leaving:
             self.shutdown()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -91,7 +91,7 @@ class PatientProtocol(HttpToolsProtocol):
                 raise ValueError("the head is too large")
         self._is_in_head, self._head_bytes, self._rest_bytes = False, 0, 0
         if not self.url.startswith(b"/"):
-            self._believe_the_target()
+            self._use_host_of_target()
         super().on_headers_complete()
         if self._is_leaving:
             self.cycle.keep_alive = False
@@ -137,12 +137,12 @@ class PatientProtocol(HttpToolsProtocol):
     def _size_of_head(self) -> int:
         return len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
 
-    def _believe_the_target(self) -> None:
+    def _use_host_of_target(self) -> None:
         """Where it names a host, that one is meant, whatever `Host` says (RFC 9112, 3.2.2)."""
         if host := urlsplit(self.url).netloc:
             self.headers[:] = [(n, host if n == b"host" else v) for n, v in self.headers]
 
-    def _look_at_the_clock(self) -> None:
+    def _check_deadlines(self) -> None:
         now = self.loop.time()
         if self._stuck_since is not None and now - self._stuck_since >= MESSAGE_SECONDS:
             self.transport.abort()
@@ -162,4 +162,4 @@ class PatientProtocol(HttpToolsProtocol):
                 return
             self._was_closing = True
             wait = HEAD_SECONDS
-        self._look = self.loop.call_later(wait, self._look_at_the_clock)
+        self._look = self.loop.call_later(wait, self._check_deadlines)

@@ -20,7 +20,7 @@ from adapters.postgres.pipeline_database import PipelineDatabase
 from adapters.postgres.pool_database import PoolDatabase
 from adapters.postgres.sessions import PostgresSessions
 from adapters.postgres.tables import OPTIONAL_COLUMNS
-from adapters.postgres.unit_of_work import PostgresUnitsOfWork
+from adapters.postgres.unit_of_work import PostgresUnitOfWorkFactory
 from adapters.postgres.users import PostgresUsers
 from application.ports import AccessToken, StoredKey
 from application.sessions import SignInPolicy, SignUp, SignUpClosed
@@ -78,7 +78,7 @@ class Repositories:
     sessions: PostgresSessions
     accounts: PostgresAccounts
     keys: PostgresKeys
-    units: PostgresUnitsOfWork
+    units: PostgresUnitOfWorkFactory
 
     async def everywhere(self) -> list[User]:
         """Ann, however she is found."""
@@ -113,7 +113,7 @@ def opening(request: pytest.FixtureRequest) -> Opening:
                 PostgresSessions(database, optional),
                 PostgresAccounts(database, optional),
                 PostgresKeys(database, optional),
-                PostgresUnitsOfWork(database, optional),
+                PostgresUnitOfWorkFactory(database, optional),
             )
         finally:
             await database.close()

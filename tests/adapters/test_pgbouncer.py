@@ -11,7 +11,7 @@ from psycopg.conninfo import conninfo_to_dict
 from adapters.postgres.database import Statement
 from adapters.postgres.pipeline_database import PipelineDatabase
 from adapters.postgres.pool_database import PoolDatabase
-from adapters.postgres_server.binaries import Account
+from adapters.postgres_server.binaries import OsUser
 from adapters.postgres_server.server import free_port
 from tests.requirements import program
 from tests.servers import passable_folder, wait_for
@@ -45,7 +45,7 @@ default_pool_size = 4
 """
         )
         process = subprocess.Popen(
-            [pgbouncer, "-q", str(config)], stderr=subprocess.DEVNULL, **Account.choose().options
+            [pgbouncer, "-q", str(config)], stderr=subprocess.DEVNULL, **OsUser.choose().options
         )
         url = database_url.replace(f":{said['port']}/", f":{port}/")
         try:

@@ -11,14 +11,14 @@ import pytest
 from adapters.postgres_server.server import free_port
 from adapters.redis import counters as module
 from adapters.redis.counters import RedisCounters
-from application.ports import Key
+from application.ports import WindowKey
 from domain.errors import Unavailable
 from tests.conftest import Logged
 from tests.redis_server import RedisServer, redis
 
 pytestmark = [pytest.mark.debian, pytest.mark.process]
 
-KEY: Final[Key] = ("key", 600)
+KEY: Final[WindowKey] = ("key", 600)
 # In earnest it is shorter, so that a busy machine would be taken for an outage.
 ANSWER_SECONDS: Final = 0.5
 # Longer than one wait for an answer, and much shorter than what many would take.
@@ -62,7 +62,7 @@ async def opened(url: str) -> AsyncIterator[RedisCounters]:
     assert asyncio.all_tasks() <= before
 
 
-async def times(counters: RedisCounters, key: Key = KEY) -> int:
+async def times(counters: RedisCounters, key: WindowKey = KEY) -> int:
     [counted] = await counters.add([key])
     return counted.times
 
@@ -77,7 +77,7 @@ async def refused_at_once(counters: RedisCounters) -> bool:
 
 
 async def taken_back(counters: RedisCounters) -> None:
-    await counters.take_back([KEY])
+    await counters.undo([KEY])
 
 
 async def counts_again(counters: RedisCounters) -> int:
@@ -162,7 +162,7 @@ async def test_each_gets_the_answer_to_their_own_question(server: RedisServer) -
 async def test_every_key_ends_by_itself_and_has_our_name(server: RedisServer) -> None:
     async with opened(server.url) as counters:
         await counters.add([("a", 60), ("a", 60), ("b", 60)])
-        await counters.take_back([("a", 60), ("c", 60)])
+        await counters.undo([("a", 60), ("c", 60)])
     keys = server.ask("KEYS", "*")
     assert {"{taskport}:a:60", "{taskport}:b:60"} <= set(keys)
     assert "{taskport}:c:60" not in keys

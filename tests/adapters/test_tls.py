@@ -9,7 +9,7 @@ import pytest
 from adapters.postgres.database import Statement
 from adapters.postgres.pipeline_database import PipelineDatabase
 from adapters.postgres.schema import examine, migrate
-from adapters.postgres_server.binaries import Account
+from adapters.postgres_server.binaries import OsUser
 from domain.errors import Unavailable
 from tests.requirements import program
 from tests.servers import passable_folder, postgres_15
@@ -34,7 +34,7 @@ def tls_url() -> Iterator[str]:
             capture_output=True,
         )
         for file in (key, certificate):
-            Account.choose().own(file)
+            OsUser.choose().own(file)
         with psycopg.connect(server.url, autocommit=True) as conn:
             for name, value in (("ssl_key_file", key), ("ssl_cert_file", certificate)):
                 conn.execute(f"alter system set {name} = '{value}'")

@@ -201,7 +201,7 @@ async def test_a_cookie_of_the_same_user_stands_beside(
     identity = await setting.shows(deciding, cookie)
     assert identity.credential is deciding.kind
     assert identity.session == (None if deciding is BEARER else session)
-    assert identity.beside == other
+    assert identity.cookie_session == other
     assert not identity.is_temporary
 
 
@@ -228,7 +228,7 @@ async def test_a_dead_cookie_beside_is_ignored(
         for token in (dead.token, "of a session that is gone"):
             cookie = SessionProof(CredentialKind.COOKIE, token=token)
             identity = await setting.shows(deciding, cookie)
-            assert (identity.user.id, identity.beside) == ("ann", None)
+            assert (identity.user.id, identity.cookie_session) == ("ann", None)
 
 
 async def test_a_good_cookie_does_not_make_up_for_a_bad_bearer(

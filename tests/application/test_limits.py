@@ -15,15 +15,15 @@ from hypothesis import strategies as st
 from adapters.memory.counters import MemoryCounters
 from application.limits import (
     OVERALL,
-    Allowance,
-    FallBack,
+    FallbackCounters,
     Limit,
     Limits,
+    LimitStatus,
     RequestLimit,
     SignInLimits,
     network_of,
 )
-from application.ports import Counted, Counters, Key
+from application.ports import Counters, WindowCount, WindowKey
 from domain.errors import TooManyRequests, Unauthenticated, Unavailable
 
 ANN, BOB = "ann@example.com", "bob@example.com"
@@ -46,13 +46,13 @@ class Flaky:
     is_down: bool = False
     asked: int = 0
 
-    async def add(self, keys: Sequence[Key]) -> Sequence[Counted]:
+    async def add(self, keys: Sequence[WindowKey]) -> Sequence[WindowCount]:
         self._answer()
         return await self.counters.add(keys)
 
-    async def take_back(self, keys: Sequence[Key]) -> None:
+    async def undo(self, keys: Sequence[WindowKey]) -> None:
         self._answer()
-        await self.counters.take_back(keys)
+        await self.counters.undo(keys)
 
     def _answer(self) -> None:
         self.asked += 1
@@ -68,7 +68,7 @@ def sign_ins(
 
 async def log_in(limits: SignInLimits, email: str, address: str | None, outcome: Outcome) -> None:
     """One attempt. Raises what becomes of it, and `TooManyRequests`."""
-    async with limits.log_in(email, address):
+    async with limits.attempt(email, address):
         if outcome is not None:
             raise outcome
 
@@ -92,7 +92,7 @@ async def refusal(
 
 async def sign_up_refusal(limits: SignInLimits, address: str | None) -> int:
     with pytest.raises(TooManyRequests) as caught:
-        await limits.sign_up(address)
+        await limits.count_sign_up(address)
     return caught.value.retry_after
 
 
@@ -108,7 +108,7 @@ async def test_an_address_may_fail_so_often_and_no_more() -> None:
         for outcome in (SUCCESS, WRONG, AT_FAULT):
             assert await refusal(limits, email, outcome=outcome) == 300
     await log_in(limits, ANN, CAFE, SUCCESS)
-    await limits.sign_up(HOME)
+    await limits.count_sign_up(HOME)
 
 
 async def test_who_is_refused_is_not_let_in_to_be_checked() -> None:
@@ -116,7 +116,7 @@ async def test_who_is_refused_is_not_let_in_to_be_checked() -> None:
     limits = sign_ins()
     await fail(limits, times=3)
     with pytest.raises(TooManyRequests):
-        async with limits.log_in(ANN, HOME):
+        async with limits.attempt(ANN, HOME):
             raise AssertionError("it was let in")
 
 
@@ -232,7 +232,7 @@ async def test_attempts_at_the_same_time_do_not_slip_through() -> None:
 
     async def guess() -> None:
         nonlocal tried
-        async with limits.log_in(ANN, HOME):
+        async with limits.attempt(ANN, HOME):
             tried += 1
             await open_.wait()
             raise WRONG
@@ -250,7 +250,7 @@ async def test_who_knows_the_password_is_let_in_however_many_come_at_once() -> N
     limits = sign_ins()
 
     async def log_in(number: int) -> None:
-        async with limits.log_in(f"user-{number}@example.com", HOME):
+        async with limits.attempt(f"user-{number}@example.com", HOME):
             await asyncio.sleep(0.001)
 
     await asyncio.gather(*(log_in(number) for number in range(30)))
@@ -262,7 +262,7 @@ async def test_at_the_same_time_from_many_addresses_too() -> None:
     await fail(limits, ANN, HOME, times=3)
 
     async def guess(address: str) -> None:
-        async with limits.log_in(ANN, address):
+        async with limits.attempt(ANN, address):
             tried[address] += 1
             await asyncio.sleep(0)
             raise WRONG
@@ -278,7 +278,7 @@ async def test_an_attempt_that_is_cut_off_stays_counted() -> None:
     limits = sign_ins()
 
     async def hang() -> None:
-        async with limits.log_in(ANN, HOME):
+        async with limits.attempt(ANN, HOME):
             await asyncio.Event().wait()
 
     for _ in range(3):
@@ -309,7 +309,7 @@ async def test_without_limits_nothing_is_counted() -> None:
     await fail(limits, times=50)
     await log_in(limits, ANN, HOME, SUCCESS)
     for _ in range(50):
-        await limits.sign_up(HOME)
+        await limits.count_sign_up(HOME)
     assert counters.asked == 0
 
 
@@ -332,10 +332,10 @@ async def test_those_whose_address_is_unknown_share_a_limit() -> None:
 
 async def test_no_address_of_mail_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is counted may lie in a Redis that others read."""
-    seen: list[Key] = []
+    seen: list[WindowKey] = []
 
     class Noting(MemoryCounters):
-        async def add(self, keys: Sequence[Key]) -> Sequence[Counted]:
+        async def add(self, keys: Sequence[WindowKey]) -> Sequence[WindowCount]:
             seen.extend(keys)
             return await super().add(keys)
 
@@ -351,15 +351,15 @@ async def test_sign_ups_of_an_address(skip: Skip) -> None:
     """Each counts, whatever becomes of it; those that are refused do not."""
     limits = sign_ins()
     for _ in range(3):
-        await limits.sign_up(HOME)
+        await limits.count_sign_up(HOME)
     skip(299)
     for _ in range(10):
         assert await sign_up_refusal(limits, HOME) == 1
-    await limits.sign_up(CAFE)
+    await limits.count_sign_up(CAFE)
     await log_in(limits, ANN, HOME, SUCCESS)
     skip(1)
     for _ in range(3):
-        await limits.sign_up(HOME)
+        await limits.count_sign_up(HOME)
     assert await sign_up_refusal(limits, HOME) == 300
 
 
@@ -367,9 +367,9 @@ async def test_sign_ups_of_all_together() -> None:
     """They have a count of their own; a new address gets one attempt however many there were."""
     limits = sign_ins(overall=(Limit(5, 60),))
     for n in range(5):
-        await limits.sign_up(f"198.51.100.{n}")
+        await limits.count_sign_up(f"198.51.100.{n}")
     assert await sign_up_refusal(limits, "198.51.100.0") == 60
-    await limits.sign_up(HOME)
+    await limits.count_sign_up(HOME)
     assert await sign_up_refusal(limits, HOME) == 60
     await fail(limits, ANN, HOME, times=3)
 
@@ -445,7 +445,7 @@ def test_whoever_tries_whatever_the_rules_hold(steps: list[Step]) -> None:
         if len(under_way) == THREE[0].amount:
             # It would wait for one of them.
             await end(under_way[0])
-        attempt = limits.log_in(email, address)
+        attempt = limits.attempt(email, address)
         is_admitted = rules.admits(email, address)
         try:
             await attempt.__aenter__()
@@ -514,10 +514,10 @@ async def test_an_address_that_is_nobodys_is_no_user() -> None:
     """However somebody chose their id."""
     limit = RequestLimit(MemoryCounters(), (Limit(2, 60),))
     for user_id in (HOME, f"address:{HOME}", "ann", "ann:60"):
-        allowance = await limit.count_user(user_id)
-        assert allowance and allowance.counted[0].times == 1
-    allowance = await limit.count_address(HOME)
-    assert allowance and allowance.counted[0].times == 1
+        limit_status = await limit.count_user(user_id)
+        assert limit_status and limit_status.counted[0].times == 1
+    limit_status = await limit.count_address(HOME)
+    assert limit_status and limit_status.counted[0].times == 1
 
 
 async def test_what_an_allowance_says() -> None:
@@ -532,16 +532,16 @@ async def test_what_an_allowance_says() -> None:
         ((9, 6), True, False, 51),
     ]
     for times, is_over, is_just_over, retry_after in table:
-        counted = [Counted(times[0], 4.2), Counted(times[1], 50.001)]
-        allowance = Allowance(both, counted)
-        assert (allowance.is_over, allowance.is_just_over) == (is_over, is_just_over), times
-        assert allowance.retry_after == retry_after
-        assert allowance.has_earlier == (times != (1, 1))
+        counted = [WindowCount(times[0], 4.2), WindowCount(times[1], 50.001)]
+        limit_status = LimitStatus(both, counted)
+        assert (limit_status.is_over, limit_status.is_just_over) == (is_over, is_just_over), times
+        assert limit_status.retry_after == retry_after
+        assert limit_status.has_earlier == (times != (1, 1))
 
 
 @pytest.mark.parametrize("left", [0.0, -1.0, 0.001])
 async def test_nobody_is_told_to_come_again_at_once(left: float) -> None:
-    assert Allowance((Limit(1, 60),), [Counted(2, left)]).retry_after == 1
+    assert LimitStatus((Limit(1, 60),), [WindowCount(2, left)]).retry_after == 1
 
 
 async def test_requests_are_not_limited_where_nobody_can_count() -> None:
@@ -558,9 +558,9 @@ async def test_requests_without_a_limit_are_not_counted() -> None:
     counters = Flaky()
     limit = RequestLimit(counters, ())
     for _ in range(5):
-        for allowance in (await limit.count_user("ann"), await limit.count_address(HOME)):
-            assert allowance == Allowance((), ())
-            assert not allowance.is_over
+        for limit_status in (await limit.count_user("ann"), await limit.count_address(HOME)):
+            assert limit_status == LimitStatus((), ())
+            assert not limit_status.is_over
     assert counters.asked == 0
 
 
@@ -569,7 +569,7 @@ async def test_requests_without_a_limit_are_not_counted() -> None:
 
 async def test_sign_ins_fall_back_on_a_local_limit() -> None:
     shared, own = Flaky(), Flaky()
-    limits = sign_ins(counters=FallBack(shared, own))
+    limits = sign_ins(counters=FallbackCounters(shared, own))
     await fail(limits, times=2)
     assert own.asked == 0
     shared.is_down = True
@@ -577,7 +577,7 @@ async def test_sign_ins_fall_back_on_a_local_limit() -> None:
     await fail(limits, times=3)
     await refusal(limits)
     for _ in range(3):
-        await limits.sign_up(HOME)
+        await limits.count_sign_up(HOME)
     await sign_up_refusal(limits, HOME)
     shared.is_down = False
     asked = own.asked
@@ -589,8 +589,8 @@ async def test_sign_ins_fall_back_on_a_local_limit() -> None:
 async def test_an_outage_in_the_midst_of_an_attempt_is_no_error() -> None:
     """It leaves the shared count as it is, and nothing in the local one."""
     shared = Flaky()
-    limits = sign_ins(counters=FallBack(shared, MemoryCounters()))
-    async with limits.log_in(ANN, HOME):
+    limits = sign_ins(counters=FallbackCounters(shared, MemoryCounters()))
+    async with limits.attempt(ANN, HOME):
         shared.is_down = True
     await fail(limits, times=3)
     await refusal(limits)

@@ -11,7 +11,7 @@ import pytest
 from adapters.memory.accounts import MemoryAccounts
 from adapters.memory.sessions import MemorySessions
 from adapters.memory.store import MemoryStore
-from adapters.memory.unit_of_work import MemoryUnitsOfWork
+from adapters.memory.unit_of_work import MemoryUnitOfWorkFactory
 from adapters.memory.users import MemoryUsers
 from application.authentication import Identity
 from application.ports import AccessToken, CredentialKind
@@ -31,7 +31,14 @@ from application.sessions import (
     SignUp,
     SignUpClosed,
 )
-from domain.errors import Forbidden, Invalid, Problem, TaskportError, Unauthenticated, Unavailable
+from domain.errors import (
+    FieldError,
+    Forbidden,
+    Invalid,
+    TaskportError,
+    Unauthenticated,
+    Unavailable,
+)
 from domain.sessions import SESSION_LIFETIME, Session, SessionNotFound
 from domain.users import EmailTaken, User, UserBanned
 from tests.conftest import NO_LIMITS, FixedClock
@@ -91,7 +98,7 @@ class Door:
     async def sign_up(self, **given: Any) -> SignedIn:
         action = SignUp(
             self.users,
-            MemoryUnitsOfWork(self.store),
+            MemoryUnitOfWorkFactory(self.store),
             self.passwords,
             self.new_id,
             sign,
@@ -239,9 +246,9 @@ async def test_all_that_is_invalid_is_said_at_once(door: Door) -> None:
     with pytest.raises(Invalid) as caught:
         await door.sign_up(email="nobody", password="short", name="a\nb")
     assert caught.value.problems == (
-        Problem("email", "must be an e-mail address in ASCII"),
-        Problem("password", "must have at least 8 characters"),
-        Problem("name", "must not contain control characters"),
+        FieldError("email", "must be an e-mail address in ASCII"),
+        FieldError("password", "must have at least 8 characters"),
+        FieldError("name", "must not contain control characters"),
     )
     assert not await door.users.exists()
 
@@ -291,7 +298,7 @@ async def test_passwords_that_better_auth_would_refuse(
     with pytest.raises(Invalid) as caught:
         await door.sign_up(password=password)
     [problem] = caught.value.problems
-    assert problem == Problem("password", f"must have {error} characters")
+    assert problem == FieldError("password", f"must have {error} characters")
     assert door.passwords.hashed == []
 
 
@@ -451,7 +458,7 @@ async def test_logging_out_ends_the_session_and_the_one_beside_it(
     door: Door, ann: SignedIn
 ) -> None:
     shown, beside, other = [await door.log_in() for _ in range(3)]
-    identity = await door.identity(shown, beside=beside.session)
+    identity = await door.identity(shown, cookie_session=beside.session)
     log_out = LogOut(door.sessions)
     await log_out(identity)
     assert other.session is not None
@@ -465,7 +472,7 @@ async def test_the_session_beside_ends_though_the_other_has_ended_before(
     door: Door, ann: SignedIn
 ) -> None:
     shown, beside = [await door.log_in() for _ in range(2)]
-    identity = await door.identity(shown, beside=beside.session)
+    identity = await door.identity(shown, cookie_session=beside.session)
     assert shown.session is not None
     await door.sessions.remove(shown.session.id, ann.user.id)
     await LogOut(door.sessions)(identity)
@@ -474,7 +481,7 @@ async def test_the_session_beside_ends_though_the_other_has_ended_before(
 
 async def test_a_bearer_and_a_cookie_of_the_same_session(door: Door, ann: SignedIn) -> None:
     shown = await door.log_in()
-    await LogOut(door.sessions)(await door.identity(shown, beside=shown.session))
+    await LogOut(door.sessions)(await door.identity(shown, cookie_session=shown.session))
     assert door.store.sessions == {}
 
 

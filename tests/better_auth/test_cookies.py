@@ -52,28 +52,28 @@ def pair(set_cookie: str) -> str:
 
 def test_a_session_is_given_as_better_auth_gives_it(cookies: BetterAuthCookies) -> None:
     assert cookies.name == NAME
-    assert cookies.give(a_session(cookies, TOKEN)) == [SESSION["set_cookie"]]
+    assert cookies.issue(a_session(cookies, TOKEN)) == [SESSION["set_cookie"]]
 
 
 def test_a_temporary_session_is_given_as_better_auth_gives_it(cookies: BetterAuthCookies) -> None:
     """For as long as the browser runs, with a mark beside it that says so."""
-    given = cookies.give(a_session(cookies, TEMPORARY["token"]), is_temporary=True)
+    given = cookies.issue(a_session(cookies, TEMPORARY["token"]), is_temporary=True)
     assert given == TEMPORARY["set_cookie"]
 
 
 def test_prefix_domain_and_secure_are_better_auths(elsewhere: BetterAuthCookies) -> None:
     assert elsewhere.name == "__Secure-shop.session_token"
-    assert elsewhere.give(a_session(elsewhere, ELSEWHERE["token"])) == ELSEWHERE["set_cookie"]
+    assert elsewhere.issue(a_session(elsewhere, ELSEWHERE["token"])) == ELSEWHERE["set_cookie"]
     temporary = a_session(elsewhere, ELSEWHERE["temporary_token"])
-    assert elsewhere.give(temporary, is_temporary=True) == ELSEWHERE["temporary_set_cookie"]
+    assert elsewhere.issue(temporary, is_temporary=True) == ELSEWHERE["temporary_set_cookie"]
 
 
 def test_cookies_are_taken_as_better_auth_takes_them(
     cookies: BetterAuthCookies, elsewhere: BetterAuthCookies
 ) -> None:
     """By the same name, domain and path, or the browser would keep them."""
-    assert cookies.take() == VECTORS["sign_out"]
-    taken = elsewhere.take()
+    assert cookies.expire() == VECTORS["sign_out"]
+    taken = elsewhere.expire()
     assert taken[:3] == ELSEWHERE["sign_out"]
     # And those of this host alone, from before there was a domain.
     domain = f"; Domain={elsewhere.domain}"
@@ -89,7 +89,7 @@ def test_a_cookie_lasts_as_long_as_its_session(
 ) -> None:
     session = a_session(cookies, TOKEN)
     clock.advance(seconds)
-    [given] = cookies.give(session)
+    [given] = cookies.issue(session)
     assert f"; Max-Age={max_age};" in given
 
 
@@ -199,7 +199,7 @@ def test_a_signed_mark_is_no_session(cookies: BetterAuthCookies) -> None:
 def test_what_is_given_is_read(cookies: BetterAuthCookies, elsewhere: BetterAuthCookies) -> None:
     for jar in (cookies, elsewhere):
         for is_temporary in (False, True):
-            given = jar.give(a_session(jar, TOKEN), is_temporary=is_temporary)
+            given = jar.issue(a_session(jar, TOKEN), is_temporary=is_temporary)
             header = "; ".join(map(pair, given))
             assert jar.read(header) == ShownCookies(TOKEN, is_temporary)
 
@@ -210,4 +210,4 @@ def test_cookies_live_for_a_week_from_when_they_are_given_anew(
     session = a_session(cookies, TOKEN)
     clock.advance(timedelta(days=3).total_seconds())
     assert session.prolong(clock.now())
-    assert cookies.give(session) == [SESSION["set_cookie"]]
+    assert cookies.issue(session) == [SESSION["set_cookie"]]

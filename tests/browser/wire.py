@@ -38,7 +38,7 @@ class Wire:
         """From now on."""
         # Playwright follows a navigation into whatever process it leads, but it lacks the answers
         # that a script is not shown.
-        page.on("response", self._answered)
+        page.on("response", self._pending_records)
         session = await page.context.new_cdp_session(page)
         session.on("Network.requestWillBeSent", self._asked)
         session.on("Network.requestWillBeSentExtraInfo", self._sent)
@@ -92,7 +92,7 @@ class Wire:
     def _concerns(self, url: str) -> bool:
         return url.startswith(f"{self._origin}/")
 
-    def _answered(self, response: Response) -> None:
+    def _pending_records(self, response: Response) -> None:
         if response.request.is_navigation_request() and self._concerns(response.url):
             note = asyncio.ensure_future(_note(response, self._navigations))
             self._notes.add(note)

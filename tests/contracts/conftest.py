@@ -11,7 +11,7 @@ from adapters.memory.keys import MemoryKeys
 from adapters.memory.sessions import MemorySessions
 from adapters.memory.store import MemoryStore
 from adapters.memory.tasks import MemoryTasks
-from adapters.memory.unit_of_work import MemoryUnitsOfWork
+from adapters.memory.unit_of_work import MemoryUnitOfWorkFactory
 from adapters.memory.users import MemoryUsers
 from adapters.postgres.accounts import PostgresAccounts
 from adapters.postgres.keys import PostgresKeys
@@ -20,9 +20,9 @@ from adapters.postgres.pipeline_database import PipelineDatabase
 from adapters.postgres.pool_database import PoolDatabase
 from adapters.postgres.sessions import PostgresSessions
 from adapters.postgres.tasks import PostgresTasks
-from adapters.postgres.unit_of_work import PostgresUnitsOfWork
+from adapters.postgres.unit_of_work import PostgresUnitOfWorkFactory
 from adapters.postgres.users import PostgresUsers
-from application.ports import AccountStore, KeyStore, UnitsOfWork
+from application.ports import AccountStore, KeyStore, UnitOfWorkFactory
 from domain.sessions import SessionStore
 from domain.tasks import TaskRepository
 from domain.users import User, UserRepository
@@ -39,7 +39,7 @@ class Stores:
     sessions: SessionStore
     accounts: AccountStore
     keys: KeyStore
-    units: UnitsOfWork
+    units: UnitOfWorkFactory
 
     async def user(self, user_id: str) -> User:
         user = User.create(id=user_id, email=f"{user_id}@example.com", name=user_id, now=NOW)
@@ -55,7 +55,7 @@ def _postgres(database: PoolDatabase | PipelineDatabase) -> Stores:
         PostgresSessions(database, optional),
         PostgresAccounts(database, optional),
         PostgresKeys(database, optional),
-        PostgresUnitsOfWork(database, optional),
+        PostgresUnitOfWorkFactory(database, optional),
     )
 
 
@@ -77,7 +77,7 @@ async def stores(request: pytest.FixtureRequest) -> AsyncIterator[Stores]:
             MemorySessions(store),
             MemoryAccounts(store),
             MemoryKeys(store),
-            MemoryUnitsOfWork(store),
+            MemoryUnitOfWorkFactory(store),
         )
         return
     fixture = "database_15_url" if request.param.endswith("15") else "database_url"

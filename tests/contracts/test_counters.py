@@ -10,13 +10,13 @@ import pytest
 from adapters.memory.counters import MemoryCounters
 from adapters.redis import counters as redis_counters
 from adapters.redis.counters import RedisCounters
-from application.ports import Counters, Key
+from application.ports import Counters, WindowKey
 from tests.redis_server import RedisServer
 
-A: Key = ("a", 60)
-B: Key = ("b", 60)
-LONG: Key = ("long", 2_592_000)
-SHORT: Key = ("short", 1)
+A: WindowKey = ("a", 60)
+B: WindowKey = ("b", 60)
+LONG: WindowKey = ("long", 2_592_000)
+SHORT: WindowKey = ("short", 1)
 NAMES = (
     "",
     " ",
@@ -47,7 +47,7 @@ class Tally:
     counters: Counters
     skip: Callable[[float], None]
 
-    async def times(self, *keys: Key) -> list[int]:
+    async def times(self, *keys: WindowKey) -> list[int]:
         """Count them once more: how often they were counted by now."""
         return [counted.times for counted in await self.counters.add(keys)]
 
@@ -127,31 +127,31 @@ async def test_windows_of_different_lengths(tally: Tally) -> None:
 async def test_what_is_taken_back_was_never_there(tally: Tally) -> None:
     await tally.counters.add([A, B])
     await tally.counters.add([A, B])
-    await tally.counters.take_back([A])
+    await tally.counters.undo([A])
     assert await tally.times(A, B) == [2, 3]
-    await tally.counters.take_back([A, B, B])
+    await tally.counters.undo([A, B, B])
     assert await tally.times(A, B) == [2, 2]
 
 
 async def test_never_below_nothing(tally: Tally) -> None:
-    await tally.counters.take_back([A, B])
+    await tally.counters.undo([A, B])
     assert await tally.times(A) == [1]
     for _ in range(5):
-        await tally.counters.take_back([A, A, B])
+        await tally.counters.undo([A, A, B])
     assert await tally.times(A, B) == [1, 1]
-    await tally.counters.take_back([])
+    await tally.counters.undo([])
 
 
 async def test_to_take_back_opens_and_prolongs_no_window(tally: Tally) -> None:
     await tally.counters.add([A])
     await tally.counters.add([A])
-    await tally.counters.take_back([A])
+    await tally.counters.undo([A])
     tally.skip(59)
     [again] = await tally.counters.add([A])
     assert again.times == 2
     assert again.seconds_left <= 1
     tally.skip(1)
-    await tally.counters.take_back([A])
+    await tally.counters.undo([A])
     [last] = await tally.counters.add([A])
     assert last.times == 1
     assert 59 < last.seconds_left <= 60
@@ -160,7 +160,7 @@ async def test_to_take_back_opens_and_prolongs_no_window(tally: Tally) -> None:
 async def test_what_is_taken_back_whole_leaves_nothing(tally: Tally) -> None:
     """Not even its window: who is turned away takes no room from those who are counted."""
     await tally.counters.add([A])
-    await tally.counters.take_back([A])
+    await tally.counters.undo([A])
     tally.skip(30)
     [again] = await tally.counters.add([A])
     assert again.times == 1
@@ -170,14 +170,14 @@ async def test_what_is_taken_back_whole_leaves_nothing(tally: Tally) -> None:
 async def test_adds_at_the_same_time_are_all_counted(tally: Tally) -> None:
     counts = await asyncio.gather(*(tally.times(A, B) for _ in range(300)))
     assert sorted(counts) == [[n, n] for n in range(1, 301)]
-    await asyncio.gather(*(tally.counters.take_back([A]) for _ in range(299)))
+    await asyncio.gather(*(tally.counters.undo([A]) for _ in range(299)))
     assert await tally.times(A, B) == [2, 301]
 
 
 async def test_names_are_taken_as_they_are(tally: Tally) -> None:
     keys: list[Any] = [(name, 60) for name in NAMES]
     assert await tally.times(*keys) == [1] * len(keys)
-    await tally.counters.take_back([(NAMES[2], 60)])
+    await tally.counters.undo([(NAMES[2], 60)])
     assert await tally.times(*keys) == [1 if name == NAMES[2] else 2 for name in NAMES]
 
 

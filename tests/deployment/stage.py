@@ -11,7 +11,7 @@ from typing import Final
 
 import psycopg
 
-from adapters.postgres_server.binaries import Account, Program
+from adapters.postgres_server.binaries import OsUser, PostgresBinaries
 from adapters.postgres_server.server import free_port
 from tests.deployment.files import DEPLOY, command, environment, filled, services
 from tests.requirements import program
@@ -82,7 +82,7 @@ class Database:
 def database() -> Iterator[Database]:
     said = environment(services()["postgres"])
     with passable_folder() as folder:
-        found = Program.find(folder, Account.choose())
+        found = PostgresBinaries.find(folder, OsUser.choose())
         data = folder / "data"
         found.initialise(
             data,
@@ -121,7 +121,7 @@ def pooler(database: Database) -> Iterator[str]:
         words = command(service)
         words[-1] = words[-1].replace("/tmp/", f"{folder}/")
         words[-1] = words[-1].replace("/etc/taskport/pgbouncer.ini", str(config))
-        account = Account.choose()
+        account = OsUser.choose()
         account.own(folder)
         process = subprocess.Popen(
             words,

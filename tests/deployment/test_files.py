@@ -19,7 +19,7 @@ from fastapi import FastAPI
 
 from adapters.asgi.body import BODY_MAX_BYTES
 from adapters.asgi.middleware import REQUEST_SECONDS
-from adapters.asgi.request_record import FOR_WATCHERS
+from adapters.asgi.request_record import PROBE_PATHS
 from adapters.uvicorn import protocol
 from entrypoints import cli, serving
 from entrypoints.app import from_settings
@@ -364,7 +364,7 @@ def test_the_health_check_is_a_route(name: str, app: FastAPI) -> None:
     found = re.search(r"http://127\.0\.0\.1:(\d+)(/\w+)", check)
     assert found
     assert int(found[1]) in listens(name)
-    assert found[2] in FOR_WATCHERS
+    assert found[2] in PROBE_PATHS
     assert found[2] in app.openapi()["paths"]
 
 
@@ -376,7 +376,7 @@ def test_the_proxy_lets_pass_what_is_for_clients(app: FastAPI) -> None:
     for path in [*app.openapi()["paths"], "/docs", "/docs/swagger-ui.css", "/openapi.json"]:
         if not re.search(pattern[1], path) and not path.startswith(tuple(prefixes)):
             inside.add(path)
-    assert inside == {"/readyz", "/health/db", "/metrics"} == FOR_WATCHERS - {"/health", "/livez"}
+    assert inside == {"/readyz", "/health/db", "/metrics"} == PROBE_PATHS - {"/health", "/livez"}
 
 
 def test_nobody_is_less_patient_than_the_service() -> None:

@@ -18,7 +18,7 @@ from typing import Any, Final
 import httpx
 import pytest
 
-from adapters.postgres_server.binaries import Account
+from adapters.postgres_server.binaries import OsUser
 from adapters.postgres_server.server import free_port
 from tests.deployment.files import FILLED, GUIDE, ROOT, nginx, services
 from tests.processes.service import Home, Service, new_home, signed_token, wait_until
@@ -79,7 +79,7 @@ def proxied(*workers: int) -> Iterator[Proxy]:
     """nginx before what listens on these ports; both may be the same."""
     found = program("nginx", "nginx-light", "/usr/sbin")
     openssl = program("openssl", "openssl")
-    account = Account.choose()
+    account = OsUser.choose()
     http, https, health = free_port(), free_port(), free_port()
     with passable_folder() as folder:
         for file in ("error", "access"):

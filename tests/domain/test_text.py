@@ -12,7 +12,7 @@ from domain.tasks import (
     clean_description,
     clean_title,
 )
-from domain.text import Refused, clean_search
+from domain.text import InvalidText, clean_search
 
 ANYTHING = st.text(st.characters(), max_size=1_100) | st.text(
     st.sampled_from("a \t\r\n\x00\x1f\x85\u202e\u2066\u200b\u200d\ufe0f\u3164\ud800é\u0301🙂"),
@@ -24,7 +24,7 @@ ANYTHING = st.text(st.characters(), max_size=1_100) | st.text(
 def test_a_title_is_refused_or_a_fixed_point(text: str) -> None:
     try:
         title = clean_title(text)
-    except Refused as refusal:
+    except InvalidText as refusal:
         assert str(refusal).startswith("must ")
         return
     assert clean_title(title) == title
@@ -39,7 +39,7 @@ def test_a_title_is_refused_or_a_fixed_point(text: str) -> None:
 def test_a_description_is_refused_or_a_fixed_point(text: str) -> None:
     try:
         description = clean_description(text)
-    except Refused:
+    except InvalidText:
         return
     assert clean_description(description) == description
     assert len(description) <= DESCRIPTION_MAX_LENGTH
@@ -97,7 +97,7 @@ def test_titles_that_pass(text: str, cleaned: str) -> None:
     ],
 )
 def test_titles_that_do_not(text: str, reason: str) -> None:
-    with pytest.raises(Refused, match=reason):
+    with pytest.raises(InvalidText, match=reason):
         clean_title(text)
 
 
@@ -117,7 +117,7 @@ def test_descriptions_that_pass(text: str, cleaned: str) -> None:
 
 @pytest.mark.parametrize("text", ["a\x00", "\x0b", "a\u202d", "\ud83d", "a" * 1_001])
 def test_descriptions_that_do_not(text: str) -> None:
-    with pytest.raises(Refused):
+    with pytest.raises(InvalidText):
         clean_description(text)
 
 
@@ -127,5 +127,5 @@ def test_a_search_keeps_its_outer_white_space() -> None:
 
 @pytest.mark.parametrize("text", ["", "a" * 201, "\x00"])
 def test_searches_that_are_refused(text: str) -> None:
-    with pytest.raises(Refused):
+    with pytest.raises(InvalidText):
         clean_search(text, max_length=200)

@@ -12,11 +12,11 @@ from fastapi import FastAPI
 from prometheus_client import REGISTRY
 
 from adapters.asgi import access_log
-from adapters.asgi.client_address import ClientAddresses
-from adapters.asgi.request_record import FOR_WATCHERS
+from adapters.asgi.client_address import ForwardedFor
+from adapters.asgi.request_record import PROBE_PATHS
 from adapters.better_auth import passwords
 from adapters.memory.counters import MemoryCounters
-from application.limits import FallBack
+from application.limits import FallbackCounters
 from domain.errors import Unavailable
 from entrypoints.app import from_settings
 from entrypoints.settings import Settings
@@ -57,7 +57,7 @@ def serving(**settings: Any) -> FastAPI:
     app = _built(**settings)
     store_of(app).clear()
     sign_ins = app.state.use_cases.log_in.limits.counters
-    local = sign_ins.substitute if isinstance(sign_ins, FallBack) else sign_ins
+    local = sign_ins.substitute if isinstance(sign_ins, FallbackCounters) else sign_ins
     for counters in (app.state.gate.limit.counters, local):
         if isinstance(counters, MemoryCounters):
             counters._windows.clear()
@@ -106,7 +106,7 @@ async def log_in(app: FastAPI, sent: object, address: str = HOME, **headers: str
 
 
 def decided(decision: str, limit: str = "requests") -> float:
-    access_log.count()
+    access_log.flush()
     labels = {"limit": limit, "decision": decision}
     return REGISTRY.get_sample_value("taskport_rate_limit_decisions_total", labels) or 0
 
@@ -277,7 +277,7 @@ async def test_what_is_not_counted(app: FastAPI) -> None:
     """Whoever watches the service looks often, and a browser asks before it asks."""
     nobody, ann = at(app), at(app, user_id="ann")
     for client in (nobody, ann):
-        for path in sorted(FOR_WATCHERS):
+        for path in sorted(PROBE_PATHS):
             for method, status in (("GET", 200), ("HEAD", 200), ("POST", 405)):
                 answer = await client.request(method, path)
                 assert answer.status_code == status
@@ -291,7 +291,7 @@ async def test_what_is_not_counted(app: FastAPI) -> None:
 
 
 def test_these_are_the_routes_that_are_not_counted() -> None:
-    assert {"/health", "/health/db", "/livez", "/readyz", "/metrics"} == FOR_WATCHERS
+    assert {"/health", "/health/db", "/livez", "/readyz", "/metrics"} == PROBE_PATHS
 
 
 async def test_the_path_that_a_rewrite_adds_changes_nothing(app: FastAPI) -> None:
@@ -640,7 +640,7 @@ async def test_clients_without_an_address_share_one(app: FastAPI) -> None:
 def test_the_client_of_a_header(proxies: int, lines: list[str], client: str) -> None:
     """Without a network there is none."""
     forwarded = [line.encode() for line in lines]
-    addresses = ClientAddresses(proxies)
+    addresses = ForwardedFor(proxies)
     assert addresses(forwarded, HOME) == client
     if client == HOME:
         assert addresses(forwarded, None) is None

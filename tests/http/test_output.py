@@ -15,7 +15,7 @@ from starlette.routing import Route
 from starlette.types import Message
 
 from adapters.asgi import body as json_body
-from adapters.asgi.request_record import FOR_WATCHERS
+from adapters.asgi.request_record import PROBE_PATHS
 from adapters.http import routing
 from domain.errors import Unavailable
 from entrypoints.app import from_settings
@@ -244,7 +244,7 @@ class Provocations:
         def crash(*_: object) -> NoReturn:
             raise RuntimeError("a pipe has burst")
 
-        self.patch.setattr(routing, "StrictRequest", crash)
+        self.patch.setattr(routing, "JsonRequest", crash)
         answer = await self.world.ask(route)
         assert "pipe" not in answer.text
         return answer
@@ -253,7 +253,7 @@ class Provocations:
         def fail(*_: object) -> NoReturn:
             raise Unavailable
 
-        self.patch.setattr(routing, "StrictRequest", fail)
+        self.patch.setattr(routing, "JsonRequest", fail)
         return await self.world.ask(route)
 
     def good(self) -> Headers:
@@ -475,7 +475,7 @@ async def test_hosts_that_are_allowed(hosted_app: FastAPI) -> None:
 
 async def test_who_watches_may_call_by_the_address(hosted_app: FastAPI, logged: Logged) -> None:
     """As Kubernetes and Prometheus do. All others are told once in the log."""
-    for path in sorted(FOR_WATCHERS):
+    for path in sorted(PROBE_PATHS):
         answer = await send(hosted_app, "GET", path, host="10.0.0.7:8000")
         assert answer.status_code == 200, path
     for _ in range(2):

@@ -10,16 +10,16 @@ from fastapi import Request
 from fastapi.routing import APIRoute
 from starlette.responses import Response
 
-from adapters.asgi.body import ABSENT, StrictRequest
+from adapters.asgi.body import ABSENT, JsonRequest
 from adapters.http import app as http_app
 from entrypoints.app import from_settings
 from entrypoints.settings import Settings
 from tests.http.client import SECRET, client_of
 
 
-class Body(StrictRequest):
+class Body(JsonRequest):
     async def json(self) -> Any:
-        value = await self.strict_json()
+        value = await self.parse_json()
         return None if value is ABSENT else value
 
 

@@ -10,7 +10,7 @@ from psycopg.rows import dict_row
 
 from adapters.postgres.better_auth_tables import TABLES
 from adapters.postgres.schema import SchemaError, downgrade, examine, migrate
-from adapters.postgres_server.binaries import Account, Program
+from adapters.postgres_server.binaries import OsUser, PostgresBinaries
 from tests.interop.better_auth import better_auth
 
 pytestmark = [
@@ -168,7 +168,7 @@ def better_auth_rows(url: str) -> Rows:
 def public_schema(url: str) -> str:
     """Better Auth's schema as `pg_dump` writes it, without what differs from run to run, and
     without the trigger, which is ours."""
-    pg_dump = Program.find(Path(), Account(None, None)).folder / "pg_dump"
+    pg_dump = PostgresBinaries.find(Path(), OsUser(None, None)).folder / "pg_dump"
     command = [str(pg_dump), "--schema=public", "--schema-only", f"--dbname={url}"]
     dump = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
     noise = ("CREATE TRIGGER taskport_", "--", "\\restrict ", "\\unrestrict ")

@@ -15,7 +15,7 @@ from sqlalchemy import text
 
 from adapters.postgres import schema
 from adapters.postgres.better_auth_tables import TABLES
-from adapters.postgres.schema import SchemaError, connection, downgrade, examine, migrate
+from adapters.postgres.schema import SchemaError, connect, downgrade, examine, migrate
 from adapters.postgres.tables import METADATA, SCHEMA
 from adapters.postgres.tasks import list_statement, list_values
 from domain.tasks import TaskQuery, TaskSort, TaskStatus
@@ -45,9 +45,9 @@ def rows(url: str, query: str) -> list[Any]:
 
 def test_models_and_migrations_do_not_drift(database_url: str, empty_database_url: str) -> None:
     """Alembic finds nothing to do; and what it cannot see (checks, storage) is the same text."""
-    with connection(database_url) as conn:
+    with connect(database_url) as conn:
         command.check(schema._config(conn))
-    with connection(empty_database_url) as conn:
+    with connect(empty_database_url) as conn:
         conn.execute(text(f"create schema {SCHEMA}"))
         METADATA.create_all(conn)
     ours = re.sub(

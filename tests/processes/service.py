@@ -21,7 +21,7 @@ import httpx
 import jwt
 from psycopg.conninfo import conninfo_to_dict
 
-from adapters.postgres_server.binaries import Account, Program
+from adapters.postgres_server.binaries import OsUser, PostgresBinaries
 from adapters.postgres_server.server import EmbeddedPostgres
 from tests import canaries
 from tests.requirements import missing
@@ -281,7 +281,7 @@ class Home:
 
     def start_postgres(self) -> int:
         """Start the embedded server as nobody's child: its process id."""
-        program = Program.find(self.data, Account.choose())
+        program = PostgresBinaries.find(self.data, OsUser.choose())
         port = conninfo_to_dict(self.database_url())["port"]
         with (self.data / "postgres.log").open("ab") as log:
             subprocess.run(

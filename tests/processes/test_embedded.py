@@ -19,7 +19,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from adapters.postgres_server.binaries import Account
+from adapters.postgres_server.binaries import OsUser
 from tests.processes.service import (
     Home,
     Service,
@@ -245,7 +245,7 @@ def stranger(home: Home, name: str) -> Iterator[subprocess.Popen[bytes]]:
     program = home.folder / name
     program.symlink_to(shutil.which("sleep") or "/bin/sleep")
     # PostgreSQL itself sees through the number of a process that it may not signal.
-    with subprocess.Popen([program, "100"], **Account.choose().options) as process:
+    with subprocess.Popen([program, "100"], **OsUser.choose().options) as process:
         try:
             yield process
         finally:

@@ -16,7 +16,7 @@ import pytest
 import uvicorn
 
 from adapters.uvicorn import protocol
-from adapters.uvicorn.loop import Loop
+from adapters.uvicorn.loop import DrainingEventLoop
 from entrypoints import serving
 from entrypoints.settings import Settings
 from tests.processes.service import SECRET
@@ -81,7 +81,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Callable[[Act], None]:
                     await act(stopping)
 
         factory = serving._config(Settings(better_auth_secret=SECRET), 1).get_loop_factory()
-        assert factory is Loop
+        assert factory is DrainingEventLoop
         with asyncio.Runner(loop_factory=factory) as runner:
             runner.run(acted())
 

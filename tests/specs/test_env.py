@@ -15,7 +15,7 @@ from tests.specs.markdown import ROOT, SPECS, code, codes, document, rows
 
 ENV: Final = document(SPECS / "env-spec.md")
 REFUSED: Final = [
-    (codes(given)[0], codes(message)[0]) for given, message, *_ in rows(ENV.tables("Refused"))
+    (codes(given)[0], codes(message)[0]) for given, message, *_ in rows(ENV.tables("InvalidText"))
 ]
 
 
