@@ -3,17 +3,17 @@
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from application.ports import (
+from application.ports.clock import Clock
+from application.ports.credentials import (
     Authenticator,
     Claims,
-    Clock,
     CredentialKind,
     Credentials,
     Proof,
     SessionProof,
-    TokenSigner,
     UserProof,
 )
+from application.ports.tokens import TokenSigner
 from domain.errors import Unauthenticated
 from domain.sessions import Session, SessionStore
 from domain.users import UnknownUser, User, UserBanned, UserRepository

@@ -11,7 +11,7 @@ from math import ceil
 from typing import Final, NoReturn
 from weakref import WeakValueDictionary
 
-from application.ports import Counters, WindowCount, WindowKey
+from application.ports.counters import Counters, WindowCount, WindowKey
 from domain.errors import TooManyRequests, Unauthenticated, Unavailable
 
 _UNKNOWN: Final = "unknown"

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from application.ports import Clock, UnitOfWorkFactory
+from application.ports.clock import Clock
+from application.ports.unit_of_work import UnitOfWorkFactory
 from domain.tasks import Task, TaskStatus
 from domain.users import User
 
@@ -12,7 +13,7 @@ from domain.users import User
 class SeedUser:
     """A new user with tasks of their own, all or nothing."""
 
-    units: UnitOfWorkFactory
+    unit_of_work: UnitOfWorkFactory
     clock: Clock
 
     async def __call__(
@@ -28,7 +29,7 @@ class SeedUser:
             Task.create(user_id=user.id, title=title, status=status, now=now)
             for title, status in tasks
         ]
-        async with self.units() as unit:
+        async with self.unit_of_work() as unit:
             await unit.users.add(user, issued_at=now)
             await unit.tasks.add_all(new)
             await unit.commit()

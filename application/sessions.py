@@ -7,15 +7,10 @@ from typing import Final
 
 from application.authentication import Identity
 from application.limits import SignInLimits
-from application.ports import (
-    AccessToken,
-    AccessTokenSigner,
-    AccountStore,
-    Clock,
-    Passwords,
-    RandomIds,
-    UnitOfWorkFactory,
-)
+from application.ports.clock import Clock
+from application.ports.passwords import AccountStore, Passwords
+from application.ports.tokens import AccessToken, AccessTokenSigner, RandomIds
+from application.ports.unit_of_work import UnitOfWorkFactory
 from domain.errors import Forbidden, Unauthenticated
 from domain.sessions import DEFAULT_POLICY, Session, SessionNotFound, SessionPolicy, SessionStore
 from domain.text import Check, InvalidText
@@ -94,7 +89,7 @@ class SignUp:
     """A user, a password and a session: all of them, or nothing."""
 
     users: UserRepository
-    units: UnitOfWorkFactory
+    unit_of_work: UnitOfWorkFactory
     passwords: Passwords
     ids: RandomIds
     signer: AccessTokenSigner
@@ -122,7 +117,7 @@ class SignUp:
         session = None
         if not self.policy.require_email_verification:
             session = new_session(user, device, self.ids, now, self.policy.sessions)
-        async with self.units() as unit:
+        async with self.unit_of_work() as unit:
             try:
                 await unit.users.add(user, issued_at=now)
                 await unit.accounts.add_password(

@@ -8,7 +8,7 @@ task is `StaleTask`.
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
-from application.ports import Clock, Retries
+from application.ports.clock import Clock, Retries
 from domain.errors import Unavailable
 from domain.tasks import (
     KEEP,

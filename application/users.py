@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from application.ports import Clock
+from application.ports.clock import Clock
 from domain.text import Check
 from domain.users import User, UserRepository, clean_name
 

@@ -15,7 +15,7 @@ from prometheus_client import disable_created_metrics
 
 from adapters.asgi.access_log import flush
 from adapters.http.app import HttpOptions, create_app
-from adapters.logs import configuration
+from adapters.logs import configuration as logs
 from entrypoints.container import build
 from entrypoints.settings import Settings
 
@@ -45,7 +45,7 @@ def from_settings(settings: Settings) -> FastAPI:
             raise
         finally:
             flush()
-            configuration.flush()
+            logs.flush()
 
     return create_app(
         service.use_cases,
@@ -69,7 +69,7 @@ def from_environment() -> FastAPI:
     """What a worker process serves; its parent has put into the environment what it must know."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     settings = Settings()
-    configuration.configure(settings)
+    logs.configure(settings.effective_log_level, settings.effective_log_format)
     return from_settings(settings)
 
 

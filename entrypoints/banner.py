@@ -5,7 +5,7 @@ from typing import Final
 
 from psycopg.conninfo import conninfo_to_dict
 
-from entrypoints.database import secret_file
+from entrypoints.generated_secret import secret_file
 from entrypoints.settings import Settings
 
 _EVERY_ADDRESS: Final = ("0.0.0.0", "::")  # noqa: S104

@@ -9,9 +9,9 @@ from typing import Annotated, NoReturn
 import typer
 from pydantic import ValidationError
 
-from adapters.logs import configuration
+from adapters.logs import configuration as logs
 from adapters.postgres import schema
-from adapters.postgres_server.binaries import EmbeddedPostgresError
+from adapters.postgres_server.errors import EmbeddedPostgresError
 from domain.errors import Invalid, TaskportError
 from entrypoints import seeding, serving
 from entrypoints.container import build, shared_counters_answer
@@ -156,7 +156,7 @@ async def _token(settings: Settings, email: str) -> str:
 
 def _settings(*, host: str | None = None, port: int | None = None) -> Settings:
     settings = Settings()
-    configuration.configure(settings)
+    logs.configure(settings.effective_log_level, settings.effective_log_format)
     given = {"api_host": host, "api_port": port}
     return settings.model_copy(update={k: v for k, v in given.items() if v is not None})
 

@@ -35,20 +35,13 @@ from adapters.postgres.unit_of_work import PostgresUnitOfWorkFactory
 from adapters.postgres.users import PostgresUsers
 from adapters.system import JitteredRetries, SystemClock
 from application.limits import FallbackCounters, RequestLimit, SignInLimits
-from application.ports import (
-    AccessTokenSigner,
-    AccountStore,
-    Authenticator,
-    Clock,
-    KeyStore,
-    Passwords,
-    RandomIds,
-    Retries,
-    SessionCookies,
-    StorageHealth,
-    TokenSigner,
-    UnitOfWorkFactory,
-)
+from application.ports.clock import Clock, Retries
+from application.ports.credentials import Authenticator
+from application.ports.health import StorageHealth
+from application.ports.keys import KeyStore
+from application.ports.passwords import AccountStore, Passwords
+from application.ports.tokens import AccessTokenSigner, RandomIds, SessionCookies, TokenSigner
+from application.ports.unit_of_work import UnitOfWorkFactory
 from application.sessions import SignInPolicy
 from application.use_cases import UseCases
 from domain.sessions import SessionStore

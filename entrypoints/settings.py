@@ -268,6 +268,16 @@ class Settings(BaseSettings):
         return self.better_auth_jwks_url or f"{self.better_auth_url}/api/auth/jwks"
 
     @property
+    def effective_log_level(self) -> str:
+        """`DEBUG` implies the debug level."""
+        return "debug" if self.debug else self.log_level
+
+    @property
+    def effective_log_format(self) -> Literal["json", "console"] | None:
+        """`DEBUG` implies the console format; None means it depends on the terminal."""
+        return self.log_format or ("console" if self.debug else None)
+
+    @property
     def session_policy(self) -> SessionPolicy:
         return SessionPolicy(
             lifetime=timedelta(seconds=self.session_expires_in),

@@ -6,7 +6,7 @@ from typing import Any, Final, NoReturn
 
 import structlog
 
-from adapters.logs import configuration
+from adapters.logs import exceptions, rendering
 
 Event = MutableMapping[str, Any]
 
@@ -54,7 +54,7 @@ def refuse_in_what_was_said() -> None:
 
 def as_line(_logger: object, level: str, event: Event) -> str:
     """As a service would write it."""
-    return configuration._line("", level, event.pop("event"), event)
+    return rendering.json_line("", level, event.pop("event"), event)
 
 
 def keep(_logger: object, _level: str, line: Any) -> NoReturn:
@@ -66,5 +66,5 @@ def keep(_logger: object, _level: str, line: Any) -> NoReturn:
 def keep_events(events: Iterable[Event]) -> None:
     """Let events be looked at that were caught before they became lines."""
     for event in events:
-        told = configuration._without_messages(None, "", dict(event))
+        told = exceptions.drop_exception_messages(None, "", dict(event))
         _said.append(as_line(None, told.pop("log_level"), told))

@@ -13,7 +13,8 @@ import structlog
 from structlog.testing import capture_logs
 
 from adapters.asgi import access_log
-from adapters.logs import configuration
+from adapters.logs.exceptions import drop_exception_messages
+from adapters.logs.stdlib_bridge import StdlibBridge
 from adapters.memory.counters import MemoryCounters
 from application.limits import SignInLimits
 from tests import canaries
@@ -32,10 +33,10 @@ def pytest_configure() -> None:
     for name in [n for n in os.environ if n.lower() in Settings.model_fields]:
         del os.environ[name]
     structlog.configure(
-        processors=[configuration._without_messages, canaries.as_line, canaries.keep],
+        processors=[drop_exception_messages, canaries.as_line, canaries.keep],
         cache_logger_on_first_use=False,
     )
-    logging.getLogger().addHandler(configuration.StdlibBridge(logging.WARNING))
+    logging.getLogger().addHandler(StdlibBridge(logging.WARNING))
     # What is logged of a request is there as soon as the request is over.
     access_log.FLUSH_SECONDS = 0
     # Who tests a limit sets it. All the others come from one address, and come often.

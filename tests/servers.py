@@ -12,7 +12,8 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 from adapters.postgres.schema import migrate
-from adapters.postgres_server.binaries import OsUser, PostgresBinaries
+from adapters.postgres_server.binaries import PostgresBinaries
+from adapters.postgres_server.os_user import OsUser
 from adapters.postgres_server.server import EmbeddedPostgres, free_port
 from tests.requirements import program
 

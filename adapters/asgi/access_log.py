@@ -12,8 +12,8 @@ from prometheus_client import Histogram
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from adapters.asgi.client_address import ForwardedFor
+from adapters.asgi.cors import METHODS
 from adapters.asgi.metrics import ALLOWED, DURATION, REQUESTS
-from adapters.asgi.middleware import METHODS
 from adapters.asgi.request_record import RequestRecord, open_record
 
 FLUSH_SECONDS = 0.1

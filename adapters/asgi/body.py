@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from starlette.requests import Request
 
-from adapters.http.errors import (
+from adapters.asgi.errors import (
     BodyTooLarge,
     MalformedRequest,
     RequestTimeout,

@@ -7,7 +7,8 @@ from typing import Final
 import jwt
 
 from adapters.better_auth.tokens import LEEWAY_SECONDS, verified_claims
-from application.ports import AccessToken, CredentialKind, SessionProof
+from application.ports.credentials import CredentialKind, SessionProof
+from application.ports.tokens import AccessToken
 from domain.errors import Unauthenticated
 from domain.sessions import Session
 

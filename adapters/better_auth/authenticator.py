@@ -14,7 +14,8 @@ from adapters.better_auth.proof_cache import ProofCache
 from adapters.better_auth.shared_secret import SharedSecretTokens
 from adapters.better_auth.signatures import Signatures
 from adapters.better_auth.tokens import bearer_token
-from application.ports import Clock, CredentialKind, Credentials, Proof, SessionProof
+from application.ports.clock import Clock
+from application.ports.credentials import CredentialKind, Credentials, Proof, SessionProof
 from domain.errors import Unauthenticated
 
 _RAW_TOKEN: Final = re.compile(r"[A-Za-z0-9_~+/=-]{1,255}")

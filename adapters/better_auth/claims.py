@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from application.ports import Claims
+from application.ports.credentials import Claims
 from domain.text import InvalidText
 from domain.users import clean_email
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from adapters.better_auth.signatures import Signatures
-from application.ports import Clock
+from application.ports.clock import Clock
 from domain.errors import Unauthenticated
 from domain.sessions import Session
 

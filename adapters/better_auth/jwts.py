@@ -13,7 +13,8 @@ from adapters.better_auth.claims import claim_matches, claims_of, issued_at
 from adapters.better_auth.jwks import RemoteKeys
 from adapters.better_auth.keys import ALGORITHMS, PublicKey, stored_key
 from adapters.better_auth.tokens import LEEWAY_SECONDS, unverified, verified_claims
-from application.ports import CredentialKind, KeyStore, UserProof
+from application.ports.credentials import CredentialKind, UserProof
+from application.ports.keys import KeyStore
 from domain.errors import Unauthenticated
 
 _TYPES = ("jwt", None)

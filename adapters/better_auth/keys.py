@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import jwt
 
-from application.ports import StoredKey
+from application.ports.keys import StoredKey
 
 ALGORITHMS: Final = ("EdDSA", "ES256", "ES512", "RS256", "PS256")
 """All that the plugin can be told to sign with."""

@@ -12,7 +12,7 @@ import jwt
 
 from adapters.better_auth.claims import claim_matches, claims_of, issued_at
 from adapters.better_auth.tokens import LEEWAY_SECONDS, verified_claims
-from application.ports import CredentialKind, UserProof
+from application.ports.credentials import CredentialKind, UserProof
 from domain.errors import Unauthenticated
 
 _ALGORITHM = "HS256"

@@ -9,7 +9,11 @@ from fastapi import FastAPI
 from adapters.asgi.access_log import AccessLog
 from adapters.asgi.allowed_hosts import AllowedHosts
 from adapters.asgi.client_address import ForwardedFor
-from adapters.asgi.middleware import CommonHeaders, Cors, Head, NoUpgrade, RequestGuard
+from adapters.asgi.common_headers import CommonHeaders
+from adapters.asgi.cors import Cors
+from adapters.asgi.head import Head
+from adapters.asgi.request_guard import RequestGuard
+from adapters.asgi.upgrade import NoUpgrade
 from adapters.http.authentication import Gate
 from adapters.http.csrf import TrustedOrigins
 from adapters.http.docs import add_docs_routes
@@ -21,7 +25,8 @@ from adapters.http.sessions import add_session_routes
 from adapters.http.tasks import add_task_routes
 from adapters.http.users import add_user_routes
 from application.limits import RequestLimit
-from application.ports import SessionCookies, StorageHealth
+from application.ports.health import StorageHealth
+from application.ports.tokens import SessionCookies
 from application.use_cases import UseCases
 
 

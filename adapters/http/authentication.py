@@ -10,7 +10,7 @@ from adapters.http.csrf import SAFE_METHODS, TrustedOrigins
 from adapters.http.limits import check_limit
 from application.authentication import Authenticate, Identity
 from application.limits import RequestLimit
-from application.ports import CredentialKind, Credentials
+from application.ports.credentials import CredentialKind, Credentials
 from domain.errors import Unauthenticated
 
 

@@ -7,11 +7,17 @@ from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 
-from adapters.http.errors import CrossSiteRequest
+from adapters.asgi.errors import WireError
 
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _SIGNS_OF_A_PAGE: Final = ("origin", "referer", "sec-fetch-site")
 _SIGNS_OF_A_BROWSER: Final = (*_SIGNS_OF_A_PAGE, "cookie")
+
+
+class CrossSiteRequest(WireError):
+    status = 403
+    code = "CROSS_SITE_REQUEST"
+    message = "A page of another site may not do this."
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """The one table from what goes wrong to the status that a client gets."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import ClassVar, Final
+from typing import Final
 
 import structlog
 from fastapi import FastAPI, Request
@@ -11,9 +11,8 @@ from starlette.responses import Response
 from starlette.routing import Match, Route
 from starlette.types import Scope
 
+from adapters.asgi.errors import MalformedRequest, MethodNotAllowed, WireError
 from adapters.asgi.problems import (
-    MALFORMED_MESSAGE,
-    MALFORMED_REQUEST,
     invalid,
     located,
     problem,
@@ -60,53 +59,6 @@ _WORDS: Final = {
 
 _Handler = Callable[[Request, Exception], Awaitable[Response]]
 _log = structlog.get_logger("taskport.http")
-
-
-class WireError(HTTPException):
-    """Something is wrong with a request that only HTTP knows of."""
-
-    status: ClassVar[int]
-    code: ClassVar[str]
-    message: ClassVar[str]
-
-    def __init__(self, headers: dict[str, str] | None = None) -> None:
-        super().__init__(self.status, self.message, headers)
-
-
-class MalformedRequest(WireError):
-    status = 400
-    code = MALFORMED_REQUEST
-    message = MALFORMED_MESSAGE
-
-
-class CrossSiteRequest(WireError):
-    status = 403
-    code = "CROSS_SITE_REQUEST"
-    message = "A page of another site may not do this."
-
-
-class MethodNotAllowed(WireError):
-    status = 405
-    code = "METHOD_NOT_ALLOWED"
-    message = "This address does not know the method."
-
-
-class RequestTimeout(WireError):
-    status = 408
-    code = "REQUEST_TIMEOUT"
-    message = "The body did not arrive in time."
-
-
-class BodyTooLarge(WireError):
-    status = 413
-    code = "BODY_TOO_LARGE"
-    message = "The body is too large."
-
-
-class UnsupportedMediaType(WireError):
-    status = 415
-    code = "UNSUPPORTED_MEDIA_TYPE"
-    message = "The body must be application/json in UTF-8, and not compressed."
 
 
 def status_of(error: TaskportError | type[TaskportError]) -> int:

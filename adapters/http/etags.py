@@ -6,7 +6,7 @@ from typing import Final
 
 from fastapi import Request
 
-from adapters.http.errors import MalformedRequest
+from adapters.asgi.errors import MalformedRequest
 from domain.tasks import Task
 
 # etagc is any visible character but the double quote, and any byte above ASCII.

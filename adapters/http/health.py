@@ -17,7 +17,7 @@ from adapters.asgi.problems import unavailable
 from adapters.asgi.responses import NO_STORE
 from adapters.http import schemas
 from adapters.http.openapi import documented
-from application.ports import StorageHealth
+from application.ports.health import StorageHealth
 from domain.errors import Invalid, Unavailable
 
 # Whoever watches gets an answer within two seconds, on a machine that is busy as well.

@@ -6,7 +6,6 @@ about to be done for it, and all that end in an error are counted then.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from math import ceil
 from typing import Final
 
 import structlog
@@ -14,7 +13,7 @@ from starlette.types import Scope
 
 from adapters.asgi.metrics import DECISIONS, REFUSED, UNCOUNTED
 from adapters.asgi.request_record import PROBE_PATHS, log_context, record_of, route_path
-from application.limits import Limits, LimitStatus, RequestLimit
+from application.limits import LimitStatus, RequestLimit
 from domain.errors import TooManyRequests
 
 # Of a request that is not to be counted again, and of whose limits nothing is told.
@@ -62,20 +61,3 @@ def record_rejections(limit: str, scope: Scope) -> Iterator[None]:
         raise
     finally:
         DECISIONS.labels(limit, decision).inc()
-
-
-class RateLimitHeaders:
-    """`RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-10)."""
-
-    def __init__(self, limits: Limits) -> None:
-        said = ", ".join(
-            f'"{limit.seconds}s";q={limit.amount};w={limit.seconds}' for limit in limits
-        )
-        self._policy = (b"ratelimit-policy", said.encode())
-
-    def __call__(self, limit_status: LimitStatus) -> list[tuple[bytes, bytes]]:
-        left = []
-        for limit, (times, seconds) in zip(limit_status.limits, limit_status.counted, strict=True):
-            remaining = limit.amount - times if times < limit.amount else 0
-            left.append(f'"{limit.seconds}s";r={remaining};t={ceil(seconds)}')
-        return [self._policy, (b"ratelimit", ", ".join(left).encode())]

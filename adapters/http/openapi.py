@@ -8,6 +8,14 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
+from adapters.asgi.errors import (
+    BodyTooLarge,
+    MalformedRequest,
+    MethodNotAllowed,
+    RequestTimeout,
+    UnsupportedMediaType,
+    WireError,
+)
 from adapters.asgi.problems import (
     INTERNAL_ERROR,
     INTERNAL_ERROR_MESSAGE,
@@ -17,15 +25,7 @@ from adapters.asgi.problems import (
     problem_body,
 )
 from adapters.http import schemas
-from adapters.http.errors import (
-    BodyTooLarge,
-    MalformedRequest,
-    MethodNotAllowed,
-    RequestTimeout,
-    UnsupportedMediaType,
-    WireError,
-    status_of,
-)
+from adapters.http.errors import status_of
 from adapters.http.etags import TAGS
 from adapters.http.routing import DirectRoute
 from domain.errors import (

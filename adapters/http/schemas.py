@@ -19,7 +19,7 @@ from pydantic import (
 )
 
 from adapters.http import patterns
-from application.ports import CredentialKind
+from application.ports.credentials import CredentialKind
 from application.sessions import PASSWORD_MAX_LENGTH, PASSWORD_MIN_LENGTH
 from domain.tasks import DESCRIPTION_MAX_LENGTH, LIMIT_MAX, PAGE_MAX, TITLE_MAX_LENGTH, TaskStatus
 from domain.users import EMAIL_MAX_LENGTH, NAME_MAX_LENGTH

@@ -10,14 +10,14 @@ from adapters.asgi.request_record import record_of
 from adapters.asgi.responses import json_response, no_content
 from adapters.http import schemas
 from adapters.http.authentication import CurrentUser, current_user
-from adapters.http.csrf import TrustedOrigins
-from adapters.http.errors import CrossSiteRequest
+from adapters.http.csrf import CrossSiteRequest, TrustedOrigins
 from adapters.http.limits import count_sign_in, record_rejections
 from adapters.http.openapi import BODY_ERRORS, SETS_COOKIE, documented
 from adapters.http.users import user_body
 from application.authentication import Identity
 from application.limits import RequestLimit
-from application.ports import CredentialKind, SessionCookies
+from application.ports.credentials import CredentialKind
+from application.ports.tokens import SessionCookies
 from application.sessions import (
     Device,
     EmailNotVerified,

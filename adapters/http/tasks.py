@@ -6,10 +6,11 @@ from typing import Annotated, Any, Final
 from fastapi import FastAPI, Query, Request
 from starlette.responses import Response
 
+from adapters.asgi.errors import MalformedRequest
 from adapters.asgi.responses import NO_STORE, json_response
 from adapters.http import patterns, schemas
 from adapters.http.authentication import CurrentUser
-from adapters.http.errors import CrossSiteRequest, MalformedRequest
+from adapters.http.csrf import CrossSiteRequest
 from adapters.http.etags import etag, if_match_versions, matches_if_none_match
 from adapters.http.openapi import BODY_ERRORS, documented
 from application.use_cases import UseCases

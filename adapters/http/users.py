@@ -8,9 +8,9 @@ from starlette.responses import Response
 from adapters.asgi.responses import json_response, no_content
 from adapters.http import schemas
 from adapters.http.authentication import CurrentUser
-from adapters.http.errors import CrossSiteRequest
+from adapters.http.csrf import CrossSiteRequest
 from adapters.http.openapi import BODY_ERRORS, SETS_COOKIE, documented
-from application.ports import SessionCookies
+from application.ports.tokens import SessionCookies
 from application.use_cases import UseCases
 from domain.errors import Invalid
 from domain.users import User

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Final
 
-from application.ports import WindowCount, WindowKey
+from application.ports.counters import WindowCount, WindowKey
 
 _CAPACITY: Final = 100_000
 _NO_WINDOW: Final = (0, 0.0)

@@ -4,7 +4,7 @@ no other server."""
 from dataclasses import dataclass
 
 from adapters.memory.store import MemoryStore
-from application.ports import StoredKey
+from application.ports.keys import StoredKey
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from datetime import datetime
 from itertools import count
 from typing import TypeVar
 
-from application.ports import StoredKey
+from application.ports.keys import StoredKey
 from domain.sessions import Session
 from domain.tasks import Task
 from domain.users import User

@@ -9,7 +9,7 @@ from adapters.postgres.database import Database, Statement
 from adapters.postgres.optional_columns import Columns, OptionalColumns
 from adapters.postgres.tables import KEYS
 from adapters.postgres.users import utc
-from application.ports import StoredKey
+from application.ports.keys import StoredKey
 
 
 @cache

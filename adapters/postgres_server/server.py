@@ -30,7 +30,9 @@ from typing import Final, Self
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
-from adapters.postgres_server.binaries import EmbeddedPostgresError, OsUser, PostgresBinaries
+from adapters.postgres_server.binaries import PostgresBinaries
+from adapters.postgres_server.errors import EmbeddedPostgresError
+from adapters.postgres_server.os_user import OsUser
 
 MAJOR: Final = 18
 # A role called as our schema would find that before `public`, and so would Better Auth.
@@ -72,17 +74,17 @@ class EmbeddedPostgres:
         return self.url_file.read_text().strip()
 
     def __enter__(self) -> Self:
-        account = OsUser.choose()
-        self._folder.mkdir(parents=True, exist_ok=True, mode=account.folder_mode)
+        os_user = OsUser.choose()
+        self._folder.mkdir(parents=True, exist_ok=True, mode=os_user.folder_mode)
         self._owner_lock = _open(self._folder / "owner.lock")
         self._user_lock = _open(self._folder / "users.lock")
         fcntl.flock(self._user_lock, fcntl.LOCK_SH)
         self.is_owner = _try_lock(self._owner_lock)
         try:
             if self.is_owner or not self._join():
-                self._own(account)
+                self._own(os_user)
             if self._stays:
-                threading.Thread(target=self._keep, args=(account,), daemon=True).start()
+                threading.Thread(target=self._keep, args=(os_user,), daemon=True).start()
         except BaseException:
             self._leave()
             raise
@@ -96,10 +98,10 @@ class EmbeddedPostgres:
     ) -> None:
         self._leave()
 
-    def _own(self, account: OsUser) -> None:
-        program = PostgresBinaries.find(self._folder, account)
+    def _own(self, os_user: OsUser) -> None:
+        binaries = PostgresBinaries.find(self._folder, os_user)
         if not (self._data / "PG_VERSION").exists():
-            self._initialise(program)
+            self._initialise(binaries)
         found = (self._data / "PG_VERSION").read_text().strip()
         if found != str(MAJOR):
             raise EmbeddedPostgresError(
@@ -112,7 +114,7 @@ class EmbeddedPostgres:
                 f" {self._data} away and start anew"
             )
         if not self._adopt():
-            self._start(program)
+            self._start(binaries)
         self._create_database()
 
     def _join(self) -> bool:
@@ -132,7 +134,7 @@ class EmbeddedPostgres:
             time.sleep(_POLL_SECONDS)
         return True
 
-    def _keep(self, account: OsUser) -> None:
+    def _keep(self, os_user: OsUser) -> None:
         """Keep a server running: take over from an owner that leaves, replace one that died."""
         if not self.is_owner:
             fcntl.flock(self._owner_lock, fcntl.LOCK_EX)
@@ -141,7 +143,7 @@ class EmbeddedPostgres:
             if self._postmaster() is None:
                 _log.warning("the server of %s has ended; starting it again", self._folder)
                 try:
-                    self._own(account)
+                    self._own(os_user)
                 except EmbeddedPostgresError:
                     _log.exception("the server of %s cannot be started", self._folder)
             self._leaving.wait(_WATCH_SECONDS)
@@ -159,11 +161,11 @@ class EmbeddedPostgres:
         os.close(self._owner_lock)
         os.close(self._user_lock)
 
-    def _initialise(self, program: PostgresBinaries) -> None:
+    def _initialise(self, binaries: PostgresBinaries) -> None:
         password = secrets.token_urlsafe(24)
         # Under another name until it is whole: an interrupted start must not leave half of it.
         partial = self._folder / "postgres.partial"
-        program.initialise(partial, superuser=_ROLE, password=password)
+        binaries.initialise(partial, superuser=_ROLE, password=password)
         self._write_url(password, free_port())
         partial.rename(self._data)
 
@@ -182,13 +184,13 @@ class EmbeddedPostgres:
         (self._data / "postmaster.pid").unlink(missing_ok=True)
         return False
 
-    def _start(self, program: PostgresBinaries) -> None:
+    def _start(self, binaries: PostgresBinaries) -> None:
         said = conninfo_to_dict(self.url)
         port = int(said["port"] or 0)
         if not _is_free(port):
             port = free_port()
             self._write_url(str(said["password"]), port)
-        self._server = program.serve(self._data, port, self._log)
+        self._server = binaries.serve(self._data, port, self._log)
         give_up = time.monotonic() + _WAIT_SECONDS
         while not self._answers("postgres"):
             if self._server.poll() is not None or time.monotonic() > give_up:

@@ -16,7 +16,7 @@ from redis.asyncio.connection import AbstractConnection, ConnectionPool
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from application.ports import WindowCount, WindowKey
+from application.ports.counters import WindowCount, WindowKey
 from domain.errors import Unavailable
 
 # A busy machine may keep Redis itself waiting for a while: that is no outage yet.

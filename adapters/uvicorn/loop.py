@@ -1,22 +1,11 @@
 """The event loop of a server process: who was let in before the door closed is not sent away."""
 
 import asyncio
-import ctypes
-import multiprocessing
 import socket
-import struct
-import sys
 from contextlib import suppress
-from typing import Any, Final
+from typing import Any
 
-# Of Linux (socket.h, filter.h), and not in `socket`: drop a segment with SYN set, take any other.
-_ATTACH_FILTER: Final = 26
-_DROP_SYN: Final = (
-    (0x30, 0, 0, 13),  # load the byte with the flags
-    (0x45, 0, 1, 0x02),  # is SYN among them?
-    (0x06, 0, 0, 0),  # drop
-    (0x06, 0, 0, 0xFFFFFFFF),  # take all of it
-)
+from adapters.uvicorn.socket_filter import drop_new_connections
 
 
 class DrainingEventLoop(asyncio.SelectorEventLoop):
@@ -44,7 +33,7 @@ class DrainingEventLoop(asyncio.SelectorEventLoop):
             self.call_soon(drain_backlog_and_close)
 
         def drain_backlog_and_close() -> None:
-            _drop_new_connections(door)
+            drop_new_connections(door)
             close()
             with door, suppress(OSError):
                 while True:
@@ -53,15 +42,3 @@ class DrainingEventLoop(asyncio.SelectorEventLoop):
 
         server.close = stop  # type: ignore[method-assign]
         return server
-
-
-def _drop_new_connections(listener: socket.socket) -> None:
-    """Let nobody in who comes between the last one and the end: their kernel asks again after a
-    second, and is refused. Not where others listen there, too: it is for all of them, and stays."""
-    if sys.platform == "linux" and multiprocessing.parent_process() is None:
-        code = ctypes.create_string_buffer(
-            b"".join(struct.pack("HBBI", *line) for line in _DROP_SYN)
-        )
-        program = struct.pack("HP", len(_DROP_SYN), ctypes.addressof(code))
-        with suppress(OSError):
-            listener.setsockopt(socket.SOL_SOCKET, _ATTACH_FILTER, program)

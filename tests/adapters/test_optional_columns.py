@@ -22,7 +22,8 @@ from adapters.postgres.sessions import PostgresSessions
 from adapters.postgres.tables import OPTIONAL_COLUMNS
 from adapters.postgres.unit_of_work import PostgresUnitOfWorkFactory
 from adapters.postgres.users import PostgresUsers
-from application.ports import AccessToken, StoredKey
+from application.ports.keys import StoredKey
+from application.ports.tokens import AccessToken
 from application.sessions import SignInPolicy, SignUp, SignUpClosed
 from domain.errors import TaskportError, Unavailable
 from domain.sessions import Session, SessionNotFound

@@ -11,7 +11,7 @@ import pytest
 from adapters.postgres_server.server import free_port
 from adapters.redis import counters as module
 from adapters.redis.counters import RedisCounters
-from application.ports import WindowKey
+from application.ports.counters import WindowKey
 from domain.errors import Unavailable
 from tests.conftest import Logged
 from tests.redis_server import RedisServer, redis

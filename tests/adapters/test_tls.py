@@ -9,7 +9,7 @@ import pytest
 from adapters.postgres.database import Statement
 from adapters.postgres.pipeline_database import PipelineDatabase
 from adapters.postgres.schema import examine, migrate
-from adapters.postgres_server.binaries import OsUser
+from adapters.postgres_server.os_user import OsUser
 from domain.errors import Unavailable
 from tests.requirements import program
 from tests.servers import passable_folder, postgres_15

@@ -10,7 +10,14 @@ from adapters.memory.sessions import MemorySessions
 from adapters.memory.store import MemoryStore
 from adapters.memory.users import MemoryUsers
 from application.authentication import Authenticate, Identity
-from application.ports import Claims, CredentialKind, Credentials, Proof, SessionProof, UserProof
+from application.ports.credentials import (
+    Claims,
+    CredentialKind,
+    Credentials,
+    Proof,
+    SessionProof,
+    UserProof,
+)
 from domain.errors import Unauthenticated
 from domain.sessions import Session
 from domain.users import UnknownUser, User, UserBanned

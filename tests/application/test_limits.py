@@ -23,7 +23,7 @@ from application.limits import (
     SignInLimits,
     network_of,
 )
-from application.ports import Counters, WindowCount, WindowKey
+from application.ports.counters import Counters, WindowCount, WindowKey
 from domain.errors import TooManyRequests, Unauthenticated, Unavailable
 
 ANN, BOB = "ann@example.com", "bob@example.com"

@@ -14,7 +14,8 @@ from adapters.memory.store import MemoryStore
 from adapters.memory.unit_of_work import MemoryUnitOfWorkFactory
 from adapters.memory.users import MemoryUsers
 from application.authentication import Identity
-from application.ports import AccessToken, CredentialKind
+from application.ports.credentials import CredentialKind
+from application.ports.tokens import AccessToken
 from application.sessions import (
     Device,
     EmailNotVerified,

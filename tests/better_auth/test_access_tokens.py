@@ -11,7 +11,8 @@ import pytest
 from adapters.better_auth.access_tokens import AccessTokens
 from adapters.better_auth.shared_secret import SharedSecretTokens
 from adapters.better_auth.tokens import LEEWAY_SECONDS
-from application.ports import AccessToken, CredentialKind, SessionProof
+from application.ports.credentials import CredentialKind, SessionProof
+from application.ports.tokens import AccessToken
 from domain.errors import Unauthenticated
 from domain.sessions import Session
 from tests.better_auth.signer import claims_of, encoded, signed, signer

@@ -14,7 +14,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from adapters.better_auth.jwks import RemoteKeys
 from adapters.better_auth.jwts import JwtPluginTokens
-from application.ports import Claims, CredentialKind, StoredKey, UserProof
+from application.ports.credentials import Claims, CredentialKind, UserProof
+from application.ports.keys import StoredKey
 from domain.errors import Unauthenticated, Unavailable
 from tests.better_auth.provider import Provider, key_set, response
 from tests.better_auth.signer import ALGORITHMS, Signer, claims_of, encoded, signed, signer

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapters.better_auth.keys import public_key, stored_key
-from application.ports import StoredKey
+from application.ports.keys import StoredKey
 from tests.better_auth.signer import ALGORITHMS, Signer, encoded, signer
 
 

@@ -22,7 +22,9 @@ from adapters.postgres.sessions import PostgresSessions
 from adapters.postgres.tasks import PostgresTasks
 from adapters.postgres.unit_of_work import PostgresUnitOfWorkFactory
 from adapters.postgres.users import PostgresUsers
-from application.ports import AccountStore, KeyStore, UnitOfWorkFactory
+from application.ports.keys import KeyStore
+from application.ports.passwords import AccountStore
+from application.ports.unit_of_work import UnitOfWorkFactory
 from domain.sessions import SessionStore
 from domain.tasks import TaskRepository
 from domain.users import User, UserRepository
@@ -39,7 +41,7 @@ class Stores:
     sessions: SessionStore
     accounts: AccountStore
     keys: KeyStore
-    units: UnitOfWorkFactory
+    unit_of_work: UnitOfWorkFactory
 
     async def user(self, user_id: str) -> User:
         user = User.create(id=user_id, email=f"{user_id}@example.com", name=user_id, now=NOW)

@@ -10,7 +10,7 @@ import pytest
 from adapters.memory.counters import MemoryCounters
 from adapters.redis import counters as redis_counters
 from adapters.redis.counters import RedisCounters
-from application.ports import Counters, WindowKey
+from application.ports.counters import Counters, WindowKey
 from tests.redis_server import RedisServer
 
 A: WindowKey = ("a", 60)

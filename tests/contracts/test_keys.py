@@ -8,7 +8,7 @@ import pytest
 from adapters.memory.keys import MemoryKeys
 from adapters.postgres.database import Statement
 from adapters.postgres.keys import PostgresKeys
-from application.ports import StoredKey
+from application.ports.keys import StoredKey
 from tests.contracts.conftest import NOW, Stores
 
 PUBLIC = json.dumps({"crv": "Ed25519", "x": "t5uuogwmifyySe9Ked6kI0SoYiQNhLN1XeOlG-oS2-E"})

@@ -11,7 +11,7 @@ from adapters.postgres.optional_columns import OptionalColumns
 from adapters.postgres.pool_database import PoolDatabase
 from adapters.postgres.sessions import PostgresSessions
 from application.authentication import Identity
-from application.ports import CredentialKind
+from application.ports.credentials import CredentialKind
 from application.sessions import LogOut, ProlongSession, SignInPolicy
 from domain.errors import Unauthenticated
 from domain.sessions import SESSION_LIFETIME, Session, SessionNotFound

@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 import pytest
 
 from adapters.better_auth.ids import random_id
-from application.ports import AccessToken, UnitOfWork
+from application.ports.tokens import AccessToken
+from application.ports.unit_of_work import UnitOfWork
 from application.sessions import SignedIn, SignInPolicy, SignUp
 from domain.sessions import Session, SessionNotFound
 from domain.tasks import Task, TaskQuery
@@ -34,7 +35,7 @@ async def _is_there(stores: Stores, user_id: str) -> bool:
 
 
 async def test_committed_changes_last(stores: Stores) -> None:
-    async with stores.units() as unit:
+    async with stores.unit_of_work() as unit:
         await unit.users.add(a_user("new"), issued_at=NOW)
         added = await unit.tasks.add(Task.create(user_id="new", title="x", now=NOW))
         await unit.tasks.add_all([Task.create(user_id="new", title="y", now=NOW)])
@@ -45,7 +46,7 @@ async def test_committed_changes_last(stores: Stores) -> None:
 
 async def test_without_a_commit_nothing_happened(stores: Stores, ann: User) -> None:
     task = await stores.tasks.add(Task.create(user_id=ann.id, title="x", now=NOW))
-    async with stores.units() as unit:
+    async with stores.unit_of_work() as unit:
         await unit.users.add(a_user("new"), issued_at=NOW)
         await unit.tasks.remove(task.id, ann.id)
         await unit.users.remove(ann.id)
@@ -55,7 +56,7 @@ async def test_without_a_commit_nothing_happened(stores: Stores, ann: User) -> N
 
 async def test_an_error_undoes_what_came_before(stores: Stores, ann: User) -> None:
     with pytest.raises(EmailTaken):
-        async with stores.units() as unit:
+        async with stores.unit_of_work() as unit:
             await unit.users.add(a_user("new"), issued_at=NOW)
             await unit.users.add(a_user("other", email=ann.email), issued_at=NOW)
             await unit.commit()
@@ -64,7 +65,7 @@ async def test_an_error_undoes_what_came_before(stores: Stores, ann: User) -> No
 
 async def test_others_go_on_meanwhile(stores: Stores, ann: User) -> None:
     """What others write while a unit is open is neither lost nor undone."""
-    async with stores.units() as unit:
+    async with stores.unit_of_work() as unit:
         await unit.users.add(a_user("new"), issued_at=NOW)
         outside = await stores.tasks.add(Task.create(user_id=ann.id, title="x", now=NOW))
         inside = await unit.tasks.add(Task.create(user_id="new", title="y", now=NOW))
@@ -76,7 +77,7 @@ async def test_others_go_on_meanwhile(stores: Stores, ann: User) -> None:
 
 async def test_a_unit_of_work_can_be_followed_by_another(stores: Stores) -> None:
     for number in range(12):
-        async with stores.units() as unit:
+        async with stores.unit_of_work() as unit:
             await unit.users.add(a_user(f"u{number}", f"u{number}@example.com"), issued_at=NOW)
             if number % 2:
                 await unit.commit()
@@ -91,7 +92,7 @@ async def sign_up(unit: UnitOfWork) -> None:
 
 
 async def test_a_user_a_password_and_a_session_come_together(stores: Stores) -> None:
-    async with stores.units() as unit:
+    async with stores.unit_of_work() as unit:
         await sign_up(unit)
         # Inside they are there already, and outside nobody sees any of them yet.
         assert await unit.accounts.password_hash("new") == "x:y"
@@ -106,7 +107,7 @@ async def test_a_user_a_password_and_a_session_come_together(stores: Stores) -> 
 @pytest.mark.parametrize("breaks", ["nobody's session", "nobody's password", "no commit"])
 async def test_a_user_a_password_and_a_session_fall_together(stores: Stores, breaks: str) -> None:
     try:
-        async with stores.units() as unit:
+        async with stores.unit_of_work() as unit:
             await sign_up(unit)
             if breaks == "nobody's session":
                 other = Session.create(
@@ -136,7 +137,7 @@ async def test_a_session_that_ends_and_one_that_is_prolonged_in_a_unit(
     await stores.sessions.add(other)
     assert other.prolong(NOW + timedelta(days=2))
     for commits in (False, True):
-        async with stores.units() as unit:
+        async with stores.unit_of_work() as unit:
             await unit.sessions.remove(ending.id, ann.id)
             await unit.sessions.save(other)
             with pytest.raises(SessionNotFound):
@@ -171,7 +172,7 @@ async def test_of_many_who_sign_up_with_one_address_one_does(
     policy = SignInPolicy()
     action = SignUp(
         stores.users,
-        stores.units,
+        stores.unit_of_work,
         PlainPasswords(),
         random_id,
         a_token,

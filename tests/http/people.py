@@ -19,7 +19,8 @@ import jwt
 from fastapi import FastAPI
 
 from adapters.memory.store import MemoryStore
-from application.ports import CredentialKind, StoredKey
+from application.ports.credentials import CredentialKind
+from application.ports.keys import StoredKey
 from domain.sessions import Session
 from domain.tasks import Task
 from domain.users import User

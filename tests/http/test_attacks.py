@@ -19,7 +19,7 @@ from adapters.better_auth.jwks import RemoteKeys
 from adapters.better_auth.keys import PublicKey, public_key
 from adapters.memory.store import MemoryStore
 from adapters.system import SystemClock
-from application.ports import StoredKey
+from application.ports.keys import StoredKey
 from domain.sessions import Session
 from entrypoints.app import from_settings
 from entrypoints.settings import Settings

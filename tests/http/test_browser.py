@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from adapters.asgi.middleware import EXPOSED_HEADERS
+from adapters.asgi.cors import EXPOSED_HEADERS
 from tests.http.client import ORIGIN
 
 PATH = "/api/tasks"

@@ -15,8 +15,9 @@ import pytest
 from fastapi import FastAPI
 
 from adapters.asgi import body as json_body
-from adapters.asgi import middleware
-from adapters.http.errors import STATUSES, MalformedRequest, WireError, status_of
+from adapters.asgi import request_guard
+from adapters.asgi.errors import MalformedRequest, WireError
+from adapters.http.errors import STATUSES, status_of
 from domain import errors, tasks, users
 from domain.errors import TaskportError, Unavailable
 from tests.conftest import Logged
@@ -337,7 +338,7 @@ async def test_a_crash_is_an_error_like_any_other(
 async def test_a_request_that_takes_too_long(
     app: FastAPI, ann: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, logged: Logged
 ) -> None:
-    monkeypatch.setattr(middleware, "REQUEST_SECONDS", 0.1)
+    monkeypatch.setattr(request_guard, "REQUEST_SECONDS", 0.1)
 
     async def hang(*_: object, **__: object) -> None:
         await asyncio.sleep(30)
@@ -372,7 +373,7 @@ async def test_who_ends_a_request_from_outside_is_obeyed(
 async def test_who_ends_a_late_request_is_obeyed_too(
     app: FastAPI, ann: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(middleware, "REQUEST_SECONDS", 0.01)
+    monkeypatch.setattr(request_guard, "REQUEST_SECONDS", 0.01)
 
     async def hang(*_: object, **__: object) -> None:
         asyncio.get_running_loop().call_later(0.01, request.cancel)

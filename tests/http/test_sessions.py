@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from adapters.memory.store import MemoryStore
-from application.ports import CredentialKind
+from application.ports.credentials import CredentialKind
 from domain.sessions import Session
 from entrypoints.app import from_settings
 from entrypoints.settings import Settings

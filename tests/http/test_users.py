@@ -8,7 +8,7 @@ import pytest
 from fastapi import FastAPI
 
 from adapters.memory.store import MemoryStore
-from application.ports import CredentialKind
+from application.ports.credentials import CredentialKind
 from domain.sessions import Session
 from tests.http.client import code, token
 from tests.http.people import (

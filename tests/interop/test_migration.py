@@ -10,7 +10,8 @@ from psycopg.rows import dict_row
 
 from adapters.postgres.better_auth_tables import TABLES
 from adapters.postgres.schema import SchemaError, downgrade, examine, migrate
-from adapters.postgres_server.binaries import OsUser, PostgresBinaries
+from adapters.postgres_server.binaries import PostgresBinaries
+from adapters.postgres_server.os_user import OsUser
 from tests.interop.better_auth import better_auth
 
 pytestmark = [

@@ -16,7 +16,7 @@ from adapters.postgres.schema import SchemaError, downgrade, examine, migrate
 from adapters.postgres.sessions import PostgresSessions
 from adapters.postgres.users import PostgresUsers
 from application.authentication import Authenticate
-from application.ports import Claims, CredentialKind, Credentials, UserProof
+from application.ports.credentials import Claims, CredentialKind, Credentials, UserProof
 from domain.users import UnknownUser, User
 from tests.conftest import FixedClock
 from tests.servers import PostgresServer

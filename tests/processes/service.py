@@ -21,7 +21,8 @@ import httpx
 import jwt
 from psycopg.conninfo import conninfo_to_dict
 
-from adapters.postgres_server.binaries import OsUser, PostgresBinaries
+from adapters.postgres_server.binaries import PostgresBinaries
+from adapters.postgres_server.os_user import OsUser
 from adapters.postgres_server.server import EmbeddedPostgres
 from tests import canaries
 from tests.requirements import missing
@@ -281,12 +282,12 @@ class Home:
 
     def start_postgres(self) -> int:
         """Start the embedded server as nobody's child: its process id."""
-        program = PostgresBinaries.find(self.data, OsUser.choose())
+        binaries = PostgresBinaries.find(self.data, OsUser.choose())
         port = conninfo_to_dict(self.database_url())["port"]
         with (self.data / "postgres.log").open("ab") as log:
             subprocess.run(
                 [
-                    program.folder / "pg_ctl",
+                    binaries.folder / "pg_ctl",
                     "start",
                     "--wait",
                     f"--pgdata={self.data / 'postgres'}",
@@ -297,7 +298,7 @@ class Home:
                 stderr=log,
                 timeout=_PATIENCE_SECONDS,
                 check=True,
-                **program.account.options,
+                **binaries.os_user.options,
             )
         postmaster = self.postmaster()
         assert postmaster is not None

@@ -19,7 +19,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from adapters.postgres_server.binaries import OsUser
+from adapters.postgres_server.os_user import OsUser
 from tests.processes.service import (
     Home,
     Service,

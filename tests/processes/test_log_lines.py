@@ -16,7 +16,7 @@ from typing import Any, Final, TextIO
 import pytest
 import structlog
 
-from adapters.logs import configuration
+from adapters.logs import configuration, line_writer
 from entrypoints.settings import Settings
 from tests.processes.service import wait_until
 
@@ -28,7 +28,7 @@ PIPE_BYTES: Final = 65_536
 class Log:
     """What a process logs, into a file."""
 
-    lines: configuration.Lines
+    lines: line_writer.LineWriter
     path: Path
 
     def said(self) -> list[dict[str, Any]]:
@@ -50,13 +50,17 @@ def restored(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     root, pool = logging.getLogger(), logging.getLogger("psycopg.pool")
     before = structlog.get_config()
     monkeypatch.setattr(root, "handlers", root.handlers)
-    monkeypatch.setattr(configuration, "_configured", [])
+    monkeypatch.setattr(configuration, "_writers", [])
     levels = root.level, pool.level
     yield
     logging.captureWarnings(False)
     root.setLevel(levels[0])
     pool.setLevel(levels[1])
     structlog.configure(**before)
+
+
+def _configure(chosen: Settings, stream: TextIO) -> line_writer.LineWriter:
+    return configuration.configure(chosen.effective_log_level, chosen.effective_log_format, stream)
 
 
 @pytest.fixture
@@ -67,8 +71,8 @@ def start(restored: None, tmp_path: Path) -> Iterator[Start]:
     def start(**settings: Any) -> Log:
         path = tmp_path / f"log-{len(files)}"
         files.append(path.open("w"))
-        told = Settings(**{"log_format": "json", "log_level": "debug", **settings})
-        return Log(configuration.configure(told, files[-1]), path)
+        chosen = Settings(**{"log_format": "json", "log_level": "debug", **settings})
+        return Log(_configure(chosen, files[-1]), path)
 
     yield start
     # The thread that writes goes on: it finds nothing more to write.
@@ -92,7 +96,7 @@ def pipe() -> Iterator[tuple[int, TextIO]]:
 def test_lines_come_in_order(tmp_path: Path) -> None:
     """However many threads add to them, each finds its own in the order in which it said them."""
     with (tmp_path / "log").open("w") as file:
-        lines = configuration.Lines(file)
+        lines = line_writer.LineWriter(file)
 
         def say(name: str) -> None:
             for number in range(2_000):
@@ -113,13 +117,13 @@ def test_lines_come_in_order(tmp_path: Path) -> None:
 
 def test_a_thread_writes_what_nobody_flushes(tmp_path: Path) -> None:
     with (tmp_path / "log").open("w") as file:
-        configuration.Lines(file).add("by itself")
+        line_writer.LineWriter(file).add("by itself")
         wait_until(lambda: (tmp_path / "log").read_text() == "by itself\n", 5)
 
 
 def test_flush_without_lines_writes_nothing(tmp_path: Path) -> None:
     with (tmp_path / "log").open("w") as file:
-        configuration.Lines(file).flush()
+        line_writer.LineWriter(file).flush()
     assert (tmp_path / "log").read_text() == ""
 
 
@@ -127,10 +131,10 @@ def test_a_reader_that_does_not_read_holds_up_nobody(
     pipe: tuple[int, TextIO], restored: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Neither who logs an error nor who wants to end. What is too much is lost, and counted."""
-    monkeypatch.setattr(configuration, "PENDING_MAX", 1_000)
-    monkeypatch.setattr(configuration, "PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr(line_writer, "PENDING_MAX", 1_000)
+    monkeypatch.setattr(line_writer, "FLUSH_TIMEOUT_SECONDS", 0.2)
     reading, stream = pipe
-    configuration.configure(Settings(log_format="json"), stream)
+    configuration.configure("info", "json", stream)
     log = structlog.get_logger("taskport.tests")
     started = time.monotonic()
     # More than the pipe holds; then more than may wait.
@@ -164,7 +168,7 @@ def test_a_reader_that_has_gone_is_no_reason_to_fail(
 ) -> None:
     """The thread goes on, and does not go mad."""
     reading, stream = pipe
-    lines = configuration.Lines(stream)
+    lines = line_writer.LineWriter(stream)
     os.close(reading)
     for _ in range(3):
         lines.add("to nobody")
@@ -180,7 +184,7 @@ def test_a_pipe_that_does_not_block_gets_all(pipe: tuple[int, TextIO]) -> None:
     """As where a Node.js that started us shares its standard error."""
     reading, stream = pipe
     os.set_blocking(stream.fileno(), False)
-    lines = configuration.Lines(stream)
+    lines = line_writer.LineWriter(stream)
     for number in range(100):
         lines.add(f"{number} {'x' * 3_000}")
     lines.add("the end")
@@ -191,7 +195,7 @@ def test_a_pipe_that_does_not_block_gets_all(pipe: tuple[int, TextIO]) -> None:
 def test_workers_do_not_write_into_each_others_lines(pipe: tuple[int, TextIO]) -> None:
     """They share a pipe, and whoever reads it is slow: a write is never torn apart."""
     reading, stream = pipe
-    writers = [configuration.Lines(stream) for _ in range(2)]
+    writers = [line_writer.LineWriter(stream) for _ in range(2)]
     for lines, letter in zip(writers, "ab", strict=True):
         for _ in range(1_000):
             lines.add(letter * 300)
@@ -203,7 +207,7 @@ def test_workers_do_not_write_into_each_others_lines(pipe: tuple[int, TextIO]) -
 
 def test_what_cannot_be_encoded_is_written_all_the_same(tmp_path: Path) -> None:
     with (tmp_path / "log").open("w") as file:
-        lines = configuration.Lines(file)
+        lines = line_writer.LineWriter(file)
         lines.add("\ud800 é")
         lines.flush()
     assert (tmp_path / "log").read_text("utf-8") == "\\ud800 é\n"
@@ -213,7 +217,7 @@ def test_an_error_does_not_wait_for_the_next_time(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What was said before it comes along, and nothing of what is no error comes by itself."""
-    monkeypatch.setattr(configuration, "FLUSH_SECONDS", 60)
+    monkeypatch.setattr(line_writer, "FLUSH_SECONDS", 60)
     log = start()
     structlog.get_logger().warning("before")
     time.sleep(0.1)
@@ -227,7 +231,7 @@ def test_an_error_does_not_wait_for_the_next_time(
 def test_all_is_flushed_before_a_process_ends(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(configuration, "FLUSH_SECONDS", 60)
+    monkeypatch.setattr(line_writer, "FLUSH_SECONDS", 60)
     log = start()
     structlog.get_logger().info("last")
     configuration.flush()

@@ -4,8 +4,9 @@ import ast
 import re
 from typing import Final
 
+from adapters.asgi.errors import WireError
 from adapters.asgi.problems import INTERNAL_ERROR
-from adapters.http.errors import WireError, status_of
+from adapters.http.errors import status_of
 from domain.errors import Forbidden, TaskportError
 from entrypoints import cli
 from tests.specs.markdown import ROOT, SPECS, code, document, rows

@@ -21,7 +21,7 @@ USE_CASES: Final = {kind.__name__: kind for kind in inspect.get_annotations(UseC
 
 def modules() -> Iterator[ModuleType]:
     for package in (domain, application):
-        for found in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+        for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             yield import_module(found.name)
 
 

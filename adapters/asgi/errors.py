@@ -1,0 +1,48 @@
+"""Errors of HTTP itself, which the domain knows nothing of."""
+
+from typing import ClassVar
+
+from starlette.exceptions import HTTPException
+
+from adapters.asgi.problems import MALFORMED_MESSAGE, MALFORMED_REQUEST
+
+
+class WireError(HTTPException):
+    """Something is wrong with a request that only HTTP knows of."""
+
+    status: ClassVar[int]
+    code: ClassVar[str]
+    message: ClassVar[str]
+
+    def __init__(self, headers: dict[str, str] | None = None) -> None:
+        super().__init__(self.status, self.message, headers)
+
+
+class MalformedRequest(WireError):
+    status = 400
+    code = MALFORMED_REQUEST
+    message = MALFORMED_MESSAGE
+
+
+class MethodNotAllowed(WireError):
+    status = 405
+    code = "METHOD_NOT_ALLOWED"
+    message = "This address does not know the method."
+
+
+class RequestTimeout(WireError):
+    status = 408
+    code = "REQUEST_TIMEOUT"
+    message = "The body did not arrive in time."
+
+
+class BodyTooLarge(WireError):
+    status = 413
+    code = "BODY_TOO_LARGE"
+    message = "The body is too large."
+
+
+class UnsupportedMediaType(WireError):
+    status = 415
+    code = "UNSUPPORTED_MEDIA_TYPE"
+    message = "The body must be application/json in UTF-8, and not compressed."

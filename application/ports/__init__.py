@@ -1,0 +1,1 @@
+"""What the use cases need from outside, beside the repositories of `domain/`: one file per role."""
