@@ -13,10 +13,10 @@ from typing import Final
 
 import uvicorn
 from prometheus_client.multiprocess import mark_process_dead
-from uvicorn.supervisors import Multiprocess
 
 from adapters.postgres import schema
 from adapters.uvicorn.protocol import BoundedHttpProtocol
+from adapters.uvicorn.uvicorn_internals import Multiprocess
 from entrypoints import banner
 from entrypoints.app import from_settings
 from entrypoints.database import with_database, without_database
@@ -135,7 +135,7 @@ def _config(settings: Settings, workers: int) -> uvicorn.Config:
         from_settings(settings) if one else "entrypoints.app:from_environment",
         factory=not one,
         workers=workers,
-        loop="adapters.uvicorn.loop:Loop",
+        loop="adapters.uvicorn.loop:DrainingEventLoop",
         http=BoundedHttpProtocol,
         ws="none",
         lifespan="on",

@@ -11,7 +11,6 @@ from collections.abc import Iterable
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
-from fastapi._compat import ModelField
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.routing import Match
@@ -20,6 +19,7 @@ from starlette.types import Receive, Scope, Send
 from adapters.asgi.body import ABSENT, JsonRequest
 from adapters.asgi.request_record import record_of
 from adapters.http.authentication import current_user
+from adapters.http.fastapi_internals import ModelField
 
 # A body of 64 KiB has room for thousands, and the answer would be ten times as large.
 _ERRORS_MAX: Final = 32

@@ -7,13 +7,19 @@ from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 import structlog
-from psycopg import AsyncConnection, AsyncRawCursor, errors, generators, waiting
+from psycopg import AsyncConnection, AsyncRawCursor, errors
 from psycopg.abc import PQGen, PQGenConn
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.pq import TransactionStatus
 
 from adapters.postgres.database import ConstraintViolated
 from adapters.postgres.metrics import REFUSED_VALUES
+from adapters.postgres.psycopg_internals import (
+    WaitTimeout,
+    cancel,
+    wait_async,
+    wait_conn_async,
+)
 from domain.errors import Invalid, Unavailable
 
 STATEMENT_SECONDS: Final = 5.0
@@ -71,10 +77,10 @@ class Connection(AsyncConnection[Any]):
         timeout: float | None = None,  # noqa: ASYNC109 (psycopg's signature)
     ) -> Any:
         try:
-            return await waiting.wait_async(
+            return await wait_async(
                 gen, self.pgconn.socket, interval=_POLL_SECONDS, timeout=STATEMENT_SECONDS
             )
-        except (errors._WaitTimeout, asyncio.CancelledError):
+        except (WaitTimeout, asyncio.CancelledError):
             self.hang_up()
             raise
 
@@ -90,7 +96,7 @@ class Connection(AsyncConnection[Any]):
             request = self.pgconn.cancel_conn()
             with suppress(errors.OperationalError):
                 request.start()
-                task = asyncio.create_task(_send(generators.cancel(request)))
+                task = asyncio.create_task(_send(cancel(request)))
                 _cancelling.add(task)
                 task.add_done_callback(_cancelling.discard)
         self.pgconn.finish()
@@ -98,7 +104,7 @@ class Connection(AsyncConnection[Any]):
 
 async def _send(cancel_request: PQGenConn[None]) -> None:
     try:
-        await waiting.wait_conn_async(cancel_request, _POLL_SECONDS, CANCEL_SECONDS)
+        await wait_conn_async(cancel_request, _POLL_SECONDS, CANCEL_SECONDS)
     except errors.Error:
         _log.warning("statement_not_cancelled")
 

@@ -18,7 +18,6 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 import structlog
-from psycopg import errors
 from psycopg.adapt import PyFormat, Transformer
 from psycopg.pq import ExecStatus
 from psycopg.pq.abc import PGresult
@@ -28,6 +27,7 @@ from adapters.postgres.database import Row, Statement, Values
 from adapters.postgres.metrics import CONNECTIONS, STATEMENTS, Times, lane_of
 from adapters.postgres.pipeline_connection import PendingStatement, PipelinedConnection
 from adapters.postgres.pool_database import SLOW_SECONDS, PoolDatabase, PoolTransaction
+from adapters.postgres.psycopg_internals import error_from_result
 from domain.errors import Unavailable
 
 QUEUE_SECONDS: Final = 3.0
@@ -211,7 +211,7 @@ class PipelineDatabase:
         result = await unit.answer
         if result.status not in (ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK):
             with translating():
-                raise errors.error_from_result(result)
+                raise error_from_result(result)
         return result
 
     async def _watch(self) -> None:

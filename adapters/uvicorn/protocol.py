@@ -9,9 +9,8 @@ import asyncio
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-
 from adapters.uvicorn.loop import DrainingEventLoop
+from adapters.uvicorn.uvicorn_internals import HttpProtocol
 
 HEAD_SECONDS: Final = 10.0
 MESSAGE_SECONDS: Final = 30.0
@@ -31,7 +30,7 @@ _TOO_LARGE: Final = (
 )
 
 
-class BoundedHttpProtocol(HttpToolsProtocol):
+class BoundedHttpProtocol(HttpProtocol):
     """Closes a connection whose request does not arrive, and refuses one whose head is too large.
 
     The head has `HEAD_SECONDS`, from the opening of the connection or from its own first byte on,
@@ -130,9 +129,6 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def _leave(self) -> None:
         if not (self._is_in_head and self._head_bytes):
             super().shutdown()
-
-    def _unsupported_upgrade_warning(self) -> None:
-        """It is meant, whatever uvicorn would tell an operator to install."""
 
     def _size_of_head(self) -> int:
         return len(self.url) + sum(len(name) + len(value) for name, value in self.headers)

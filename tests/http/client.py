@@ -30,11 +30,13 @@ def token(user_id: str = "ann", **claims: Any) -> str:
     return jwt.encode({k: v for k, v in {**said, **claims}.items() if v is not None}, SECRET)
 
 
-def client_of(app: FastAPI, user_id: str | None = None) -> httpx.AsyncClient:
+def client_of(
+    app: FastAPI, user_id: str | None = None, *, peer: Any = ("127.0.0.1", 123)
+) -> httpx.AsyncClient:
     """Somebody's client; nobody's where no user is named."""
     headers = {} if user_id is None else {"Authorization": f"Bearer {token(user_id)}"}
     # A crash must come out as the answer that a client would get.
-    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False, client=peer)
     client = httpx.AsyncClient(transport=transport, base_url="http://test", headers=headers)
     # A test shows the cookies that it names, and no others.
     client.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=()))

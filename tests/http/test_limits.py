@@ -82,10 +82,8 @@ def at(
     app: FastAPI, address: str | None = HOME, user_id: str | None = None, **headers: str
 ) -> httpx.AsyncClient:
     """A client at an address: somebody's, or nobody's."""
-    client = client_of(app, user_id)
+    client = client_of(app, user_id, peer=None if address is None else (address, 4711))
     client.headers.update({name.replace("_", "-"): value for name, value in headers.items()})
-    peer: Any = None if address is None else (address, 4711)
-    client._transport = httpx.ASGITransport(app, raise_app_exceptions=False, client=peer)
     return client
 
 
