@@ -1,4 +1,4 @@
-"""Under which names this service may be called."""
+"""The host names under which clients may call this service."""
 
 import re
 from collections.abc import Collection
@@ -10,17 +10,17 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from adapters.asgi.problems import malformed
 from adapters.asgi.request_record import PROBE_PATHS, route_path
 
-# Nothing but a name and a port: `a.example.com:80@evil.example` would lead elsewhere.
+# A name and a port only: `a.example.com:80@evil.example` would lead elsewhere.
 _HOST: Final = re.compile(r"([a-z0-9_][a-z0-9_.-]*|\[[0-9a-f:.]+\])(:[0-9]*)?")
 
 _log = structlog.get_logger("taskport.http")
 
 
 class AllowedHosts:
-    """Refuses a request for any other host, whose name a page or a proxy might believe.
+    """Rejects requests for any other host.
 
-    `*.example.com` stands for every name below `example.com`. Whoever watches the service calls it
-    by its address: what is for them is for any host.
+    `*.example.com` allows every name below `example.com`. Probe paths are exempt, because
+    monitoring calls them by IP address.
     """
 
     def __init__(self, app: ASGIApp, hosts: Collection[str]) -> None:
@@ -35,12 +35,14 @@ class AllowedHosts:
             return
         if not self._has_warned:
             self._has_warned = True
-            _log.warning("host_not_allowed", hint="ALLOWED_HOSTS does not name the host asked for")
+            _log.warning(
+                "host_not_allowed", hint="ALLOWED_HOSTS does not contain the host of a request"
+            )
         await malformed(scope)(scope, receive, send)
 
     def _allows(self, scope: Scope) -> bool:
-        said = [value for name, value in scope["headers"] if name == b"host"]
-        if len(said) != 1:
+        hosts = [value for name, value in scope["headers"] if name == b"host"]
+        if len(hosts) != 1:
             return False
-        host = _HOST.fullmatch(said[0].decode("latin-1").lower())
+        host = _HOST.fullmatch(hosts[0].decode("latin-1").lower())
         return host is not None and (host[1] in self._names or host[1].endswith(self._endings))

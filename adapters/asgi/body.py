@@ -1,4 +1,4 @@
-"""Reading bodies strictly: what most servers let pass is refused here."""
+"""Strict JSON bodies: bounded in size, time and depth, and read by all parsers alike."""
 
 import asyncio
 import json
@@ -19,8 +19,8 @@ BODY_MAX_BYTES: Final = 64 * 1024
 BODY_SECONDS: Final = 8.0
 DEPTH_MAX: Final = 32
 
-# So much more is read and thrown away before a large body is refused: a client that is still
-# sending would see a reset connection instead of the answer.
+# How much of a large body is read and dropped before the response: a client that is still sending
+# would otherwise see a reset connection instead of the response.
 _DRAIN_BYTES: Final = 1024 * 1024
 _MEDIA_TYPE: Final = re.compile(
     r"""application/json\s*(;\s*charset\s*=\s*("utf-8"|utf-8)\s*)?""", re.IGNORECASE
@@ -28,7 +28,7 @@ _MEDIA_TYPE: Final = re.compile(
 
 
 class JsonRequest(Request):
-    """Reads a body of JSON in UTF-8, bounded in size, time and depth.
+    """A request whose body is JSON in UTF-8, bounded in size, time and depth.
 
     Raises `UnsupportedMediaType`, `BodyTooLarge`, `RequestTimeout`, `MalformedRequest`.
     """
@@ -45,7 +45,7 @@ class JsonRequest(Request):
         return self._body
 
     async def parse_json(self) -> Any:
-        """The value of the body; `ABSENT` where there is no body."""
+        """The value of the body, or `ABSENT` if there is no body."""
         body = await self.body()
         return parse_json(body) if body else ABSENT
 
@@ -73,16 +73,16 @@ class JsonRequest(Request):
 
 
 def parse_json(body: bytes) -> Any:
-    """The value of a JSON text on which all parsers agree. Raises `MalformedRequest`.
+    """Parse a JSON text on which all parsers agree.
 
-    Refused: what is not UTF-8, NaN and the infinities, an object with a member twice, and more
-    than `DEPTH_MAX` levels.
+    Raises `MalformedRequest` for text that is not UTF-8, NaN and infinities, an object with a
+    duplicate member, and more than `DEPTH_MAX` levels.
     """
     try:
         value = json.loads(
             body.decode(),
-            object_pairs_hook=_distinct,
-            parse_constant=_refuse_constant,
+            object_pairs_hook=_distinct_members,
+            parse_constant=_reject_constant,
             parse_float=_finite,
         )
         _check_depth(value)
@@ -92,7 +92,7 @@ def parse_json(body: bytes) -> Any:
 
 
 def _check_depth(value: Any) -> None:
-    """Level by level: each value is looked at once."""
+    """Level by level, so that each value is visited once."""
     level = [value]
     for _ in range(DEPTH_MAX + 1):
         containers = [inner for inner in level if isinstance(inner, dict | list)]
@@ -106,10 +106,10 @@ def _check_depth(value: Any) -> None:
     raise ValueError("too deep")
 
 
-def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _distinct_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):
-        raise ValueError("a member twice")
+        raise ValueError("duplicate member")
     return members
 
 
@@ -120,5 +120,5 @@ def _finite(digits: str) -> float:
     return number
 
 
-def _refuse_constant(name: str) -> None:
+def _reject_constant(name: str) -> None:
     raise ValueError(name)

@@ -13,15 +13,14 @@ _SECURITY_HEADERS: Final = (
     (b"referrer-policy", b"no-referrer"),
     (b"cross-origin-resource-policy", b"same-origin"),
 )
-# A year, the least that browsers' own lists ask for.
+# One year, the minimum for the preload lists of browsers.
 _HTTPS_ONLY: Final = (b"strict-transport-security", b"max-age=31536000; includeSubDomains")
 
 
 class CommonHeaders:
-    """Puts on every answer the headers that all answers have.
+    """Adds the security headers, the request id and the rate limit to every response.
 
-    They show the id of the request and what is left of its limits, and hold a browser back; with
-    `is_https`, it is to come by HTTPS alone from then on. A page with a policy of its own keeps it.
+    `is_https` adds `Strict-Transport-Security`.
     """
 
     def __init__(self, app: ASGIApp, *, is_https: bool, limits: Limits) -> None:
@@ -35,18 +34,18 @@ class CommonHeaders:
             return
         record = record_of(scope)
 
-        async def send_complete(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 record.status = message["status"]
                 headers = [*message["headers"], *self._headers]
                 headers.append((b"x-request-id", record.request_id))
                 headers.append((b"content-security-policy", record.content_policy))
                 if not record.has_origin:
-                    # To a page the answer would have been another.
+                    # With an `Origin`, CORS would have added headers.
                     headers.append((b"vary", b"Origin"))
                 if record.limit_status is not None and record.limit_status.counted:
                     headers += self._limit_headers(record.limit_status)
                 message["headers"] = headers
             await send(message)
 
-        await self.app(scope, receive, send_complete)
+        await self.app(scope, receive, send_with_headers)

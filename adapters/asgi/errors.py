@@ -8,7 +8,7 @@ from adapters.asgi.problems import MALFORMED_MESSAGE, MALFORMED_REQUEST
 
 
 class WireError(HTTPException):
-    """Something is wrong with a request that only HTTP knows of."""
+    """An error of HTTP itself. `status`, `code` and `message` are those of its response."""
 
     status: ClassVar[int]
     code: ClassVar[str]
@@ -27,7 +27,7 @@ class MalformedRequest(WireError):
 class MethodNotAllowed(WireError):
     status = 405
     code = "METHOD_NOT_ALLOWED"
-    message = "This address does not know the method."
+    message = "This path does not support the method."
 
 
 class RequestTimeout(WireError):

@@ -4,7 +4,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
 class Head:
-    """Answers HEAD wherever GET is: the same, without the body."""
+    """Handles HEAD as GET, and drops the body of the response."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app

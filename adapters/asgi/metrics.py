@@ -1,4 +1,4 @@
-"""What is counted of requests. Names are Prometheus's conventional ones."""
+"""The metrics of requests, under the names that Prometheus recommends."""
 
 from typing import Final
 
@@ -6,20 +6,20 @@ from prometheus_client import Counter, Histogram
 
 REQUESTS: Final = Counter(
     "http_requests_total",
-    "Requests that were answered. Status 499: the client had gone before.",
+    "Finished requests. Status 499: the client disconnected before the response.",
     ("method", "route", "status"),
 )
 DURATION: Final = Histogram(
     "http_request_duration_seconds",
-    "From the headers of a request to the end of its answer.",
+    "From the headers of a request to the end of its response.",
     ("method", "route"),
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
 DECISIONS: Final = Counter(
     "taskport_rate_limit_decisions_total",
-    "What the limits decided. Uncounted: the storage of the counters does not answer.",
+    "Decisions of the rate limits. Uncounted: the storage of the counters is unavailable.",
     ("limit", "decision"),
 )
 ALLOWED: Final = DECISIONS.labels("requests", "allowed")
-REFUSED: Final = DECISIONS.labels("requests", "refused")
+REJECTED: Final = DECISIONS.labels("requests", "refused")
 UNCOUNTED: Final = DECISIONS.labels("requests", "uncounted")

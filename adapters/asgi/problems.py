@@ -1,4 +1,4 @@
-"""The body of an error, the same for every one of them (RFC 9457)."""
+"""Problem details (RFC 9457): the body of every error."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -19,9 +19,9 @@ MALFORMED_REQUEST: Final = "MALFORMED_REQUEST"
 MALFORMED_MESSAGE: Final = "The request cannot be read."
 INTERNAL_ERROR: Final = "INTERNAL_ERROR"
 INTERNAL_ERROR_MESSAGE: Final = "Something went wrong on our side."
-# As RFC 9110 calls them; Python does so from 3.13 on.
+# The names of RFC 9110, which Python has from 3.13 on.
 _TITLES: Final = {413: "Content Too Large", 422: "Unprocessable Content"}
-_NAMEABLE: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_HARMLESS_NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
 class NoDetails(BaseModel):
@@ -31,7 +31,7 @@ class NoDetails(BaseModel):
 
 
 class InvalidValue(BaseModel):
-    """A value that breaks the rules. `field` is null where its name is not for repeating."""
+    """A value that breaks the rules. `field` is null if its name may not be repeated."""
 
     field: str | None
     pointer: str | None = Field(
@@ -41,7 +41,7 @@ class InvalidValue(BaseModel):
 
 
 class InvalidDetails(BaseModel):
-    """All values that break the rules, and of the first its name and what is wrong."""
+    """All values that break the rules; `field` and `error` repeat the first of them."""
 
     field: str | None
     error: str
@@ -62,7 +62,7 @@ class _Problem(BaseModel):
 
 
 class Problem(_Problem):
-    """An error. Nothing in it repeats what a client sent."""
+    """An error. It never repeats what the client sent."""
 
     error_code: str = Field(description="What went wrong, for machines; it never changes.")
     details: NoDetails
@@ -76,7 +76,7 @@ class InvalidProblem(_Problem):
 
 
 def title_of(status: int) -> str:
-    """The name of a status."""
+    """The name of a status (RFC 9110)."""
     return _TITLES.get(status) or HTTPStatus(status).phrase
 
 
@@ -112,7 +112,7 @@ def problem(
     details: Mapping[str, Any] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    """The answer to a request that failed."""
+    """The response to a request that failed."""
     body = problem_body(
         status,
         code,
@@ -140,7 +140,7 @@ def unavailable(scope: Scope, retry_after: int = 1) -> Response:
     )
 
 
-def too_many(scope: Scope, retry_after: int) -> Response:
+def too_many_requests(scope: Scope, retry_after: int) -> Response:
     return problem(
         scope,
         429,
@@ -151,33 +151,35 @@ def too_many(scope: Scope, retry_after: int) -> Response:
 
 
 def malformed(scope: Scope) -> Response:
-    """For what is wrong with a request as a whole; the connection cannot be trusted any more."""
+    """The request as a whole is malformed; the connection cannot be reused safely."""
     return problem(
         scope, 400, MALFORMED_REQUEST, MALFORMED_MESSAGE, headers={"Connection": "close"}
     )
 
 
-def crashed(scope: Scope) -> Response:
+def internal_error(scope: Scope) -> Response:
     return problem(scope, 500, INTERNAL_ERROR, INTERNAL_ERROR_MESSAGE)
 
 
 def invalid(scope: Scope, errors: Sequence[Mapping[str, str | None]]) -> Response:
-    """The answer to values that break the rules; each of `errors` comes from `located`."""
+    """The response to values that break the rules; each of `errors` is an `invalid_value`."""
     first = errors[0] if errors else {"field": None, "error": Invalid.message}
     details = {"field": first["field"], "error": first["error"], "errors": errors}
     return problem(scope, 422, Invalid.code, Invalid.message, details)
 
 
-def located(place: str, path: Sequence[str | int], error: str) -> dict[str, str | None]:
-    """One entry of the details: `place` is "body", "query" or "path".
+def invalid_value(location: str, path: Sequence[str | int], error: str) -> dict[str, str | None]:
+    """One entry of `details.errors`; `location` is "body", "query" or "path".
 
-    A name that the client made up is repeated only where it is harmless. `pointer` (RFC 6901) is
-    for the body alone.
+    A name that the client chose is repeated only if it is harmless. Only errors in the body have
+    a `pointer` (RFC 6901).
     """
     names = [str(part) for part in path]
-    harmless = all(map(_NAMEABLE.fullmatch, names))
+    is_harmless = all(map(_HARMLESS_NAME.fullmatch, names))
     return {
-        "field": ".".join(names) if names and harmless else None,
-        "pointer": "".join(f"/{name}" for name in names) if place == "body" and harmless else None,
+        "field": ".".join(names) if names and is_harmless else None,
+        "pointer": "".join(f"/{name}" for name in names)
+        if location == "body" and is_harmless
+        else None,
         "error": error,
     }

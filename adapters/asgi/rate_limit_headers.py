@@ -9,14 +9,14 @@ class RateLimitHeaders:
     """`RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-10)."""
 
     def __init__(self, limits: Limits) -> None:
-        said = ", ".join(
+        policies = ", ".join(
             f'"{limit.seconds}s";q={limit.amount};w={limit.seconds}' for limit in limits
         )
-        self._policy = (b"ratelimit-policy", said.encode())
+        self._policy = (b"ratelimit-policy", policies.encode())
 
     def __call__(self, limit_status: LimitStatus) -> list[tuple[bytes, bytes]]:
-        left = []
-        for limit, (times, seconds) in zip(limit_status.limits, limit_status.counted, strict=True):
-            remaining = limit.amount - times if times < limit.amount else 0
-            left.append(f'"{limit.seconds}s";r={remaining};t={ceil(seconds)}')
-        return [self._policy, (b"ratelimit", ", ".join(left).encode())]
+        states = []
+        for limit, (count, seconds) in zip(limit_status.limits, limit_status.counted, strict=True):
+            remaining = limit.amount - count if count < limit.amount else 0
+            states.append(f'"{limit.seconds}s";r={remaining};t={ceil(seconds)}')
+        return [self._policy, (b"ratelimit", ", ".join(states).encode())]

@@ -1,4 +1,4 @@
-"""What we know of the request at hand: one record, which lies in its ASGI scope."""
+"""The record of a request: what is known about it, kept in its ASGI scope."""
 
 import random
 import re
@@ -14,12 +14,12 @@ from application.limits import LimitStatus
 
 CLIENT_CLOSED_REQUEST: Final = 499
 PROBE_PATHS: Final = frozenset({"/health", "/health/db", "/livez", "/readyz", "/metrics"})
-"""The paths that machines ask which watch the service, from wherever they are."""
-# Nothing that an answer might run where a browser takes it for a page; and no frame around it, for
-# an `<object>` tells success from failure.
+"""Paths for monitoring: exempt from rate limits and allowed for any host."""
+# A browser may run nothing from a response, and may not frame it: an `<object>` would tell success
+# from failure.
 _CONTENT_POLICY: Final = b"default-src 'none'; frame-ancestors 'none'"
 _RECORD: Final = "taskport.record"
-_SANE: Final = re.compile(rb"[A-Za-z0-9._-]{1,128}")
+_VALID_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 
 
 @dataclass(slots=True)
@@ -47,25 +47,25 @@ class RequestRecord:
 
 
 def open_record(scope: Scope, addresses: ForwardedFor) -> RequestRecord:
-    """Open the record of a request. Its id is the caller's where that is sane."""
-    shown: bytes | None = None
+    """Create the record of a request and store it in the scope."""
+    request_id: bytes | None = None
     has_origin = False
     forwarded: list[bytes] = []
     for name, value in scope["headers"]:
         if name == b"x-request-id":
-            if shown is None and _SANE.fullmatch(value):
-                shown = value
+            if request_id is None and _VALID_ID.fullmatch(value):
+                request_id = value
         elif name == b"x-forwarded-for":
             forwarded.append(value)
         elif name == b"origin":
             has_origin = True
-    # It tells requests apart and keeps no secret; real randomness costs a system call.
-    shown = shown or b"%032x" % random.getrandbits(128)
+    # The id is no secret; secure randomness would cost a system call.
+    request_id = request_id or b"%032x" % random.getrandbits(128)
     client = scope.get("client")
     address = None if client is None else client[0]
     if forwarded:
         address = addresses(forwarded, address)
-    record = RequestRecord(shown, perf_counter(), address, has_origin)
+    record = RequestRecord(request_id, perf_counter(), address, has_origin)
     scope[_RECORD] = record
     return record
 
@@ -75,19 +75,23 @@ def record_of(scope: Scope) -> RequestRecord:
     return record
 
 
+def has_response_started(scope: Scope) -> bool:
+    return record_of(scope).status != CLIENT_CLOSED_REQUEST
+
+
 def route_path(scope: Scope) -> str:
-    """The path that is asked for, without the prefix under which we are mounted."""
+    """The path of the request, without the prefix `root_path`."""
     path: str = scope["path"]
     return path.removeprefix(scope["root_path"])
 
 
 def request_id_of(scope: Scope) -> str:
-    """The id that the answer shows."""
+    """The value of `X-Request-ID` in the response."""
     return record_of(scope).request_id.decode("ascii")
 
 
 def log_context(scope: Scope) -> dict[str, Any]:
-    """What each line of the log says of the request that it is about."""
+    """The fields of a log event about this request."""
     record = record_of(scope)
     return {
         "request_id": record.request_id.decode("ascii"),
@@ -98,5 +102,5 @@ def log_context(scope: Scope) -> dict[str, Any]:
 
 
 def new_instance_urn() -> str:
-    """A URN that is unique to one answer."""
+    """The `instance` of problem details: unique to one response."""
     return f"urn:uuid:{uuid.uuid4()}"

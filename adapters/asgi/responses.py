@@ -1,4 +1,4 @@
-"""Answers that carry JSON, and cookies."""
+"""JSON responses and cookies."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
@@ -14,7 +14,7 @@ _encode: Final = msgspec.json.Encoder().encode
 def json_response(
     body: Any, status: int = 200, headers: Mapping[str, str] = NO_STORE, cookies: Iterable[str] = ()
 ) -> Response:
-    """Entities are written as they are, field by field. `cookies` are values of `Set-Cookie`."""
+    """Entities are encoded as they are, field by field. `cookies` are values of `Set-Cookie`."""
     return with_cookies(Response(_encode(body), status, headers, "application/json"), cookies)
 
 

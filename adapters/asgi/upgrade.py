@@ -6,10 +6,10 @@ from adapters.asgi.problems import malformed
 
 
 class NoUpgrade:
-    """Refuses a body behind the wish to speak another protocol.
+    """Rejects a request that has both `Upgrade` and a body.
 
-    The parser takes such a request to be over with its headers (RFC 9110, 7.8): what follows
-    would be lost, or be taken for another request. Without a body the wish is ignored.
+    The parser ends such a request after its headers (RFC 9110, section 7.8), so the body would be
+    lost, or parsed as another request. Without a body, `Upgrade` is ignored.
     """
 
     def __init__(self, app: ASGIApp) -> None:

@@ -1,45 +1,49 @@
-"""Who is asking: the one dependency of every protected route."""
+"""Authentication: from the headers of a request to the user who sent it."""
 
 from dataclasses import dataclass
-from typing import Annotated
 
-from fastapi import Depends, Request
+from fastapi import Request
 
 from adapters.asgi.request_record import record_of
 from adapters.http.csrf import SAFE_METHODS, TrustedOrigins
-from adapters.http.limits import check_limit
+from adapters.http.rate_limit import RateLimiter
 from application.authentication import Authenticate, Identity
-from application.limits import RequestLimit
 from application.ports.credentials import CredentialKind, Credentials
 from domain.errors import Unauthenticated
 
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """What a request passes before its route learns who asks."""
+    """The checks that every request passes before its route acts for a user."""
 
     authenticate: Authenticate
-    limit: RequestLimit
+    limiter: RateLimiter
     origins: TrustedOrigins
 
+    async def identify(self, request: Request) -> Identity:
+        """Authenticate the request, count it, and check its origin if a cookie proves a change.
 
-async def current_user(request: Request) -> Identity:
-    """Raises `Unauthenticated`, `UnknownUser`, `UserBanned`, `EmailTaken`, `Unavailable`,
-    `TooManyRequests`; and `CrossSiteRequest` for a change that a cookie alone proves."""
-    headers, gate = request.headers, request.app.state.gate
-    authorization, cookie = headers.get("authorization"), headers.get("cookie")
-    if authorization is not None and len(headers.getlist("authorization")) > 1:
-        # Somebody on the way might read the other one.
-        raise Unauthenticated
-    if cookie is not None:
-        cookie = "; ".join(headers.getlist("cookie"))
-    identity: Identity = await gate.authenticate(Credentials(authorization, cookie))
-    record = record_of(request.scope)
-    record.user_id = identity.user.id
-    check_limit(request.scope, await gate.limit.count_user(identity.user.id))
-    if identity.credential is CredentialKind.COOKIE and request.method not in SAFE_METHODS:
-        gate.origins.require_trusted_origin(headers)
-    return identity
+        Raises `Unauthenticated`, `UnknownUser`, `UserBanned`, `EmailTaken`, `Unavailable`,
+        `TooManyRequests`, `CrossSiteRequest`.
+        """
+        headers = request.headers
+        authorization, cookie = headers.get("authorization"), headers.get("cookie")
+        if authorization is not None and len(headers.getlist("authorization")) > 1:
+            # A proxy might have checked the other one.
+            raise Unauthenticated
+        if cookie is not None:
+            cookie = "; ".join(headers.getlist("cookie"))
+        identity = await self.authenticate(Credentials(authorization, cookie))
+        record_of(request.scope).user_id = identity.user.id
+        await self.limiter.count_user(request.scope, identity.user.id)
+        if identity.credential is CredentialKind.COOKIE and request.method not in SAFE_METHODS:
+            self.origins.require_trusted_origin(headers)
+        return identity
 
+    async def admit_sign_in(self, request: Request) -> None:
+        """Check the origin of a sign-in or sign-up, and count it.
 
-CurrentUser = Annotated[Identity, Depends(current_user)]
+        Raises `CrossSiteRequest`, `TooManyRequests`.
+        """
+        self.origins.require_trusted_origin_of_browsers(request.headers)
+        await self.limiter.count_sign_in(request.scope)

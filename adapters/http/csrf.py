@@ -1,4 +1,8 @@
-"""Which pages may change something with the cookie that their visitor's browser sends along."""
+"""Cross-site request forgery (CSRF): origins whose pages may use the session cookie for a change.
+
+A browser attaches the cookie to requests of any page. `Sec-Fetch-Site` (Fetch Metadata) and
+`Origin`, or else `Referer`, tell which page sent the request.
+"""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -10,8 +14,8 @@ from starlette.datastructures import Headers
 from adapters.asgi.errors import WireError
 
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
-_SIGNS_OF_A_PAGE: Final = ("origin", "referer", "sec-fetch-site")
-_SIGNS_OF_A_BROWSER: Final = (*_SIGNS_OF_A_PAGE, "cookie")
+_PAGE_HEADERS: Final = ("origin", "referer", "sec-fetch-site")
+_BROWSER_HEADERS: Final = (*_PAGE_HEADERS, "cookie")
 
 
 class CrossSiteRequest(WireError):
@@ -22,28 +26,28 @@ class CrossSiteRequest(WireError):
 
 @dataclass(frozen=True, slots=True)
 class TrustedOrigins:
-    """The origins of pages that are ours, or that ours are told to trust."""
+    """The origins of `CORS_ORIGINS` and of the Better Auth server."""
 
     origins: Collection[str]
 
     def require_trusted_origin(self, headers: Headers) -> None:
-        """Raises `CrossSiteRequest`."""
+        """Raises `CrossSiteRequest` unless a page of a trusted origin sent the request."""
         if headers.getlist("sec-fetch-site") == ["same-origin"]:
             return
         if _origin(headers) not in self.origins:
             raise CrossSiteRequest
 
     def require_trusted_origin_of_browsers(self, headers: Headers) -> None:
-        """The same, but a caller who shows no sign of a browser passes.
+        """The same check, but only for requests that look like a browser's.
 
         Raises `CrossSiteRequest`.
         """
-        if any(sign in headers for sign in _SIGNS_OF_A_BROWSER):
+        if any(name in headers for name in _BROWSER_HEADERS):
             self.require_trusted_origin(headers)
 
     def is_cross_site(self, headers: Headers) -> bool:
-        """Whether a page that is not trusted shows that it asks."""
-        if not any(sign in headers for sign in _SIGNS_OF_A_PAGE):
+        """Whether a page of an origin that is not trusted sent the request."""
+        if not any(name in headers for name in _PAGE_HEADERS):
             return False
         try:
             self.require_trusted_origin(headers)

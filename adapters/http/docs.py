@@ -1,19 +1,18 @@
-"""The documentation for people: Swagger UI, with nothing that is fetched from elsewhere."""
+"""The documentation page: Swagger UI, served from this process alone, without a CDN."""
 
 from functools import cache
 from importlib.resources import files
 from typing import Final
 
 import msgspec
-from fastapi import FastAPI, HTTPException, Request
+from fastapi import HTTPException, Request
 from starlette.responses import Response
 
 from adapters.asgi.request_record import record_of
-from adapters.http.limits import count_anonymous
-from application.limits import RequestLimit
+from adapters.http.operations import Operations
 
 _ASSETS: Final = files("fastapi_swagger") / "resources"
-_TYPES: Final = {
+_MEDIA_TYPES: Final = {
     "swagger-ui-bundle.js": "text/javascript",
     "swagger-ui.css": "text/css",
     "favicon-32x32.png": "image/png",
@@ -21,7 +20,7 @@ _TYPES: Final = {
 _START: Final = """\
 SwaggerUIBundle({ url: "openapi.json", dom_id: "#swagger-ui", deepLinking: true })
 """
-# Addresses that are relative to where the page is, under whatever path a rewrite has put it.
+# Relative URLs, because a rewrite may serve the page under any prefix.
 _PAGE: Final = """\
 <!doctype html>
 <html lang="en">
@@ -39,38 +38,38 @@ _PAGE: Final = """\
   </body>
 </html>
 """
-# Swagger UI writes styles into its elements, and draws with images that are in its style sheet.
-_POLICY: Final = (
+# Swagger UI sets inline styles, and its style sheet has images in data URLs.
+_CONTENT_POLICY: Final = (
     b"default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline';"
     b" img-src 'self' data:; connect-src 'self'; base-uri 'none';"
     b" form-action 'none'; frame-ancestors 'none'"
 )
-_FRESH: Final = {"Cache-Control": "no-cache"}
-_A_DAY: Final = {"Cache-Control": "public, max-age=86400"}
+_REVALIDATE: Final = {"Cache-Control": "no-cache"}
+_CACHE_ONE_DAY: Final = {"Cache-Control": "public, max-age=86400"}
 
 
-def add_docs_routes(app: FastAPI, limit: RequestLimit) -> None:
-    """`/openapi.json`, `/docs`, and what the page consists of."""
+docs: Final = Operations("docs")
 
-    @app.get("/openapi.json", include_in_schema=False)
-    async def document(request: Request) -> Response:
-        await count_anonymous(limit, request.scope)
-        return Response(msgspec.json.encode(app.openapi()), 200, _FRESH, "application/json")
 
-    @app.get("/docs", include_in_schema=False)
-    async def docs(request: Request) -> Response:
-        await count_anonymous(limit, request.scope)
-        record_of(request.scope).content_policy = _POLICY
-        return Response(_PAGE, headers=_FRESH, media_type="text/html")
+@docs.get("/openapi.json", include_in_schema=False)
+async def openapi_document(request: Request) -> Response:
+    body = msgspec.json.encode(request.app.openapi())
+    return Response(body, 200, _REVALIDATE, "application/json")
 
-    @app.get("/docs/{name}", include_in_schema=False)
-    async def asset(request: Request, name: str) -> Response:
-        await count_anonymous(limit, request.scope)
-        if name == "start.js":
-            return Response(_START, headers=_A_DAY, media_type="text/javascript")
-        if name not in _TYPES:
-            raise HTTPException(404)
-        return Response(_content(name), headers=_A_DAY, media_type=_TYPES[name])
+
+@docs.get("/docs", include_in_schema=False)
+async def page(request: Request) -> Response:
+    record_of(request.scope).content_policy = _CONTENT_POLICY
+    return Response(_PAGE, headers=_REVALIDATE, media_type="text/html")
+
+
+@docs.get("/docs/{name}", include_in_schema=False)
+async def asset(name: str) -> Response:
+    if name == "start.js":
+        return Response(_START, headers=_CACHE_ONE_DAY, media_type="text/javascript")
+    if name not in _MEDIA_TYPES:
+        raise HTTPException(404)
+    return Response(_content(name), headers=_CACHE_ONE_DAY, media_type=_MEDIA_TYPES[name])
 
 
 @cache

@@ -13,8 +13,8 @@ from domain.tasks import Task
 _TAG: Final = r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"'
 _LIST: Final = re.compile(rf"\s*(?:,\s*)*{_TAG}\s*(?:,\s*(?:{_TAG}\s*)?)*")
 TAGS: Final = f"^{_LIST.pattern}$"
-"""What a list of entity tags looks like, for the document."""
-_OURS: Final = re.compile(r'"([1-9][0-9]{0,9})"')
+"""The pattern of a list of entity tags, for OpenAPI."""
+_OUR_TAG: Final = re.compile(r'"([1-9][0-9]{0,9})"')
 
 
 def etag(task: Task) -> str:
@@ -23,14 +23,14 @@ def etag(task: Task) -> str:
 
 
 def if_match_versions(request: Request) -> Collection[int] | None:
-    """The versions that `If-Match` is content with; None where any will do.
+    """The versions that `If-Match` names; None if it accepts any.
 
     A `W/` that a proxy put before our tag is ignored. Raises `MalformedRequest`.
     """
-    given = request.headers.getlist("if-match")
-    if not given:
+    values = request.headers.getlist("if-match")
+    if not values:
         return None
-    field = ", ".join(given)
+    field = ", ".join(values)
     if field.strip() == "*":
         return None
     if not _LIST.fullmatch(field):
@@ -39,7 +39,7 @@ def if_match_versions(request: Request) -> Collection[int] | None:
 
 
 def matches_if_none_match(task: Task, request: Request) -> bool:
-    """Whether `If-None-Match` says that the caller has this version already."""
+    """Whether `If-None-Match` names this version, so that the response is 304."""
     field = ", ".join(request.headers.getlist("if-none-match"))
     return field.strip() == "*" or (
         bool(_LIST.fullmatch(field)) and task.version in _versions(field)
@@ -50,5 +50,5 @@ def _versions(field: str) -> frozenset[int]:
     return frozenset(
         int(ours[1])
         for tag in re.findall(_TAG, field)
-        if (ours := _OURS.fullmatch(tag.removeprefix("W/")))
+        if (ours := _OUR_TAG.fullmatch(tag.removeprefix("W/")))
     )

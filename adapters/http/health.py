@@ -1,12 +1,11 @@
-"""Whether the service is well, for machines that watch it."""
+"""Probes: liveness, readiness, the health of the database, and the metrics."""
 
 import asyncio
-from collections.abc import Callable
 from time import perf_counter
 from typing import Final
 
 import msgspec
-from fastapi import FastAPI, Request
+from fastapi import Request
 from prometheus_client import REGISTRY, CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -15,98 +14,80 @@ from starlette.responses import Response
 from adapters.asgi.access_log import flush
 from adapters.asgi.problems import unavailable
 from adapters.asgi.responses import NO_STORE
-from adapters.http import schemas
-from adapters.http.openapi import documented
-from application.ports.health import StorageHealth
-from domain.errors import Invalid, Unavailable
+from adapters.http.dependencies import Deps
+from adapters.http.health_schemas import DatabaseHealth, Health
+from adapters.http.operations import Operations
+from domain.errors import Unavailable
 
-# Whoever watches gets an answer within two seconds, on a machine that is busy as well.
+# A probe gets its response within two seconds, on a busy machine as well.
 READY_SECONDS: Final = 1.5
-
 _METRICS: Final = ("text/plain", "application/openmetrics-text")
 
+health: Final = Operations("health")
 
-def add_health_routes(
-    app: FastAPI, storage: StorageHealth, is_draining: Callable[[], bool]
-) -> None:
-    """`/health`, `/health/db`, `/livez`, `/readyz`, `/metrics`."""
-    answers = documented(Invalid, protected=False, limited=False)
 
-    async def alive() -> Response:
-        """Whether the process runs. The database is not asked."""
-        return _ok()
+@health.get("/health", returns=Health, is_limited=False, operation_id="health")
+@health.get("/livez", returns=Health, is_limited=False, operation_id="livez")
+async def liveness() -> Response:
+    """Whether the process runs.
 
-    for path, operation_id in (("/health", "health"), ("/livez", "livez")):
-        app.add_api_route(
-            path,
-            alive,
-            operation_id=operation_id,
-            summary="Whether the process runs",
-            response_model=schemas.Health,
-            responses=answers,
-            tags=["health"],
-        )
+    Whether the process runs. The database is not asked.
+    """
+    return _ok()
 
-    @app.get(
-        "/health/db",
-        operation_id="healthDatabase",
-        summary="Ask the database",
-        response_model=schemas.DatabaseHealth,
-        responses=answers,
-        tags=["health"],
-    )
-    async def database(request: Request) -> Response:
-        """Whether the database answers, and how long that took."""
-        started = perf_counter()
-        try:
-            async with asyncio.timeout(READY_SECONDS):
-                await storage.ping()
-        except (Unavailable, TimeoutError):
-            return unavailable(request.scope)
-        return _ok(latency_ms=round((perf_counter() - started) * 1000, 3))
 
-    @app.get(
-        "/readyz",
-        operation_id="readyz",
-        summary="Whether requests may come here",
-        response_model=schemas.Health,
-        responses=answers,
-        tags=["health"],
-    )
-    async def ready(request: Request) -> Response:
-        """Whether requests may come here: the database answers, its schema is not behind, and the
-        service is not about to stop."""
-        if is_draining():
-            return unavailable(request.scope)
-        try:
-            async with asyncio.timeout(READY_SECONDS):
-                behind = await storage.is_behind()
-        except (Unavailable, TimeoutError):
-            behind = True
-        return unavailable(request.scope) if behind else _ok()
+@health.get("/health/db", returns=DatabaseHealth, is_limited=False, operation_id="healthDatabase")
+async def database(request: Request, deps: Deps) -> Response:
+    """Ask the database.
 
-    @app.get(
-        "/metrics",
-        operation_id="metrics",
-        summary="Read the metrics",
-        response_class=Response,
-        responses={
-            200: {"content": {kind: {"schema": {"type": "string"}} for kind in _METRICS}},
-            **answers,
-        },
-        tags=["health"],
-    )
-    async def metrics(request: Request) -> Response:
-        """What this service has counted, for Prometheus."""
-        flush()
-        try:
-            encode, media_type = choose_encoder(request.headers.get("accept", ""))
-        except (TypeError, ValueError):
-            # It takes the versions there for numbers.
-            encode, media_type = choose_encoder("")
-        # It takes milliseconds, and reads files where there are several workers.
-        text = await asyncio.to_thread(lambda: encode(_registry()))
-        return Response(text, headers=NO_STORE, media_type=media_type)
+    Whether the database answers, and how long that took.
+    """
+    started = perf_counter()
+    try:
+        async with asyncio.timeout(READY_SECONDS):
+            await deps.storage.ping()
+    except (Unavailable, TimeoutError):
+        return unavailable(request.scope)
+    return _ok(latency_ms=round((perf_counter() - started) * 1000, 3))
+
+
+@health.get("/readyz", returns=Health, is_limited=False, operation_id="readyz")
+async def readiness(request: Request, deps: Deps) -> Response:
+    """Whether requests may come here.
+
+    Whether requests may come here: the database answers, its schema is not behind, and the
+    service is not about to stop.
+    """
+    if deps.is_draining():
+        return unavailable(request.scope)
+    try:
+        async with asyncio.timeout(READY_SECONDS):
+            is_behind = await deps.storage.is_behind()
+    except (Unavailable, TimeoutError):
+        is_behind = True
+    return unavailable(request.scope) if is_behind else _ok()
+
+
+@health.get(
+    "/metrics",
+    is_limited=False,
+    responses={200: {"content": {kind: {"schema": {"type": "string"}} for kind in _METRICS}}},
+    response_class=Response,
+)
+async def metrics(request: Request) -> Response:
+    """Read the metrics.
+
+    What this service has counted, for Prometheus.
+    """
+    flush()
+    try:
+        encode, media_type = choose_encoder(request.headers.get("accept", ""))
+    except (TypeError, ValueError):
+        # prometheus_client parses the version parameter as a number.
+        encode, media_type = choose_encoder("")
+    # Encoding takes milliseconds, and with several workers it reads files.
+    text = await asyncio.to_thread(lambda: encode(_registry()))
+    return Response(text, headers=NO_STORE, media_type=media_type)
 
 
 def _ok(**facts: float) -> Response:
@@ -118,11 +99,11 @@ def _ok(**facts: float) -> Response:
 
 
 def _registry() -> CollectorRegistry:
-    """All that this process has counted; and the other workers, where it is one of several."""
+    """The metrics of this process, or of all workers if there are several."""
     registry = CollectorRegistry()
     try:
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
     except ValueError:
-        # No folder is named in which workers count together.
+        # PROMETHEUS_MULTIPROC_DIR is not set.
         return REGISTRY
     return registry

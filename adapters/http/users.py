@@ -1,62 +1,42 @@
-"""Users' own accounts over HTTP."""
+"""The user's own account over HTTP: the routes at `/api/users/me`."""
 
-from typing import Any
+from typing import Any, Final
 
-from fastapi import FastAPI
 from starlette.responses import Response
 
 from adapters.asgi.responses import json_response, no_content
-from adapters.http import schemas
-from adapters.http.authentication import CurrentUser
-from adapters.http.csrf import CrossSiteRequest
-from adapters.http.openapi import BODY_ERRORS, SETS_COOKIE, documented
-from application.ports.tokens import SessionCookies
-from application.use_cases import UseCases
-from domain.errors import Invalid
+from adapters.http.dependencies import CurrentUser, Deps
+from adapters.http.operations import Operations
+from adapters.http.user_schemas import NewName
+from adapters.http.user_schemas import User as UserSchema
 from domain.users import User
 
+users: Final = Operations("users")
 
-def add_user_routes(app: FastAPI, use_cases: UseCases, cookies: SessionCookies) -> None:
-    """`/api/users/me`."""
 
-    @app.get(
-        "/api/users/me",
-        operation_id="getUser",
-        summary="Get your account",
-        response_model=schemas.User,
-        responses=documented(Invalid),
-        tags=["users"],
-    )
-    async def get_user(caller: CurrentUser) -> Response:
-        return json_response(user_body(caller.user))
+@users.get("/api/users/me", returns=UserSchema)
+async def get_user(caller: CurrentUser) -> Response:
+    """Get your account."""
+    return json_response(user_body(caller.user))
 
-    @app.patch(
-        "/api/users/me",
-        operation_id="renameUser",
-        summary="Change your name",
-        response_model=schemas.User,
-        responses=documented(Invalid, CrossSiteRequest, *BODY_ERRORS),
-        tags=["users"],
-    )
-    async def rename_user(caller: CurrentUser, body: schemas.NewName) -> Response:
-        return json_response(user_body(await use_cases.rename_user(caller.user.id, body.name)))
 
-    @app.delete(
-        "/api/users/me",
-        operation_id="deleteUser",
-        summary="Delete your account, and everything in it",
-        status_code=204,
-        response_description="The account is gone, for good.",
-        responses={204: SETS_COOKIE, **documented(Invalid, CrossSiteRequest)},
-        tags=["users"],
-    )
-    async def delete_user(caller: CurrentUser) -> Response:
-        await use_cases.delete_user(caller.user.id)
-        return no_content(cookies.expire())
+@users.patch("/api/users/me", returns=UserSchema)
+async def rename_user(caller: CurrentUser, deps: Deps, body: NewName) -> Response:
+    """Change your name."""
+    return json_response(user_body(await deps.use_cases.rename_user(caller.user.id, body.name)))
+
+
+@users.delete(
+    "/api/users/me", status=204, description="The account is gone, for good.", sets_cookie=True
+)
+async def delete_user(caller: CurrentUser, deps: Deps) -> Response:
+    """Delete your account, and everything in it."""
+    await deps.use_cases.delete_user(caller.user.id)
+    return no_content(deps.cookies.expire())
 
 
 def user_body(user: User) -> dict[str, Any]:
-    """What of a user is told."""
+    """The fields of a user that clients may see."""
     return {
         "id": user.id,
         "email": user.email,

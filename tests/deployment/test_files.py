@@ -18,7 +18,7 @@ import typer.main
 from fastapi import FastAPI
 
 from adapters.asgi.body import BODY_MAX_BYTES
-from adapters.asgi.request_guard import REQUEST_SECONDS
+from adapters.asgi.deadline import REQUEST_SECONDS
 from adapters.asgi.request_record import PROBE_PATHS
 from adapters.uvicorn import protocol
 from entrypoints import cli, serving

@@ -58,7 +58,7 @@ def cheap_key(password: str, salt: str) -> str:
 
 
 def store_of(app: FastAPI) -> MemoryStore:
-    store: MemoryStore = app.state.use_cases.get_task.tasks.store
+    store: MemoryStore = app.state.dependencies.use_cases.get_task.tasks.store
     return store
 
 

@@ -229,7 +229,7 @@ async def test_a_crash_is_logged_once_with_its_traceback(
     async def crash(*_: object, **__: object) -> None:
         raise RuntimeError(CANARY)
 
-    monkeypatch.setattr(type(app.state.use_cases.list_tasks), "__call__", crash)
+    monkeypatch.setattr(type(app.state.dependencies.use_cases.list_tasks), "__call__", crash)
     answer = await ann.get(TASKS, headers={"X-Request-ID": "of-the-page"})
     assert code(answer) == (500, "INTERNAL_ERROR")
     assert told(last(logged)) == ("GET", TASKS, 500, "ann")
@@ -246,7 +246,7 @@ async def test_a_crash_before_it_is_known_who_asks(
     async def crash(*_: object, **__: object) -> None:
         raise RuntimeError(CANARY)
 
-    monkeypatch.setattr(type(app.state.use_cases.log_in), "__call__", crash)
+    monkeypatch.setattr(type(app.state.dependencies.use_cases.log_in), "__call__", crash)
     assert code(await nobody.post(LOG_IN, json=ANN)) == (500, "INTERNAL_ERROR")
     assert only(logged, "request_crashed")["user_id"] is None
 

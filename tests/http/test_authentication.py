@@ -179,7 +179,7 @@ async def test_a_token_without_an_address_needs_a_user(nobody: httpx.AsyncClient
 async def test_first_sight_makes_the_user(app: FastAPI, nobody: httpx.AsyncClient) -> None:
     said = claims(email="Ann@Example.com", name="Zoë\0\ud800", image="i", emailVerified=True)
     await show(nobody, f"Bearer {signed(said)}")
-    users = app.state.use_cases.authenticate.users
+    users = app.state.dependencies.use_cases.authenticate.users
     user = await users.get("ann", issued_at=None)
     assert (user.email, user.name, user.image) == ("ann@example.com", "Zoë\ufffd", "i")
     assert not user.email_verified
@@ -192,7 +192,7 @@ async def test_an_address_of_another_user(nobody: httpx.AsyncClient) -> None:
 
 
 async def test_only_newer_claims_change_the_user(app: FastAPI, nobody: httpx.AsyncClient) -> None:
-    users = app.state.use_cases.authenticate.users
+    users = app.state.dependencies.use_cases.authenticate.users
 
     async def name_after(**said: Any) -> str:
         await show(nobody, f"Bearer {signed(claims(**said))}")
@@ -212,7 +212,7 @@ async def test_only_newer_claims_change_the_user(app: FastAPI, nobody: httpx.Asy
 
 
 async def test_a_token_of_few_words_erases_nothing(app: FastAPI, nobody: httpx.AsyncClient) -> None:
-    users = app.state.use_cases.authenticate.users
+    users = app.state.dependencies.use_cases.authenticate.users
     first = claims(name="Ann", image="i", updatedAt="2026-01-01T00:00:00Z")
     await show(nobody, f"Bearer {signed(first)}")
     await show(nobody, f"Bearer {signed(claims(updatedAt='2026-01-02T00:00:00Z'))}")
@@ -221,7 +221,7 @@ async def test_a_token_of_few_words_erases_nothing(app: FastAPI, nobody: httpx.A
 
 
 async def test_a_new_address_starts_unproven(app: FastAPI, nobody: httpx.AsyncClient) -> None:
-    users = app.state.use_cases.authenticate.users
+    users = app.state.dependencies.use_cases.authenticate.users
     await show(nobody, f"Bearer {signed(claims(updatedAt='2026-01-01T00:00:00Z'))}")
     user = await users.get("ann", issued_at=None)
     user.email_verified = True
@@ -238,7 +238,7 @@ async def test_a_new_address_starts_unproven(app: FastAPI, nobody: httpx.AsyncCl
 async def test_a_deleted_account_stays_deleted(app: FastAPI, ann: httpx.AsyncClient) -> None:
     """Neither a token from before nor one that does not say when brings it back."""
     await new_task(ann)
-    use_cases = app.state.use_cases
+    use_cases = app.state.dependencies.use_cases
     await use_cases.authenticate.users.remove("ann")
     for said in (claims(iat=now() - 5), claims(iat=None)):
         assert code(await show(ann, f"Bearer {signed(said)}")) == (401, "UNKNOWN_USER")
@@ -247,7 +247,7 @@ async def test_a_deleted_account_stays_deleted(app: FastAPI, ann: httpx.AsyncCli
 
 
 async def test_a_token_for_development(app: FastAPI, nobody: httpx.AsyncClient) -> None:
-    issue = app.state.use_cases.issue_development_token
+    issue = app.state.dependencies.use_cases.issue_development_token
     first = await issue("Ann@example.com", new_id="a")
     second = await issue("ann@example.com", new_id="b")
     assert (await show(nobody, f"Bearer {first}")).status_code == 200

@@ -163,7 +163,7 @@ def routes(trusting_app: FastAPI) -> list[tuple[str, str]]:
         for route in trusting_app.routes
         if isinstance(route, DirectRoute)
         for method in (route.methods or set()) - SAFE
-        if route.user_name is not None or (method, route.path) == LOG_OUT
+        if route.is_protected or (method, route.path) == LOG_OUT
     ]
 
 

@@ -15,7 +15,7 @@ import pytest
 from fastapi import FastAPI
 
 from adapters.asgi import body as json_body
-from adapters.asgi import request_guard
+from adapters.asgi import deadline
 from adapters.asgi.errors import MalformedRequest, WireError
 from adapters.http.errors import STATUSES, status_of
 from domain import errors, tasks, users
@@ -320,7 +320,7 @@ async def test_a_crash_is_an_error_like_any_other(
     async def crash(*_: object, **__: object) -> None:
         raise RuntimeError("canary-5b1c")
 
-    monkeypatch.setattr(type(app.state.use_cases.list_tasks), "__call__", crash)
+    monkeypatch.setattr(type(app.state.dependencies.use_cases.list_tasks), "__call__", crash)
     headers = {"Origin": "http://localhost:3000"}
     answer = await ann.get(PATH, headers=headers)
     assert code(answer) == (500, "INTERNAL_ERROR")
@@ -338,12 +338,12 @@ async def test_a_crash_is_an_error_like_any_other(
 async def test_a_request_that_takes_too_long(
     app: FastAPI, ann: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, logged: Logged
 ) -> None:
-    monkeypatch.setattr(request_guard, "REQUEST_SECONDS", 0.1)
+    monkeypatch.setattr(deadline, "REQUEST_SECONDS", 0.1)
 
     async def hang(*_: object, **__: object) -> None:
         await asyncio.sleep(30)
 
-    monkeypatch.setattr(type(app.state.use_cases.list_tasks), "__call__", hang)
+    monkeypatch.setattr(type(app.state.dependencies.use_cases.list_tasks), "__call__", hang)
     answer = await ann.get(PATH)
     assert code(answer) == (503, "UNAVAILABLE")
     assert int(answer.headers["retry-after"]) >= 1
@@ -361,7 +361,7 @@ async def test_who_ends_a_request_from_outside_is_obeyed(
         begun.set()
         await asyncio.sleep(30)
 
-    monkeypatch.setattr(type(app.state.use_cases.list_tasks), "__call__", hang)
+    monkeypatch.setattr(type(app.state.dependencies.use_cases.list_tasks), "__call__", hang)
     request = asyncio.create_task(ann.get(PATH))
     await begun.wait()
     request.cancel()
@@ -373,7 +373,7 @@ async def test_who_ends_a_request_from_outside_is_obeyed(
 async def test_who_ends_a_late_request_is_obeyed_too(
     app: FastAPI, ann: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(request_guard, "REQUEST_SECONDS", 0.01)
+    monkeypatch.setattr(deadline, "REQUEST_SECONDS", 0.01)
 
     async def hang(*_: object, **__: object) -> None:
         asyncio.get_running_loop().call_later(0.01, request.cancel)
@@ -381,7 +381,7 @@ async def test_who_ends_a_late_request_is_obeyed_too(
         time.sleep(0.05)  # noqa: ASYNC251
         await asyncio.sleep(30)
 
-    monkeypatch.setattr(type(app.state.use_cases.list_tasks), "__call__", hang)
+    monkeypatch.setattr(type(app.state.dependencies.use_cases.list_tasks), "__call__", hang)
     request = asyncio.create_task(ann.get(PATH))
     with pytest.raises(asyncio.CancelledError):
         await request
@@ -393,7 +393,7 @@ async def test_a_timeout_of_something_else_is_a_crash(
     async def fail(*_: object, **__: object) -> None:
         raise TimeoutError
 
-    monkeypatch.setattr(type(app.state.use_cases.list_tasks), "__call__", fail)
+    monkeypatch.setattr(type(app.state.dependencies.use_cases.list_tasks), "__call__", fail)
     assert code(await ann.get(PATH)) == (500, "INTERNAL_ERROR")
 
 
@@ -424,7 +424,7 @@ async def test_what_is_unavailable_says_when_to_come_back(
     async def fail(*_: object, **__: object) -> None:
         raise Unavailable(retry_after=7)
 
-    monkeypatch.setattr(type(app.state.use_cases.list_tasks), "__call__", fail)
+    monkeypatch.setattr(type(app.state.dependencies.use_cases.list_tasks), "__call__", fail)
     answer = await ann.get(PATH)
     assert code(answer) == (503, "UNAVAILABLE")
     assert answer.headers["retry-after"] == "7"

@@ -39,7 +39,7 @@ def storage() -> Storage:
 
 @pytest.fixture
 def client(app: FastAPI, storage: Storage) -> httpx.AsyncClient:
-    use_cases: UseCases = app.state.use_cases
+    use_cases: UseCases = app.state.dependencies.use_cases
     return client_of(
         create_app(use_cases, storage, COOKIES, RequestLimit(MemoryCounters(), ()), HttpOptions())
     )

@@ -21,6 +21,7 @@ from starlette.routing import Route
 from starlette.types import Message
 
 from adapters.http.routing import DirectRoute
+from adapters.http.schema import all_schemas
 from adapters.memory.store import MemoryStore
 from entrypoints.app import from_settings
 from entrypoints.settings import Settings
@@ -208,9 +209,7 @@ def places_of(app: FastAPI) -> set[Place]:
 
 
 def schema_named(name: str) -> Any:
-    from adapters.http import schemas  # noqa: PLC0415
-
-    return getattr(schemas, name)
+    return {schema.__name__: schema for schema in all_schemas()}[name]
 
 
 def test_every_field_has_a_row(app: FastAPI) -> None:

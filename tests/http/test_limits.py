@@ -56,9 +56,9 @@ def serving(**settings: Any) -> FastAPI:
     """An application with these settings, which knows nobody and has counted nothing."""
     app = _built(**settings)
     store_of(app).clear()
-    sign_ins = app.state.use_cases.log_in.limits.counters
+    sign_ins = app.state.dependencies.use_cases.log_in.limits.counters
     local = sign_ins.substitute if isinstance(sign_ins, FallbackCounters) else sign_ins
-    for counters in (app.state.gate.limit.counters, local):
+    for counters in (app.state.dependencies.gate.limiter.limit.counters, local):
         if isinstance(counters, MemoryCounters):
             counters._windows.clear()
     return app
@@ -310,7 +310,7 @@ async def test_who_is_refused_changes_nothing(app: FastAPI, hashed: list[str]) -
     add_user(store)
     session = add_session(store)
     nobody, before = at(app), contents(store)
-    limit = app.state.gate.limit
+    limit = app.state.dependencies.gate.limiter.limit
     for _ in range(3):
         await limit.count_sign_in(HOME)
     answers = [
@@ -355,7 +355,7 @@ async def test_what_nobody_can_answer_is_not_counted(
     async def fail(*_: object) -> None:
         raise Unavailable
 
-    monkeypatch.setattr(type(app.state.use_cases.authenticate), "__call__", fail)
+    monkeypatch.setattr(type(app.state.dependencies.use_cases.authenticate), "__call__", fail)
     assert await statuses(at(app, user_id="ann"), 5) == [503] * 5
     monkeypatch.undo()
     assert await statuses(at(app), 3) == [401] * 3

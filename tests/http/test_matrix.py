@@ -72,7 +72,7 @@ def test_every_protected_route_asks_who_is_there(app: FastAPI) -> None:
     for route in app.routes:
         if isinstance(route, DirectRoute):
             protected = any(route.path == path for _, path, _, _ in PROTECTED)
-            assert (route.user_name is not None) is protected
+            assert route.is_protected is protected
 
 
 @ROWS

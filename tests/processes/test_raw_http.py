@@ -17,7 +17,7 @@ import httpx
 import pytest
 import uvicorn
 
-from adapters.asgi import body, request_guard
+from adapters.asgi import body, deadline
 from adapters.uvicorn import protocol
 from entrypoints import serving
 from entrypoints.settings import Settings
@@ -413,7 +413,7 @@ async def hasty(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Hasty]:
     monkeypatch.setattr(protocol, "HEAD_SECONDS", HEAD)
     monkeypatch.setattr(protocol, "MESSAGE_SECONDS", MESSAGE)
     monkeypatch.setattr(body, "BODY_SECONDS", BODY_WAIT)
-    monkeypatch.setattr(request_guard, "REQUEST_SECONDS", REQUEST)
+    monkeypatch.setattr(deadline, "REQUEST_SECONDS", REQUEST)
     monkeypatch.setattr(serving, "_KEEP_ALIVE_SECONDS", 1)
     config = serving._config(Settings(better_auth_secret=SECRET), workers=1)
     # It is made for a process of its own, whose signals it takes.

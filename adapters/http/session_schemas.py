@@ -1,0 +1,138 @@
+"""The schemas of signing in and of sessions."""
+
+from datetime import datetime
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import ConfigDict, Field, StrictStr, StringConstraints
+
+from adapters.http import patterns
+from adapters.http.schema import RequestBody, Schema
+from adapters.http.user_schemas import NAME, USER, User
+from application.ports.credentials import CredentialKind
+from application.sessions import PASSWORD_MAX_LENGTH, PASSWORD_MIN_LENGTH
+from domain.users import EMAIL_MAX_LENGTH
+
+SessionId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+
+_EMAIL: Final[dict[str, Any]] = {"maxLength": EMAIL_MAX_LENGTH, "pattern": patterns.EMAIL}
+_SESSION: Final[dict[str, Any]] = {
+    "id": "Xb7cD9eFgH1iJ2kL3mN4oP5qR6sT7uV8",
+    "created_at": "2026-11-20T16:31:35.303112Z",
+    "updated_at": "2026-11-20T16:31:35.303112Z",
+    "expires_at": "2026-11-27T16:31:35.303112Z",
+    "ip_address": "203.0.113.7",
+    "user_agent": "Mozilla/5.0",
+    "current": True,
+}
+_REFRESHED: Final[dict[str, Any]] = {
+    "user": USER,
+    "session": _SESSION,
+    "access_token": "eyJhbGciOiJIUzI1NiIsInR5cCI6ImF0K2p3dCJ9.e30.c2lnbmF0dXJl",
+    "token_type": "Bearer",
+    "expires_in": 604_800,
+}
+
+
+class EmailAndPassword(RequestBody):
+    """Who signs in, and the password that proves it."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"email": "ann@example.com", "password": "correct horse battery"}]
+        }
+    )
+
+    email: Annotated[StrictStr, Field(json_schema_extra=_EMAIL)]
+    password: Annotated[StrictStr, Field(json_schema_extra={"maxLength": PASSWORD_MAX_LENGTH})]
+
+
+class NewUser(EmailAndPassword):
+    """Who signs up. The length of a password is counted in UTF-16 code units."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"email": "ann@example.com", "password": "correct horse battery", "name": "Ann"}
+            ]
+        }
+    )
+
+    password: Annotated[
+        StrictStr,
+        Field(
+            json_schema_extra={"minLength": PASSWORD_MIN_LENGTH, "maxLength": PASSWORD_MAX_LENGTH}
+        ),
+    ]
+    # A default in the schema would make clients' generators require the field.
+    name: Annotated[
+        StrictStr,
+        Field(
+            default_factory=str,
+            description="Empty where absent.",
+            json_schema_extra=NAME,
+        ),
+    ]
+
+
+class Session(Schema):
+    """Being signed in on one device. `current` is the one that the request stands for."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_SESSION]})
+
+    id: str
+    created_at: datetime
+    updated_at: datetime
+    expires_at: datetime
+    ip_address: str | None
+    user_agent: str | None
+    current: bool
+
+
+class Refreshed(Schema):
+    """An access token, good for `expires_in` seconds at most, and only while its session lives.
+
+    Session and tokens are null after a sign-up whose address must be verified first.
+    """
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_REFRESHED]})
+
+    user: User
+    session: Session | None
+    access_token: str | None
+    token_type: Literal["Bearer"]
+    expires_in: int | None
+
+
+class SignedIn(Refreshed):
+    """A new session, its token, and an access token that hangs on it."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{**_REFRESHED, "session_token": "0OwMpZhwD5Huhr3ZYG20PGusjyeGeYfm"}]
+        }
+    )
+
+    session_token: str | None
+
+
+class ValidSession(Schema):
+    """Who is asking, and by which credential; tokens of others stand for no session."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"user": USER, "session": _SESSION, "credential": "cookie"}]
+        }
+    )
+
+    user: User
+    session: Session | None
+    credential: CredentialKind
+
+
+class Sessions(Schema):
+    """All sessions of the user that are alive."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"data": [_SESSION], "count": 1}]})
+
+    data: list[Session]
+    count: Annotated[int, Field(ge=0)]
