@@ -123,7 +123,7 @@ def served(app: FastAPI) -> set[Row]:
         (
             method,
             route.path_format,
-            route.operation_id or "",
+            (route.operation_id or "") if route.include_in_schema else "",
             tuple(sorted(_use_cases_of(route))),
             _who_may_call(app, route, method),
             route.endpoint.__module__.replace(".", "/") + ".py",
@@ -144,9 +144,14 @@ def _use_cases_of(route: DirectRoute) -> set[str]:
 def _source_of(endpoint: Any) -> str:
     """Its own, and that of the functions beside it that it calls."""
     source = inspect.getsource(endpoint)
-    for cell in endpoint.__closure__ or ():
-        if inspect.isfunction(cell.cell_contents):
-            source += _source_of(cell.cell_contents)
+    for name in endpoint.__code__.co_names:
+        called = endpoint.__globals__.get(name)
+        if (
+            inspect.isfunction(called)
+            and called.__module__ == endpoint.__module__
+            and called is not endpoint
+        ):
+            source += _source_of(called)
     return source
 
 
