@@ -1,6 +1,6 @@
-"""Runs the migrations, on the connection that `adapters.postgres.schema` hands over.
+"""Runs the migrations, on the connection that `adapters.postgres.schema` passes.
 
-`alembic revision --autogenerate` and its like, run by hand, take the database of the settings.
+Alembic's own commands, such as `alembic revision --autogenerate`, use the database of the settings.
 """
 
 from alembic import context
@@ -15,26 +15,26 @@ from entrypoints.settings import Settings
 
 
 def include_name(name: str | None, kind: str, _parents: object) -> bool:
-    """Of the database, look at our own schema alone."""
+    """Compare only our own schema of the database."""
     return kind != "schema" or name == SCHEMA
 
 
 def include_object(
     item: object, _name: str | None, kind: str, _reflected: bool, _to: object
 ) -> bool:
-    """Of the models, leave out Better Auth's tables."""
+    """Exclude Better Auth's tables from the models that are compared."""
     return kind != "table" or getattr(item, "schema", None) == SCHEMA
 
 
 def number(context: MigrationContext, _revision: object, directives: list[MigrationScript]) -> None:
-    """Number a new migration, so that they read in order: by itself Alembic draws lots."""
+    """Number a new migration, so that the files sort in order; Alembic's default is a random id."""
     for script in directives:
         script.rev_id = f"{int(context.get_current_revision() or 0) + 1:04}"
 
 
 def run(conn: Connection) -> None:
-    # Every name in a migration says its schema; and what is in the path loses it when reflected,
-    # so that the foreign key to "user" would seem to have changed.
+    # Names in migrations are schema-qualified. With `public` in the search path, the foreign key to
+    # "user" would be reflected without its schema, and seem to have changed.
     conn.execute(text("set local search_path = ''"))
     context.configure(
         connection=conn,
@@ -50,8 +50,8 @@ def run(conn: Connection) -> None:
         context.run_migrations()
 
 
-if (given := context.config.attributes.get("connection")) is not None:
-    run(given)
+if (connection := context.config.attributes.get("connection")) is not None:
+    run(connection)
 else:
     with with_database(Settings()) as settings, connect(settings.direct_url or "") as conn:
         run(conn)

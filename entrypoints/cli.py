@@ -129,10 +129,10 @@ def check() -> None:
             return
         with with_database(configured) as settings:
             assert settings.direct_url is not None
-            schema.examine(settings.direct_url)
+            schema.check_ready(settings.direct_url)
             typer.echo("database    fine, the schema is at head")
             if settings.url is not None and settings.url != settings.direct_url:
-                schema.reach(settings.url)
+                schema.check_reachable(settings.url)
                 typer.echo("pooled URL  fine")
 
 
@@ -145,7 +145,7 @@ def _prepare(configured: Settings, settings: Settings) -> None:
     if configured.url is None:
         schema.migrate(settings.direct_url)
     else:
-        schema.examine(settings.direct_url)
+        schema.check_ready(settings.direct_url)
 
 
 async def _token(settings: Settings, email: str) -> str:

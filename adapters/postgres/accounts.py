@@ -9,11 +9,11 @@ from sqlalchemy import Text, bindparam, insert, select
 from adapters.postgres.database import ConstraintViolated, Database, Statement
 from adapters.postgres.optional_columns import Columns, OptionalColumns
 from adapters.postgres.tables import ACCOUNTS
-from adapters.postgres.users import refused, utc_text
+from adapters.postgres.users import translate_violation, utc_text
 
 _PASSWORD_ACCOUNT = {
     "providerId": "credential",
-    # Where there is such a column, Better Auth looks for this in it.
+    # If the column exists, Better Auth finds passwords by this value.
     "issuer": "local:credential",
 }
 _INSERTED = (
@@ -29,26 +29,27 @@ _INSERTED = (
 
 @cache
 def _password_hash(present: Columns) -> Statement:
-    wanted = ("userId", "accountId", *_marks(present))
+    criteria = ("userId", "accountId", *_password_columns(present))
     return Statement.compile(
         "accounts.password_hash",
         select(ACCOUNTS.c.password)
-        .where(*(ACCOUNTS.c[name] == bindparam(name, type_=Text) for name in wanted))
-        # No constraint speaks against a second one.
+        .where(*(ACCOUNTS.c[name] == bindparam(name, type_=Text) for name in criteria))
+        # The oldest: no constraint forbids a second password.
         .order_by(ACCOUNTS.c.createdAt, ACCOUNTS.c.id),
     )
 
 
 @cache
 def _add(present: Columns) -> Statement:
-    given = {*_INSERTED, *_marks(present)}
+    inserted = {*_INSERTED, *_password_columns(present)}
     return Statement.compile(
-        "accounts.add", insert(ACCOUNTS).values({name: bindparam(name) for name in sorted(given)})
+        "accounts.add",
+        insert(ACCOUNTS).values({name: bindparam(name) for name in sorted(inserted)}),
     )
 
 
-def _marks(present: Columns) -> tuple[str, ...]:
-    """The columns that make an account one with a password."""
+def _password_columns(present: Columns) -> tuple[str, ...]:
+    """The columns that distinguish an account with a password from one of a social provider."""
     return ("providerId", "issuer") if ACCOUNTS.c.issuer in present else ("providerId",)
 
 
@@ -79,4 +80,4 @@ class PostgresAccounts:
         try:
             await self.database.execute(_add(await self.optional()), values)
         except ConstraintViolated as violated:
-            raise refused(violated) from violated
+            raise translate_violation(violated) from violated

@@ -1,4 +1,4 @@
-"""Better Auth's tables: made where they are missing, adopted as they are where they exist."""
+"""Better Auth's tables: missing ones are created, existing ones are checked and left unchanged."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -7,8 +7,8 @@ from sqlalchemy import Connection, text
 
 from adapters.postgres.tables import BETTER_AUTH_SCHEMA
 
-# The statements of Better Auth's own migration (1.7), a table and its indexes together. Its
-# migration finds nothing to do after them.
+# The statements of Better Auth's own migration (1.7), by table. After them, that migration has
+# nothing to do.
 TABLES: Final[Mapping[str, tuple[str, ...]]] = {
     "user": (
         'create table public."user" ("id" text not null primary key, "name" text not null,'
@@ -50,7 +50,7 @@ TABLES: Final[Mapping[str, tuple[str, ...]]] = {
     ),
 }
 
-# What this service reads or writes of each. Older versions lack `jwks.alg` and `jwks.crv`.
+# The columns that this service needs. Versions before 1.7 lack `jwks.alg` and `jwks.crv`.
 _COLUMNS: Final[Mapping[str, frozenset[str]]] = {
     "user": frozenset({"id", "name", "email", "emailVerified", "image", "createdAt", "updatedAt"}),
     "session": frozenset(
@@ -64,27 +64,27 @@ _COLUMNS: Final[Mapping[str, frozenset[str]]] = {
 _TEXT_TYPES: Final = frozenset({"text", "character varying"})
 
 
-class ForeignSchema(Exception):
-    """Tables of Better Auth's names that are not laid out as Better Auth does by default."""
+class UnsupportedTables(Exception):
+    """Better Auth's tables do not have the names and types of its default configuration."""
 
 
 def create_missing(connection: Connection) -> None:
-    """Raises `ForeignSchema`, and then changes nothing."""
-    existing = _existing(connection)
-    _refuse_foreign(existing)
+    """Create the tables that do not exist. Raises `UnsupportedTables`, and then creates none."""
+    existing = _existing_columns(connection)
+    _check_columns(existing)
     for table, statements in TABLES.items():
         if table not in existing:
             for statement in statements:
                 connection.execute(text(statement))
 
 
-def refuse_foreign(connection: Connection) -> None:
-    """Raises `ForeignSchema` with one sentence that says what is different."""
-    _refuse_foreign(_existing(connection))
+def check_tables(connection: Connection) -> None:
+    """Check the tables that exist. Raises `UnsupportedTables` with the first difference."""
+    _check_columns(_existing_columns(connection))
 
 
-def _existing(connection: Connection) -> dict[str, dict[str, str]]:
-    """The columns, each with its type, of those of the tables that exist."""
+def _existing_columns(connection: Connection) -> dict[str, dict[str, str]]:
+    """The columns of each table that exists, with their types."""
     rows = connection.execute(
         text(
             "select table_name, column_name, data_type from information_schema.columns"
@@ -98,17 +98,17 @@ def _existing(connection: Connection) -> dict[str, dict[str, str]]:
     return tables
 
 
-def _refuse_foreign(existing: Mapping[str, Mapping[str, str]]) -> None:
+def _check_columns(existing: Mapping[str, Mapping[str, str]]) -> None:
     for table, columns in existing.items():
         missing = sorted(_COLUMNS.get(table, frozenset()) - columns.keys())
         if missing:
-            raise ForeignSchema(
+            raise UnsupportedTables(
                 f'the table "{table}" in this database has no column "{missing[0]}": Taskport'
                 " works with Better Auth's default table and column names only"
             )
     id_type = existing.get("user", {}).get("id", "text")
     if id_type not in _TEXT_TYPES:
-        raise ForeignSchema(
+        raise UnsupportedTables(
             f'the column "id" of the table "user" is of type {id_type}, not text: Taskport works'
             " with Better Auth's default ids only (no advanced.database.generateId)"
         )

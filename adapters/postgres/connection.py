@@ -1,4 +1,4 @@
-"""A connection that never keeps anybody waiting longer than it promised."""
+"""A psycopg connection with a deadline for each statement, and the translation of its errors."""
 
 import asyncio
 import select
@@ -26,8 +26,8 @@ STATEMENT_SECONDS: Final = 5.0
 CANCEL_SECONDS: Final = 2.0
 _POLL_SECONDS: Final = 1.0
 
-# Only what the URL leaves open; startup parameters beyond these, `options` among them, are
-# refused by a transaction-mode pooler.
+# Applied only where the URL does not set them. No further startup parameters (`options`, for
+# one): a pooler in transaction mode rejects them.
 _DEFAULTS: Final = {
     "connect_timeout": "15",
     "application_name": "taskport",
@@ -37,37 +37,39 @@ _DEFAULTS: Final = {
     "tcp_user_timeout": "10000",
 }
 
+#: Reasons for a failed connection attempt, by a text that libpq's or the server's message contains.
 _REASONS: Final = {
-    "connection refused": "nobody listens there",
+    "connection refused": "connection refused",
     "could not translate host name": "no such host",
     "failed to resolve": "no such host",
-    "timeout": "no answer in time",
+    "timeout": "connection timed out",
     "password authentication failed": "wrong password, or no such user",
     "does not exist": "no such database, or no such user",
     "too many": "too many connections",
     "remaining connection slots": "too many connections",
-    "starting up": "it is starting",
-    "shutting down": "it is stopping",
-    "ssl": "TLS was refused",
+    "starting up": "the server is starting up",
+    "shutting down": "the server is shutting down",
+    "ssl": "TLS was rejected",
 }
 
 _log = structlog.get_logger("taskport.postgres")
-_cancelling: set[asyncio.Task[None]] = set()
+# References that keep the tasks from being garbage-collected.
+_cancel_tasks: set[asyncio.Task[None]] = set()
 
 
 def conninfo(url: str) -> str:
-    """The URL for libpq: all that it says goes there untouched, our defaults beside it."""
-    said = conninfo_to_dict(url)
-    return make_conninfo(url, **{k: v for k, v in _DEFAULTS.items() if k not in said})
+    """The connection string for libpq: the URL unchanged, with our defaults added."""
+    given = conninfo_to_dict(url)
+    return make_conninfo(url, **{k: v for k, v in _DEFAULTS.items() if k not in given})
 
 
-class Connection(AsyncConnection[Any]):
-    """Ends a statement after `STATEMENT_SECONDS`, and hangs up rather than wait for its end.
+class DeadlineConnection(AsyncConnection[Any]):
+    """A connection that is closed if a statement runs longer than `STATEMENT_SECONDS`.
 
-    psycopg itself, when it is cancelled, waits up to ten seconds more for a server that may never
-    answer. Here the cancel request goes out on a connection of its own while this one is closed
-    at once; the server's `statement_timeout` is left to whoever owns the role, because a session
-    `SET` leaks to strangers through a pooler.
+    When psycopg itself is cancelled, it waits up to ten seconds more for the server. This
+    connection is closed at once, and the cancel request is sent on a connection of its own. The
+    deadline is not left to the server's `statement_timeout`, because a session `SET` leaks through
+    a pooler to other clients.
     """
 
     async def wait(
@@ -81,68 +83,72 @@ class Connection(AsyncConnection[Any]):
                 gen, self.pgconn.socket, interval=_POLL_SECONDS, timeout=STATEMENT_SECONDS
             )
         except (WaitTimeout, asyncio.CancelledError):
-            self.hang_up()
+            self.abort()
             raise
 
-    def is_lost(self) -> bool:
-        """Whether the server has hung up: an idle connection has nothing else to say."""
+    def is_closed_by_server(self) -> bool:
+        """Whether the server has closed this idle connection.
+
+        An idle connection receives nothing else, so a readable socket means its end.
+        """
         poll = select.poll()
         poll.register(self.pgconn.socket, select.POLLIN)
         return bool(poll.poll(0))
 
-    def hang_up(self) -> None:
-        """Close at once, and have the server end what it is doing."""
+    def abort(self) -> None:
+        """Close the connection at once, and cancel the statement that it runs."""
         if self.pgconn.transaction_status == TransactionStatus.ACTIVE:
             request = self.pgconn.cancel_conn()
             with suppress(errors.OperationalError):
                 request.start()
-                task = asyncio.create_task(_send(cancel(request)))
-                _cancelling.add(task)
-                task.add_done_callback(_cancelling.discard)
+                task = asyncio.create_task(_send_cancel_request(cancel(request)))
+                _cancel_tasks.add(task)
+                task.add_done_callback(_cancel_tasks.discard)
         self.pgconn.finish()
 
 
-async def _send(cancel_request: PQGenConn[None]) -> None:
+async def _send_cancel_request(request: PQGenConn[None]) -> None:
     try:
-        await wait_conn_async(cancel_request, _POLL_SECONDS, CANCEL_SECONDS)
+        await wait_conn_async(request, _POLL_SECONDS, CANCEL_SECONDS)
     except errors.Error:
         _log.warning("statement_not_cancelled")
 
 
 CONNECT_OPTIONS: Final[dict[str, Any]] = {
     "autocommit": True,
-    # Behind a transaction-mode pooler the next statement meets another server.
+    # No prepared statements: behind a pooler in transaction mode, the next statement may reach
+    # another server connection, which does not know them.
     "prepare_threshold": None,
     "cursor_factory": AsyncRawCursor,
 }
 
 
-def reason_of(error: errors.Error) -> str:
-    """Why there is no connection, in words of our own: the server's name users and databases."""
-    said = str(error).lower()
-    found = (reason for sign, reason in _REASONS.items() if sign in said)
-    return next(found, type(error).__name__)
+def connect_failure(error: errors.Error) -> str:
+    """Why a connection attempt failed, in our own words: the server's name users and databases."""
+    message = str(error).lower()
+    reasons = (reason for part, reason in _REASONS.items() if part in message)
+    return next(reasons, type(error).__name__)
 
 
 @contextmanager
-def translating() -> Iterator[None]:
-    """Say what goes wrong in a `with` block in the words of `translated`."""
+def translating_errors() -> Iterator[None]:
+    """Translate the driver's errors in a `with` block, see `translate_error`."""
     try:
         yield
     except (errors.Error, UnicodeEncodeError) as error:
-        meaning = translated(error)
-        if meaning is error:
+        translation = translate_error(error)
+        if translation is error:
             raise
-        # What Postgres says of a row names its values, and whoever logs this would log them.
-        raise meaning from None
+        # Without its cause: the server's message quotes the row, and a traceback would log it.
+        raise translation from None
 
 
-def translated(error: Exception) -> Exception:
-    """What a driver's error means to the rest of the house; an unexpected one stays itself."""
+def translate_error(error: Exception) -> Exception:
+    """What a `Database` raises instead of an error of the driver; unexpected ones stay the same."""
     match error:
         case errors.IntegrityError():
             return ConstraintViolated(
-                # What must not be null may have no name but the column's.
+                # A `not null` constraint may have no name (before PostgreSQL 18).
                 error.diag.constraint_name or error.diag.column_name or "",
                 is_unique=isinstance(error, errors.UniqueViolation),
                 is_foreign_key=isinstance(error, errors.ForeignKeyViolation),
@@ -154,7 +160,7 @@ def translated(error: Exception) -> Exception:
         case (
             errors.OperationalError()
             | errors.ReadOnlySqlTransaction()
-            # The schema is behind, a grant is missing, or a plugin's column has gone.
+            # The schema is behind, a grant is missing, or a plugin's column was dropped.
             | errors.UndefinedTable()
             | errors.UndefinedColumn()
             | errors.InsufficientPrivilege()

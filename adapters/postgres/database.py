@@ -1,9 +1,9 @@
-"""The seam between the repositories and Postgres.
+"""The `Database` protocol: the seam between the repositories and PostgreSQL.
 
-Repositories speak to a `Database` in `Statement`s and know neither pool nor driver. Whoever
-implements it answers in time and raises only what is named here: `Unavailable` where Postgres
-does not answer or asks to try again, `Invalid` for a value that it cannot hold, and
-`ConstraintViolated` for the repository to read.
+Repositories run `Statement`s on a `Database` and know neither connection pool nor driver. Every
+implementation keeps its deadlines and raises only `Unavailable` (PostgreSQL is unreachable, too
+slow, or asks to try again), `Invalid` (a value that no column can hold) and `ConstraintViolated`
+(for the repository to translate).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,19 +24,18 @@ _DIALECT = PGDialect_psycopg(paramstyle="numeric_dollar")  # type: ignore[no-unt
 
 @dataclass(frozen=True)
 class Statement:
-    """SQL text and the names of its parameters, in order. Compiled once, when it is defined.
+    """SQL text with numbered parameters, compiled once, when the module is imported."""
 
-    `name` is what logs and metrics call it.
-    """
-
+    #: The name in logs and metrics.
     name: str
     sql: str
+    #: The names of the parameters, in the order of their numbers.
     parameters: tuple[str, ...] = ()
     is_write: bool = False
 
     @classmethod
     def compile(cls, name: str, clause: ClauseElement) -> Self:
-        """From SQLAlchemy Core, where every value is a named `bindparam`."""
+        """Compile a SQLAlchemy Core clause in which every value is a named `bindparam`."""
         compiled = clause.compile(dialect=_DIALECT)
         parameters = tuple(compiled.positiontup or ())  # type: ignore[attr-defined]
         return cls(name, str(compiled), parameters, is_write=isinstance(clause, UpdateBase))
@@ -50,7 +49,10 @@ class Statement:
 
 
 class ConstraintViolated(Exception):
-    """A constraint refused a row; `name` is the constraint's, or the column's, where it has one."""
+    """A row violates a constraint.
+
+    `name` is the name of the constraint; of a `not null` constraint without one, the column's.
+    """
 
     def __init__(self, name: str, *, is_unique: bool, is_foreign_key: bool = False) -> None:
         super().__init__(name)
@@ -60,24 +62,26 @@ class ConstraintViolated(Exception):
 
 
 class Database(Protocol):
-    """Runs statements, each in a transaction of its own. For what it raises, see the module."""
+    """Runs statements, each in a transaction of its own. The module says what it raises."""
 
     async def fetch_one(self, statement: Statement, values: Values) -> Row | None: ...
 
     async def fetch_all(self, statement: Statement, values: Values) -> Sequence[Row]: ...
 
     async def execute(self, statement: Statement, values: Values) -> int:
-        """The number of rows that were changed."""
+        """Run a statement and return the number of rows that it changed."""
 
     async def execute_many(self, statement: Statement, rows: Iterable[Values]) -> None:
-        """The same statement for each of `rows`: all of them, or none."""
+        """Run the statement for each of `rows`, in one transaction."""
 
 
 class Transaction(Database, Protocol):
-    """Runs its statements in one transaction, which ends undone unless it is committed."""
+    """Runs its statements in one transaction, which is rolled back unless it is committed."""
 
     async def commit(self) -> None: ...
 
 
 class TransactionalDatabase(Database, Protocol):
+    """A `Database` that can also run several statements in one transaction."""
+
     def transaction(self) -> AbstractAsyncContextManager[Transaction]: ...

@@ -1,4 +1,4 @@
-"""The keys of Better Auth's `jwt` plugin, in its table `"jwks"`."""
+"""Public keys of Better Auth's `jwt` plugin, in its table `"jwks"`."""
 
 from dataclasses import dataclass
 from functools import cache

@@ -1,4 +1,4 @@
-"""One connection in pipeline mode."""
+"""One connection in libpq's pipeline mode."""
 
 import asyncio
 import random
@@ -16,47 +16,56 @@ from psycopg.pq.abc import PGconn, PGresult
 from adapters.postgres.connection import (
     CONNECT_OPTIONS,
     STATEMENT_SECONDS,
-    Connection,
+    DeadlineConnection,
+    connect_failure,
     conninfo,
-    reason_of,
 )
 from adapters.postgres.database import Statement
-from adapters.postgres.metrics import Times
+from adapters.postgres.metrics import StatementMetrics
 from domain.errors import Unavailable
 
-IN_FLIGHT: Final = 16
-_BACK_OFF_SECONDS: Final = (0.05, 2.0)
+MAX_IN_FLIGHT: Final = 16
+#: The first and the longest wait between two attempts to connect.
+_BACKOFF_SECONDS: Final = (0.05, 2.0)
 
 _log = structlog.get_logger("taskport.postgres")
 
 
 @dataclass(slots=True)
 class PendingStatement:
-    """A statement on its way: since when it waits, or has been sent, and the moment by which it
-    must be at the next stop."""
+    """A statement that is queued or in flight."""
 
     statement: Statement
     parameters: Sequence[Any]
     types: Sequence[int]
     formats: Sequence[Any]
-    answer: asyncio.Future[PGresult]
-    tries: int
+    #: Completed with the result, an error result included.
+    future: asyncio.Future[PGresult]
+    #: How often it may still be sent.
+    attempts_left: int
+    #: When it was queued; once in flight, when it was sent.
     since: float
+    #: By when it must be sent; once in flight, by when its result must arrive.
     deadline: float
+    #: How long it was queued.
     waited: float = 0.0
     result: PGresult | None = None
 
-    def settle(self) -> None:
-        if self.result is not None and not self.answer.done():
-            self.answer.set_result(self.result)
+    def complete(self) -> None:
+        if self.result is not None and not self.future.done():
+            self.future.set_result(self.result)
+
+    def fail(self) -> None:
+        if not self.future.done():
+            self.future.set_exception(Unavailable())
 
 
 class PipelinedConnection:
-    """One connection in pipeline mode, which reconnects for as long as it is open.
+    """A connection in pipeline mode that reconnects, with backoff, until it is closed.
 
-    Each write is a transaction of its own. Reads (`is_write` false) that are sent together share
-    one: nothing is lost when a neighbour's failure ends it, they are asked once more; and libpq
-    makes a system call of each end of a transaction.
+    Each write is a transaction of its own. Reads that are sent together share a transaction: if
+    one fails, the server skips the rest of it, and they are requeued. That costs nothing, while
+    each end of a transaction costs a system call of libpq's.
     """
 
     def __init__(
@@ -64,26 +73,29 @@ class PipelinedConnection:
         url: str,
         *,
         is_write: bool,
-        times: Times,
-        on_room: Callable[[], None],
-        undo: Callable[[PendingStatement], None],
+        metrics: StatementMetrics,
+        on_capacity: Callable[[], None],
+        requeue: Callable[[PendingStatement], None],
     ) -> None:
         self._url = url
         self._is_write = is_write
-        self._times = times
-        self._on_room = on_room
-        self._requeue = undo
-        self._connection: Connection | None = None
-        # How often it was lost; and why it cannot be had again, if so.
+        self._metrics = metrics
+        self._on_capacity = on_capacity
+        self._requeue = requeue
+        self._connection: DeadlineConnection | None = None
+        #: How often the connection was lost.
         self.reconnects = 0
+        #: Why the last attempt to connect failed; None while connected.
         self.last_error: str | None = None
+        #: Statements without a result, in the order in which they were sent.
         self._in_flight: deque[PendingStatement] = deque()
-        # Statements that are done, and the ends of transactions that are not.
-        self._ended: list[PendingStatement] = []
-        self._syncs = 0
-        # Remembered, because libpq forgets it together with a connection that it finds lost.
+        #: Statements with a result whose transaction has not ended.
+        self._awaiting_sync: list[PendingStatement] = []
+        #: Transactions that have not ended.
+        self._pending_syncs = 0
+        #: Kept, because libpq forgets its socket when it finds the connection lost.
         self._socket = -1
-        self._lost = asyncio.Event()
+        self._disconnected = asyncio.Event()
         self._task = asyncio.create_task(self._stay_connected())
 
     @property
@@ -95,39 +107,40 @@ class PipelinedConnection:
         return len(self._in_flight)
 
     @property
-    def room(self) -> int:
-        """How many more statements it would take now."""
-        return 0 if self._connection is None else IN_FLIGHT - len(self._in_flight)
+    def capacity(self) -> int:
+        """How many more statements it can take now."""
+        return 0 if self._connection is None else MAX_IN_FLIGHT - len(self._in_flight)
 
     @property
     def is_idle(self) -> bool:
-        return not self._in_flight and not self._syncs
+        return not self._in_flight and not self._pending_syncs
 
-    def is_dead_while_idle(self) -> bool:
-        """Whether the server has hung up while there was nothing to say; then we do, too."""
+    def drop_if_dead_while_idle(self) -> bool:
+        """Disconnect if the server closed the connection while it was idle; whether it had."""
         if self._connection is None or not self.is_idle:
             return False
-        if not self._connection.is_lost():
+        if not self._connection.is_closed_by_server():
             return False
         self._disconnect()
         return True
 
-    def send(self, units: Sequence[PendingStatement]) -> None:
+    def send(self, batch: Sequence[PendingStatement]) -> None:
         assert self._connection is not None
         pgconn = self._connection.pgconn
         now = asyncio.get_running_loop().time()
-        for unit in units:
-            unit.waited = now - unit.since
-            unit.since, unit.deadline = now, now + STATEMENT_SECONDS
-        # All of them, before the first may fail: what is in flight is never forgotten.
-        self._in_flight.extend(units)
+        for pending in batch:
+            pending.waited = now - pending.since
+            pending.since, pending.deadline = now, now + STATEMENT_SECONDS
+        # Before the first is sent: if sending fails, `_disconnect` must find all of them.
+        self._in_flight.extend(batch)
         try:
-            for unit in units:
+            for pending in batch:
+                # As an unnamed statement: a pooler would not find a prepared one again.
                 pgconn.send_query_params(
-                    unit.statement.encoded,
-                    unit.parameters,
-                    unit.types,
-                    unit.formats,
+                    pending.statement.encoded,
+                    pending.parameters,
+                    pending.types,
+                    pending.formats,
                     result_format=1,
                 )
                 if self._is_write:
@@ -138,13 +151,13 @@ class PipelinedConnection:
         except errors.OperationalError:
             self._disconnect()
 
-    def watch(self, now: float) -> None:
-        """Give the connection up where its oldest statement is overdue."""
-        oldest = next(chain(self._ended, self._in_flight), None)
+    def check_deadline(self, now: float) -> None:
+        """Disconnect if the oldest statement has timed out."""
+        oldest = next(chain(self._awaiting_sync, self._in_flight), None)
         if oldest is not None and oldest.deadline < now:
-            self._times.note(oldest.statement, now - oldest.since, waited=oldest.waited)
+            self._metrics.record(oldest.statement, now - oldest.since, waited=oldest.waited)
             _log.warning(
-                "statement_given_up", statement=oldest.statement.name, seconds=STATEMENT_SECONDS
+                "statement_timed_out", statement=oldest.statement.name, seconds=STATEMENT_SECONDS
             )
             self._disconnect()
 
@@ -154,31 +167,33 @@ class PipelinedConnection:
         self._disconnect()
 
     async def _stay_connected(self) -> None:
-        wait, longest = _BACK_OFF_SECONDS
+        wait, longest = _BACKOFF_SECONDS
         while True:
             try:
-                connection = await Connection.connect(conninfo(self._url), **CONNECT_OPTIONS)
+                connection = await DeadlineConnection.connect(
+                    conninfo(self._url), **CONNECT_OPTIONS
+                )
             except errors.Error as error:
-                self.last_error = reason_of(error)
-                # Not a secret: it only keeps workers from trying all at once.
+                self.last_error = connect_failure(error)
+                # Jitter keeps workers from reconnecting all at once.
                 await asyncio.sleep(random.uniform(wait / 2, wait))  # noqa: S311
                 wait = min(wait * 2, longest)
                 continue
-            wait, self.last_error = _BACK_OFF_SECONDS[0], None
-            self._lost.clear()
+            wait, self.last_error = _BACKOFF_SECONDS[0], None
+            self._disconnected.clear()
             connection.pgconn.enter_pipeline_mode()
             self._socket = connection.fileno()
             asyncio.get_running_loop().add_reader(self._socket, self._on_readable)
             self._connection = connection
-            self._on_room()
-            await self._lost.wait()
+            self._on_capacity()
+            await self._disconnected.wait()
 
     def _on_readable(self) -> None:
         assert self._connection is not None
         pgconn = self._connection.pgconn
         try:
             pgconn.consume_input()
-            while (self._in_flight or self._syncs) and not pgconn.is_busy():
+            while (self._in_flight or self._pending_syncs) and not pgconn.is_busy():
                 result = pgconn.get_result()
                 if result is None:
                     self._end_statement()
@@ -187,40 +202,41 @@ class PipelinedConnection:
                 elif self._in_flight:
                     self._in_flight[0].result = result
                 else:
-                    raise errors.OperationalError("the server has said more than it was asked")
+                    raise errors.OperationalError("a result that belongs to no statement")
         except errors.OperationalError:
             self._disconnect()
-        self._on_room()
+        self._on_capacity()
 
     def _sync(self, pgconn: PGconn) -> None:
-        self._syncs += 1
+        """End a transaction."""
+        self._pending_syncs += 1
         pgconn.pipeline_sync()
 
     def _end_statement(self) -> None:
-        unit = self._in_flight.popleft()
-        seconds = asyncio.get_running_loop().time() - unit.since
-        self._times.note(unit.statement, seconds, waited=unit.waited)
-        if unit.result is None:
-            self._ended.append(unit)
+        ended = self._in_flight.popleft()
+        seconds = asyncio.get_running_loop().time() - ended.since
+        self._metrics.record(ended.statement, seconds, waited=ended.waited)
+        if ended.result is None:
+            self._awaiting_sync.append(ended)
             raise errors.OperationalError("a statement has ended without a result")
-        # What was read was read; but a write may yet fail as its transaction ends, and an error
-        # may be the last word of a server that goes.
-        if not self._is_write and unit.result.status == ExecStatus.TUPLES_OK:
-            unit.settle()
+        # Rows that were read are final. A write can still fail at the end of its transaction, and
+        # an error can come from a server that shuts down.
+        if not self._is_write and ended.result.status == ExecStatus.TUPLES_OK:
+            ended.complete()
         else:
-            self._ended.append(unit)
+            self._awaiting_sync.append(ended)
 
     def _end_transaction(self) -> None:
-        self._syncs -= 1
-        ended, self._ended = self._ended, []
-        for unit in ended:
-            if unit.result is not None and unit.result.status == ExecStatus.PIPELINE_ABORTED:
-                self._requeue(unit)
+        self._pending_syncs -= 1
+        awaiting, self._awaiting_sync = self._awaiting_sync, []
+        for ended in awaiting:
+            if ended.result is not None and ended.result.status == ExecStatus.PIPELINE_ABORTED:
+                self._requeue(ended)
             else:
-                unit.settle()
+                ended.complete()
 
     def _flush(self) -> None:
-        """Send what libpq has buffered; the rest goes when the socket takes it."""
+        """Send what libpq has buffered; the rest when the socket is writable again."""
         connection = self._connection
         assert connection is not None
         loop = asyncio.get_running_loop()
@@ -236,7 +252,7 @@ class PipelinedConnection:
             self._disconnect()
 
     def _disconnect(self) -> None:
-        """Hang up; hand back what was to be read, and fail what was to be written."""
+        """Close the connection; requeue its reads, and fail its writes, which may have happened."""
         connection, self._connection = self._connection, None
         if connection is None:
             return
@@ -244,15 +260,15 @@ class PipelinedConnection:
         loop = asyncio.get_running_loop()
         loop.remove_reader(self._socket)
         loop.remove_writer(self._socket)
-        connection.hang_up()
-        self._lost.set()
-        fallen = [*self._ended, *self._in_flight]
+        connection.abort()
+        self._disconnected.set()
+        interrupted = [*self._awaiting_sync, *self._in_flight]
         self._in_flight.clear()
-        self._ended, self._syncs = [], 0
+        self._awaiting_sync, self._pending_syncs = [], 0
         now = loop.time()
-        for unit in fallen:
-            unit.tries -= 1
-            if unit.tries > 0 and unit.deadline >= now:
-                self._requeue(unit)
-            elif not unit.answer.done():
-                unit.answer.set_exception(Unavailable())
+        for pending in interrupted:
+            pending.attempts_left -= 1
+            if pending.attempts_left > 0 and pending.deadline >= now:
+                self._requeue(pending)
+            else:
+                pending.fail()

@@ -1,14 +1,17 @@
-"""The seam on pipelined connections: many requests share few connections.
+"""The `Database` on pipelined connections: the statements of many requests share few connections.
 
-Statements are sent as they come, one behind the other, without waiting for the answer to the one
-before; each write is a transaction of its own. All that one turn of the event loop has to say to a
-connection leaves in one packet, and the socket stays registered with the loop, so that a
-statement costs a third of what it costs on a pool.
+Statements are sent as they come, without waiting for the results of those before. All statements
+that one turn of the event loop adds to a connection leave in one packet, and the socket stays
+registered with the loop: a statement costs a third of what it costs on a connection pool.
 
-What it promises is what the pool promises: an answer in time or `Unavailable`. A statement waits
-`QUEUE_SECONDS` at most to be sent, and `STATEMENT_SECONDS` to be answered; past that its
-connection is given up, and with it whatever waits behind. When a connection dies, what it was
-asked to read is asked of another, and what it was asked to write never is.
+Results arrive in the order of the statements, so that a slow one delays those behind it
+(head-of-line blocking). Three things bound the delay: a batch is spread evenly over the
+connections, a connection has at most `MAX_IN_FLIGHT` statements, and it is closed when its oldest
+statement exceeds `STATEMENT_SECONDS`. A statement is queued for at most `QUEUE_SECONDS`. After
+either timeout it raises `Unavailable`.
+
+When a connection is lost, its reads are requeued and sent on another connection. Its writes raise
+`Unavailable`, for they may have happened: a write is never sent twice.
 """
 
 import asyncio
@@ -22,9 +25,9 @@ from psycopg.adapt import PyFormat, Transformer
 from psycopg.pq import ExecStatus
 from psycopg.pq.abc import PGresult
 
-from adapters.postgres.connection import translating
+from adapters.postgres.connection import translating_errors
 from adapters.postgres.database import Row, Statement, Values
-from adapters.postgres.metrics import CONNECTIONS, STATEMENTS, Times, lane_of
+from adapters.postgres.metrics import CONNECTIONS, STATEMENTS, StatementMetrics
 from adapters.postgres.pipeline_connection import PendingStatement, PipelinedConnection
 from adapters.postgres.pool_database import SLOW_SECONDS, PoolDatabase, PoolTransaction
 from adapters.postgres.psycopg_internals import error_from_result
@@ -32,21 +35,24 @@ from domain.errors import Unavailable
 
 QUEUE_SECONDS: Final = 3.0
 READERS: Final = 3
-# Commits that wait for the disk together share the wait.
+# PostgreSQL writes commits that are concurrent to disk together (group commit), and only those of
+# different connections are concurrent.
 WRITERS: Final = 12
-_QUEUED: Final = 10_000
-_WATCH_SECONDS: Final = 0.25
+_MAX_QUEUED: Final = 10_000
+_CHECK_SECONDS: Final = 0.25
 _DRAIN_SECONDS: Final = 5.0
 
 _log = structlog.get_logger("taskport.postgres")
 
 
 class ConnectionGroup:
-    """Some connections that share a queue."""
+    """The connections for reads, or those for writes, with the queue that they share."""
 
     def __init__(self, url: str, size: int, *, is_write: bool, slow_seconds: float) -> None:
-        self._name = lane_of(is_write)
-        self._times = Times(self._name, slow_seconds)
+        #: The label `lane` of metrics and log events.
+        self._name = "write" if is_write else "read"
+        self._metrics = StatementMetrics(self._name, slow_seconds)
+        # As of the last report.
         self._connected = self._reconnects = 0
         self._last_errors: list[str] = []
         self._queue: deque[PendingStatement] = deque()
@@ -55,52 +61,53 @@ class ConnectionGroup:
             PipelinedConnection(
                 url,
                 is_write=is_write,
-                times=self._times,
-                on_room=self._schedule,
-                undo=self._requeue,
+                metrics=self._metrics,
+                on_capacity=self._schedule,
+                requeue=self._requeue,
             )
             for _ in range(size)
         ]
 
-    def submit(self, unit: PendingStatement) -> None:
-        if len(self._queue) >= _QUEUED:
+    def submit(self, pending: PendingStatement) -> None:
+        """Queue a statement. Raises `Unavailable` if the queue is full."""
+        if len(self._queue) >= _MAX_QUEUED:
             raise Unavailable
-        self._queue.append(unit)
+        self._queue.append(pending)
         self._schedule()
 
-    def watch(self, now: float) -> None:
+    def check_deadlines(self, now: float) -> None:
         while self._queue and self._queue[0].deadline < now:
-            unit = self._queue.popleft()
-            if not unit.answer.done():
-                unit.answer.set_exception(Unavailable())
+            self._queue.popleft().fail()
         for connection in self._connections:
-            connection.watch(now)
+            connection.check_deadline(now)
         self._report()
 
     async def close(self) -> None:
-        give_up = asyncio.get_running_loop().time() + _DRAIN_SECONDS
-        while self._is_busy and asyncio.get_running_loop().time() < give_up:  # noqa: ASYNC110
+        """Drain: let pending statements end, for `_DRAIN_SECONDS` at most, then disconnect."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + _DRAIN_SECONDS
+        while self._is_busy and loop.time() < deadline:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
         for connection in self._connections:
             await connection.close()
-        self._times.flush()
+        self._metrics.flush()
 
     def _report(self) -> None:
-        """Say how many connections stand, where that has changed, and how much is on its way."""
+        """Log changes of the number of connections, and update the metrics."""
         connected = sum(c.is_connected for c in self._connections)
         reconnects = sum(c.reconnects for c in self._connections)
-        stand = {"lane": self._name, "connections": connected, "of": len(self._connections)}
+        state = {"lane": self._name, "connections": connected, "of": len(self._connections)}
         if reconnects > self._reconnects:
-            # Also where all of them stand again by now.
-            _log.warning("database_lost", lost=reconnects - self._reconnects, **stand)
+            # Even if all of them have reconnected since.
+            _log.warning("database_lost", lost=reconnects - self._reconnects, **state)
         if connected > self._connected or (reconnects > self._reconnects and connected):
-            _log.info("database_connected", **stand)
+            _log.info("database_connected", **state)
         self._connected, self._reconnects = connected, reconnects
         last_errors = sorted({c.last_error for c in self._connections if c.last_error})
         if last_errors and last_errors != self._last_errors:
             _log.warning("database_unreachable", lane=self._name, reason="; ".join(last_errors))
         self._last_errors = last_errors
-        self._times.flush()
+        self._metrics.flush()
         CONNECTIONS.labels(self._name).set(connected)
         STATEMENTS.labels(self._name, "queued").set(len(self._queue))
         in_flight = sum(c.in_flight for c in self._connections)
@@ -111,7 +118,7 @@ class ConnectionGroup:
         return bool(self._queue) or not all(c.is_idle for c in self._connections)
 
     def _schedule(self) -> None:
-        """Send at the end of this turn of the loop, along with whatever else comes up in it."""
+        """Dispatch at the end of this turn of the event loop, so that one packet takes it all."""
         if self._queue and not self._is_scheduled:
             self._is_scheduled = True
             asyncio.get_running_loop().call_soon(self._dispatch)
@@ -119,50 +126,55 @@ class ConnectionGroup:
     def _dispatch(self) -> None:
         self._is_scheduled = False
         while self._queue:
-            connection = max(self._connections, key=lambda c: c.room)
-            # An even share for each, so that none waits behind a long line.
-            share = min(connection.room, 1 + len(self._queue) // len(self._connections))
+            connection = max(self._connections, key=lambda c: c.capacity)
+            # An even share for each connection, against head-of-line blocking.
+            share = min(connection.capacity, 1 + len(self._queue) // len(self._connections))
             if share <= 0:
                 return
-            if connection.is_dead_while_idle():
+            if connection.drop_if_dead_while_idle():
                 continue
-            units = (self._queue.popleft() for _ in range(min(share, len(self._queue))))
-            connection.send([unit for unit in units if not unit.answer.done()])
+            batch = (self._queue.popleft() for _ in range(min(share, len(self._queue))))
+            # The others were cancelled in the queue.
+            connection.send([pending for pending in batch if not pending.future.done()])
 
-    def _requeue(self, unit: PendingStatement) -> None:
-        if not unit.answer.done():
-            unit.since = asyncio.get_running_loop().time()
-            unit.deadline = unit.since + QUEUE_SECONDS
-            self._queue.appendleft(unit)
+    def _requeue(self, pending: PendingStatement) -> None:
+        if not pending.future.done():
+            pending.since = asyncio.get_running_loop().time()
+            pending.deadline = pending.since + QUEUE_SECONDS
+            self._queue.appendleft(pending)
             self._schedule()
 
 
 class PipelineDatabase:
-    """A `TransactionalDatabase`. Transactions of several statements have a small pool beside it."""
+    """A `TransactionalDatabase` with pipelined connections, and a small pool for transactions.
+
+    It can be opened while PostgreSQL is unreachable, and connects as soon as it is reachable.
+    """
 
     def __init__(self, url: str, *, slow_seconds: float = SLOW_SECONDS) -> None:
         self._url = url
         self._slow_seconds = slow_seconds
         self._pool = PoolDatabase(url, size=4, slow_seconds=slow_seconds)
-        self._lanes: dict[bool, ConnectionGroup] = {}
+        #: By `Statement.is_write`.
+        self._groups: dict[bool, ConnectionGroup] = {}
         self._transformer = Transformer()
-        self._watcher: asyncio.Task[None] | None = None
+        self._deadline_task: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
-        self._lanes = {
+        self._groups = {
             is_write: ConnectionGroup(
                 self._url, size, is_write=is_write, slow_seconds=self._slow_seconds
             )
             for is_write, size in ((False, READERS), (True, WRITERS))
         }
-        self._watcher = asyncio.create_task(self._watch())
+        self._deadline_task = asyncio.create_task(self._check_deadlines())
         await self._pool.open()
 
     async def close(self) -> None:
-        for lane in self._lanes.values():
-            await lane.close()
-        if self._watcher is not None:
-            self._watcher.cancel()
+        for group in self._groups.values():
+            await group.close()
+        if self._deadline_task is not None:
+            self._deadline_task.cancel()
         await self._pool.close()
 
     async def fetch_one(self, statement: Statement, values: Values) -> Row | None:
@@ -185,38 +197,39 @@ class PipelineDatabase:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[PoolTransaction]:
-        async with self._pool.transaction() as session:
-            yield session
+        async with self._pool.transaction() as transaction:
+            yield transaction
 
     async def _run(self, statement: Statement, values: Values) -> PGresult:
         loop = asyncio.get_running_loop()
         transformer = self._transformer
-        with translating():
+        with translating_errors():
             parameters = transformer.dump_sequence(
                 statement.bind(values), [PyFormat.AUTO] * len(statement.parameters)
             )
         now = loop.time()
-        unit = PendingStatement(
+        pending = PendingStatement(
             statement=statement,
             parameters=parameters,
             types=transformer.types or (),
             formats=transformer.formats or (),
-            answer=loop.create_future(),
-            # When the server goes, it takes all connections along: one try for each, and one more.
-            tries=1 if statement.is_write else READERS + 1,
+            future=loop.create_future(),
+            # A server that shuts down closes all connections: one attempt on each, and one on a
+            # new connection.
+            attempts_left=1 if statement.is_write else READERS + 1,
             since=now,
             deadline=now + QUEUE_SECONDS,
         )
-        self._lanes[statement.is_write].submit(unit)
-        result = await unit.answer
+        self._groups[statement.is_write].submit(pending)
+        result = await pending.future
         if result.status not in (ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK):
-            with translating():
+            with translating_errors():
                 raise error_from_result(result)
         return result
 
-    async def _watch(self) -> None:
+    async def _check_deadlines(self) -> None:
         while True:
-            await asyncio.sleep(_WATCH_SECONDS)
+            await asyncio.sleep(_CHECK_SECONDS)
             now = asyncio.get_running_loop().time()
-            for lane in self._lanes.values():
-                lane.watch(now)
+            for group in self._groups.values():
+                group.check_deadlines(now)

@@ -1,4 +1,4 @@
-"""The seam on a psycopg pool: one connection for one statement, or for one transaction."""
+"""The `Database` on a psycopg connection pool: a connection for each statement or transaction."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
@@ -10,9 +10,14 @@ from psycopg import AsyncCursor
 from psycopg.pq import TransactionStatus
 from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout
 
-from adapters.postgres.connection import CONNECT_OPTIONS, Connection, conninfo, translating
+from adapters.postgres.connection import (
+    CONNECT_OPTIONS,
+    DeadlineConnection,
+    conninfo,
+    translating_errors,
+)
 from adapters.postgres.database import Row, Statement, Values
-from adapters.postgres.metrics import Times
+from adapters.postgres.metrics import StatementMetrics
 from domain.errors import Unavailable
 
 POOL_SIZE: Final = 10
@@ -20,16 +25,16 @@ POOL_WAIT_SECONDS: Final = 3.0
 SLOW_SECONDS: Final = 0.1
 _BEGIN: Final = Statement("begin", "begin")
 _COMMIT: Final = Statement("commit", "commit")
-_ROLL_BACK: Final = Statement("rollback", "rollback")
-_OPEN: Final = frozenset({TransactionStatus.INTRANS, TransactionStatus.INERROR})
+_ROLLBACK: Final = Statement("rollback", "rollback")
+_IN_TRANSACTION: Final = frozenset({TransactionStatus.INTRANS, TransactionStatus.INERROR})
 
 
 @dataclass(frozen=True, slots=True)
 class PoolTransaction:
-    """A `Transaction` on one connection; outside `begin` each statement is its own."""
+    """A `Transaction` on one connection; before `begin`, each statement is its own transaction."""
 
-    connection: Connection
-    times: Times
+    connection: DeadlineConnection
+    metrics: StatementMetrics
 
     async def fetch_one(self, statement: Statement, values: Values) -> Row | None:
         cursor = await self._run(statement, statement.bind(values))
@@ -44,7 +49,7 @@ class PoolTransaction:
         return cursor.rowcount
 
     async def execute_many(self, statement: Statement, rows: Iterable[Values]) -> None:
-        with translating(), self._timing(statement):
+        with translating_errors(), self._timing(statement):
             async with self.connection.cursor() as cursor:
                 await cursor.executemany(statement.sql, [statement.bind(row) for row in rows])
 
@@ -54,15 +59,15 @@ class PoolTransaction:
     async def commit(self) -> None:
         await self._run(_COMMIT)
 
-    async def roll_back(self) -> None:
-        """Undo what was not committed; nothing to do on a connection that is lost."""
-        if self.connection.pgconn.transaction_status in _OPEN:
-            await self._run(_ROLL_BACK)
+    async def rollback(self) -> None:
+        """Roll back, unless the transaction was committed or the connection is lost."""
+        if self.connection.pgconn.transaction_status in _IN_TRANSACTION:
+            await self._run(_ROLLBACK)
 
     async def _run(
         self, statement: Statement, parameters: Sequence[object] = ()
     ) -> AsyncCursor[Row]:
-        with translating(), self._timing(statement):
+        with translating_errors(), self._timing(statement):
             return await self.connection.execute(statement.sql, parameters)
 
     @contextmanager
@@ -72,20 +77,23 @@ class PoolTransaction:
         try:
             yield
         finally:
-            self.times.note(statement, loop.time() - started)
-            self.times.flush()
+            self.metrics.record(statement, loop.time() - started)
+            self.metrics.flush()
 
 
 class PoolDatabase:
-    """A `TransactionalDatabase`. It opens without Postgres, and finds it when it comes."""
+    """A `TransactionalDatabase` with a connection pool.
+
+    It can be opened while PostgreSQL is unreachable, and connects as soon as it is reachable.
+    """
 
     def __init__(
         self, url: str, *, size: int = POOL_SIZE, slow_seconds: float = SLOW_SECONDS
     ) -> None:
-        self._times = Times("transaction", slow_seconds)
+        self._metrics = StatementMetrics("transaction", slow_seconds)
         self._pool = AsyncConnectionPool(
             conninfo(url),
-            connection_class=Connection,
+            connection_class=DeadlineConnection,
             kwargs=CONNECT_OPTIONS,
             min_size=min(2, size),
             max_size=size,
@@ -100,16 +108,16 @@ class PoolDatabase:
         await self._pool.close()
 
     async def fetch_one(self, statement: Statement, values: Values) -> Row | None:
-        async with self._session() as session:
-            return await session.fetch_one(statement, values)
+        async with self._autocommit() as connection:
+            return await connection.fetch_one(statement, values)
 
     async def fetch_all(self, statement: Statement, values: Values) -> Sequence[Row]:
-        async with self._session() as session:
-            return await session.fetch_all(statement, values)
+        async with self._autocommit() as connection:
+            return await connection.fetch_all(statement, values)
 
     async def execute(self, statement: Statement, values: Values) -> int:
-        async with self._session() as session:
-            return await session.execute(statement, values)
+        async with self._autocommit() as connection:
+            return await connection.execute(statement, values)
 
     async def execute_many(self, statement: Statement, rows: Iterable[Values]) -> None:
         async with self.transaction() as transaction:
@@ -118,33 +126,36 @@ class PoolDatabase:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[PoolTransaction]:
-        async with self._session() as session:
-            await session.begin()
+        async with self._autocommit() as transaction:
+            await transaction.begin()
             try:
-                yield session
+                yield transaction
             finally:
-                await session.roll_back()
+                await transaction.rollback()
 
     @asynccontextmanager
-    async def _session(self) -> AsyncIterator[PoolTransaction]:
-        connection = await self._living_connection()
+    async def _autocommit(self) -> AsyncIterator[PoolTransaction]:
+        connection = await self._get_connection()
         try:
-            yield PoolTransaction(connection, self._times)
+            yield PoolTransaction(connection, self._metrics)
         finally:
             await self._pool.putconn(connection)
 
-    async def _living_connection(self) -> Connection:
-        """A connection that the server has not closed while it lay in the pool."""
+    async def _get_connection(self) -> DeadlineConnection:
+        """Take a connection from the pool, and replace those that the server has closed.
+
+        Raises `Unavailable` after `POOL_WAIT_SECONDS`.
+        """
         loop = asyncio.get_running_loop()
         started = loop.time()
-        give_up = started + POOL_WAIT_SECONDS
-        while (left := give_up - loop.time()) > 0:
+        deadline = started + POOL_WAIT_SECONDS
+        while (left := deadline - loop.time()) > 0:
             try:
                 connection = await self._pool.getconn(left)
             except (PoolTimeout, PoolClosed) as error:
                 raise Unavailable from error
-            if not connection.is_lost():
-                self._times.waited(loop.time() - started)
+            if not connection.is_closed_by_server():
+                self._metrics.observe_wait(loop.time() - started)
                 return connection
             await connection.close()
             await self._pool.putconn(connection)

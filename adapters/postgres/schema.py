@@ -1,4 +1,4 @@
-"""Bringing the schema to head, and telling whether it is there."""
+"""Migrations: bring the schema to head, and check whether it is there."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,13 +17,13 @@ from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
-from adapters.postgres.better_auth_tables import ForeignSchema, refuse_foreign
+from adapters.postgres.better_auth_tables import UnsupportedTables, check_tables
 from adapters.postgres.connection import conninfo
 from adapters.postgres.database import Database, Statement
 from adapters.postgres.tables import BETTER_AUTH_SCHEMA, SCHEMA
 
 _SCRIPTS: Final = Path(__file__).parents[2] / "alembic"
-# Any number will do, as long as it stays the same: it stands for "Taskport is migrating".
+# The number of the advisory lock that a migration holds: arbitrary, but the same in all versions.
 _LOCK: Final = 8_295_742_001
 _LOCK_SECONDS: Final = 60
 
@@ -37,26 +37,26 @@ _log = structlog.get_logger("taskport.postgres")
 
 
 class SchemaError(Exception):
-    """What is wrong with the database, in one sentence."""
+    """The database cannot be used. The message is one sentence for the operator."""
 
 
 class DatabaseUnreachable(SchemaError):
-    """Nobody answers there; in a moment it may be different."""
+    """The database cannot be connected to. Another attempt may succeed."""
 
 
 def migrate(url: str, revision: str = "head") -> None:
-    """Bring the schema to a revision, all the way or not at all, one process at a time.
+    """Upgrade the schema to a revision, in one transaction, one process at a time.
 
     Raises `SchemaError`.
     """
     with connect(url) as conn:
         conn.execute(text(f"set local lock_timeout = '{_LOCK_SECONDS}s'"))
         conn.execute(text("select pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-        _adopt(conn)
-        # `if not exists` would ask for the right to create one even where it exists.
+        _check_better_auth_tables(conn)
+        # `if not exists` would need the privilege to create a schema even if it exists.
         if conn.scalar(text(f"select to_regnamespace('{SCHEMA}') is null")):
             conn.execute(text(f"create schema {SCHEMA}"))
-        _refuse_other_search_path(conn)
+        _check_search_path(conn)
         before = _revision(conn)
         if _is_behind(before):
             command.upgrade(_config(conn), revision)
@@ -64,7 +64,7 @@ def migrate(url: str, revision: str = "head") -> None:
 
 
 def downgrade(url: str, revision: str = "base") -> None:
-    """Take our tables back to an older revision; Better Auth's stay as they are.
+    """Downgrade our tables to an older revision; Better Auth's stay as they are.
 
     Raises `SchemaError`.
     """
@@ -74,24 +74,24 @@ def downgrade(url: str, revision: str = "base") -> None:
         command.downgrade(_config(conn), revision)
 
 
-def examine(url: str) -> None:
-    """Raises `SchemaError` where the database is not ready for this code."""
+def check_ready(url: str) -> None:
+    """Raises `SchemaError` if the database is not ready for this version."""
     with connect(url) as conn:
-        _adopt(conn)
-        _refuse_other_search_path(conn)
+        _check_better_auth_tables(conn)
+        _check_search_path(conn)
         if _is_behind(_revision(conn)):
             raise SchemaError(
                 "the database is not migrated to this version: run `taskport migrate`"
             )
         if conn.scalar(text("select lower('Ä') <> 'ä'")):
             raise SchemaError(
-                "the database was made without a Unicode locale, so that searching ignores case"
-                " for ASCII letters only: make one with `locale 'C.UTF-8'`"
+                "the database was created without a Unicode locale, so that searching ignores case"
+                " for ASCII letters only: create one with `locale 'C.UTF-8'`"
             )
 
 
-def reach(url: str) -> None:
-    """Raises `SchemaError` where nobody answers at this address."""
+def check_reachable(url: str) -> None:
+    """Raises `SchemaError` if the database cannot be connected to."""
     with connect(url):
         pass
 
@@ -107,13 +107,15 @@ def connect(url: str) -> Iterator[Connection]:
             connected = engine.connect()
         except DBAPIError as error:
             reason = _first_line(error.orig or error)
-            raise DatabaseUnreachable(f"the database does not answer: {reason}") from error
+            raise DatabaseUnreachable(f"the database does not respond: {reason}") from error
         with connected as conn, conn.begin():
-            # Whatever pooler or role this is, a migration may take its time.
+            # A migration may take longer than the role or a pooler allows by default.
             conn.execute(text("set local statement_timeout = 0"))
             yield conn
     except DBAPIError as error:
-        raise SchemaError(f"the database refuses: {_first_line(error.orig or error)}") from error
+        raise SchemaError(
+            f"the database reports an error: {_first_line(error.orig or error)}"
+        ) from error
     finally:
         engine.dispose()
 
@@ -135,11 +137,11 @@ class PostgresHealth:
         return _is_behind(None if row is None else row[0])
 
 
-def _adopt(conn: Connection) -> None:
+def _check_better_auth_tables(conn: Connection) -> None:
     try:
-        refuse_foreign(conn)
-    except ForeignSchema as foreign:
-        raise SchemaError(str(foreign)) from foreign
+        check_tables(conn)
+    except UnsupportedTables as unsupported:
+        raise SchemaError(str(unsupported)) from unsupported
 
 
 def _revision(conn: Connection) -> str | None:
@@ -147,23 +149,26 @@ def _revision(conn: Connection) -> str | None:
     return context.get_current_revision()
 
 
-def _refuse_other_search_path(conn: Connection) -> None:
-    """Better Auth works in whatever schema comes first. By default that is one called as the
-    role, before `public`: for a role called as our schema, it would be ours."""
+def _check_search_path(conn: Connection) -> None:
+    """Check that `public`, where we expect Better Auth's tables, comes first in the search path.
+
+    By default, PostgreSQL puts a schema with the name of the role before it: for a role called
+    `taskport`, that is ours.
+    """
     role, database, first = conn.execute(
         text("select current_user, current_database(), current_schema()")
     ).one()
     if first != BETTER_AUTH_SCHEMA:
         raise SchemaError(
-            f'the role "{role}" works in the schema "{first}" first, so that Better Auth would not'
-            f' find its tables in "{BETTER_AUTH_SCHEMA}": run `alter role "{role}" in database'
-            f' "{database}" set search_path = {BETTER_AUTH_SCHEMA}`'
+            f'the search path of the role "{role}" begins with the schema "{first}", so that Better'
+            f' Auth would not find its tables in "{BETTER_AUTH_SCHEMA}": run `alter role "{role}"'
+            f' in database "{database}" set search_path = {BETTER_AUTH_SCHEMA}`'
         )
 
 
 def _is_behind(revision: str | None) -> bool:
-    """A revision that these scripts do not know is ahead of them: a newer version migrated."""
-    return revision is None or (revision in _older_revisions())
+    """Whether a revision is behind. One that is unknown here is ahead: a newer version migrated."""
+    return revision is None or revision in _older_revisions()
 
 
 @cache

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Text, bindparam, delete, insert, select, u
 from adapters.postgres.database import ConstraintViolated, Database, Row, Statement
 from adapters.postgres.optional_columns import Columns, OptionalColumns
 from adapters.postgres.tables import SESSIONS, USERS
-from adapters.postgres.users import refused, to_user, user_columns, utc, utc_text
+from adapters.postgres.users import to_user, translate_violation, user_columns, utc, utc_text
 from domain.sessions import Session, SessionNotFound
 from domain.users import User
 
@@ -55,7 +55,7 @@ def _find(by: ColumnElement[Any], present: Columns) -> Statement:
         "sessions.find",
         select(*_SESSION, *user_columns(present))
         .join_from(SESSIONS, USERS, USERS.c.id == SESSIONS.c.userId)
-        .where(by == bindparam("wanted", type_=Text)),
+        .where(by == bindparam("value", type_=Text)),
     )
 
 
@@ -80,7 +80,7 @@ class PostgresSessions:
         try:
             await self.database.execute(_ADD, to_values(session))
         except ConstraintViolated as violated:
-            raise refused(violated) from violated
+            raise translate_violation(violated) from violated
 
     async def save(self, session: Session) -> None:
         values = to_values(session)
@@ -93,9 +93,9 @@ class PostgresSessions:
         if await self.database.execute(_REMOVE, {"id": session_id, "userId": user_id}) == 0:
             raise SessionNotFound
 
-    async def _find(self, by: ColumnElement[Any], wanted: str) -> tuple[Session, User] | None:
+    async def _find(self, by: ColumnElement[Any], value: str) -> tuple[Session, User] | None:
         find = _find(by, await self.optional())
-        row = await self.database.fetch_one(find, {"wanted": wanted})
+        row = await self.database.fetch_one(find, {"value": value})
         if row is None:
             return None
         return to_session(row[: len(_COLUMNS)]), to_user(row[len(_COLUMNS) :])
@@ -110,7 +110,7 @@ def to_session(row: Row) -> Session:
         created_at=utc(created_at),
         updated_at=utc(updated_at),
         expires_at=utc(expires_at),
-        # Better Auth writes an empty text where it knows of none.
+        # Better Auth stores an empty text if it does not know the value.
         ip_address=ip_address or None,
         user_agent=user_agent or None,
     )

@@ -1,7 +1,7 @@
 """The tables: ours in the schema `taskport`, Better Auth's in `public`.
 
-They are Alembic's target and the source of every column name in a statement; no instance of
-them is ever made. Better Auth's tables are declared as far as this service reads or writes them.
+They are Alembic's target and the source of every column name in a statement; the classes are never
+instantiated. Of Better Auth's tables, only the columns that this service uses are declared.
 """
 
 from datetime import datetime
@@ -36,7 +36,7 @@ def _time(name: str, *, nullable: bool = False) -> Column[datetime]:
 
 
 class UserRow(SQLModel, table=True):
-    """Better Auth's `"user"`. It stands where a `users` table is customary."""
+    """Better Auth's `"user"`, which takes the place of a `users` table of ours."""
 
     __tablename__ = "user"
     __table_args__ = ({"schema": BETTER_AUTH_SCHEMA},)
@@ -67,7 +67,7 @@ class SessionRow(SQLModel, table=True):
 
 
 class AccountRow(SQLModel, table=True):
-    """Better Auth's `"account"`: here, the passwords in it."""
+    """Better Auth's `"account"`, as far as passwords are concerned."""
 
     __tablename__ = "account"
     __table_args__ = ({"schema": BETTER_AUTH_SCHEMA},)
@@ -82,7 +82,7 @@ class AccountRow(SQLModel, table=True):
 
 
 class KeyRow(SQLModel, table=True):
-    """Better Auth's `"jwks"`: here, the public halves in it."""
+    """Better Auth's `"jwks"`, without the private keys."""
 
     __tablename__ = "jwks"
     __table_args__ = ({"schema": BETTER_AUTH_SCHEMA},)
@@ -93,7 +93,7 @@ class KeyRow(SQLModel, table=True):
 
 
 class DeletedUserRow(SQLModel, table=True):
-    """The ids of deleted accounts, so that no token from before brings one back to life."""
+    """The ids of deleted accounts, so that no older token restores one."""
 
     __tablename__ = "deleted_users"
     __table_args__ = (
@@ -106,7 +106,7 @@ class DeletedUserRow(SQLModel, table=True):
 
 
 class TaskRow(SQLModel, table=True):
-    """A task. The checks repeat what the domain promises, for whoever writes past it."""
+    """A task. The checks repeat rules of the domain, for clients that write SQL of their own."""
 
     __tablename__ = "tasks"
     __table_args__ = (
@@ -126,13 +126,13 @@ class TaskRow(SQLModel, table=True):
             f"(status = '{TaskStatus.COMPLETED}') = (completed_at is not null)",
             name="tasks_completed_at_check",
         ),
-        # Serves the default order in both directions, the count, and every other question about
-        # the tasks of one user; an index with updated_at or status would cost each update more.
+        # For the default order in both directions, for the count, and for every other list of a
+        # user's tasks. An index on updated_at or status would make each update more expensive.
         Index("tasks_user_id_created_at_id_idx", "user_id", "created_at", "id"),
         {
             "schema": SCHEMA,
-            # Room for the new version of a row beside the old one; and a vacuum that comes
-            # early: heavy change at the newest end of the index raised the cost of a list by half.
+            # Free space in each page for the new version of a row (HOT updates), and an early
+            # vacuum: many changes of recent tasks made a list cost half as much again.
             "postgresql_with": {
                 "fillfactor": 90,
                 "autovacuum_vacuum_scale_factor": 0.02,
@@ -167,9 +167,9 @@ TASKS: Table = METADATA.tables[f"{SCHEMA}.tasks"]
 
 
 class _TimestampAnyZone(UserDefinedType[datetime]):
-    """A time with a zone or without one: that is for the front end to decide.
+    """A time with or without a time zone, as the front end has declared the column.
 
-    No statement casts it, so that Postgres takes a parameter for what the column is.
+    Parameters of this type are not cast, so that PostgreSQL gives them the type of the column.
     """
 
     cache_ok = True
@@ -179,7 +179,7 @@ class _TimestampAnyZone(UserDefinedType[datetime]):
 
 
 def _better_auth_table(name: str, *optional: Column[Any]) -> Table:
-    """A table of Better Auth's, with columns that only some of its versions and plugins have."""
+    """A table of Better Auth's, with the columns that only some of its versions and plugins add."""
     declared = METADATA.tables[f"{BETTER_AUTH_SCHEMA}.{name}"].to_metadata(MetaData())
     for column in optional:
         declared.append_column(column)

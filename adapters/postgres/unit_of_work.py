@@ -1,4 +1,4 @@
-"""Units of work over a transaction."""
+"""Repositories that share a transaction."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -41,7 +41,7 @@ class PostgresUnitOfWork:
 
 @dataclass(frozen=True, slots=True)
 class PostgresUnitOfWorkFactory:
-    """Hands out units of work, each on a transaction of its own."""
+    """A `UnitOfWorkFactory`: opens a unit of work on a transaction of its own."""
 
     database: TransactionalDatabase
     optional: OptionalColumns

@@ -1,4 +1,4 @@
-"""Users in Better Auth's table `"user"`, and the memory of deleted ones in ours."""
+"""Users in Better Auth's table `"user"`, and the ids of deleted ones in `deleted_users`."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -51,8 +51,8 @@ _ADD = Statement.compile(
             ~_deleted_since
         ),
     )
-    # Whichever it meets first, the id or the address: who adds the same user at the same moment
-    # may meet either. Nothing fails, so that a transaction can go on.
+    # On a conflict of the id or of the address: of two concurrent sign-ups of the same user, either
+    # can come first. Without an error, because an error would abort the transaction.
     .on_conflict_do_nothing(),
 )
 _WHY_NOT_ADDED = Statement.compile(
@@ -72,7 +72,7 @@ _REMOVE_IF_DELETED = Statement.compile(
 
 
 def user_columns(present: Columns) -> list[ColumnElement[Any]]:
-    """What `to_user` reads: a plugin's column that does not exist is null."""
+    """The columns that `to_user` reads; null for a plugin's column that does not exist."""
     return [*_USER, *(column if column in present else null() for column in _PLUGINS)]
 
 
@@ -133,12 +133,13 @@ class PostgresUsers:
         values = {**to_values(user), "issued_at": issued_at}
         try:
             if await self.database.execute(_ADD, values):
-                # What waited for a deletion to end has not seen what the deletion left.
+                # An insert that waited for a concurrent deletion has not seen its row in
+                # `deleted_users`.
                 if await self.database.execute(_REMOVE_IF_DELETED, values):
                     raise UnknownUser
                 return
         except ConstraintViolated as violated:
-            # The front end has columns of its own that it alone can fill.
+            # A `not null` column of the front end's own, which we cannot fill.
             _log.error("row_refused", constraint=violated.name)
             raise UnknownUser from violated
         row = await self.database.fetch_one(_WHY_NOT_ADDED, values)
@@ -152,10 +153,10 @@ class PostgresUsers:
         try:
             await self.database.execute(_SAVE, to_values(user))
         except ConstraintViolated as violated:
-            # Whatever the front end calls the constraint: an id never changes.
+            # The email's, whatever its name: the id does not change.
             if violated.is_unique:
                 raise EmailTaken from violated
-            raise refused(violated) from violated
+            raise translate_violation(violated) from violated
 
     async def rename(self, user_id: str, name: str, *, now: datetime) -> User:
         rename = _rename(await self.optional())
@@ -169,13 +170,16 @@ class PostgresUsers:
         return to_user(row)
 
     async def remove(self, user_id: str) -> None:
-        # A trigger remembers the id, whoever deletes the row.
+        # A trigger adds the id to `deleted_users`, also when the front end deletes the row.
         await self.database.execute(_REMOVE, {"id": user_id})
 
 
-def refused(violated: ConstraintViolated) -> Exception:
-    """Why a row that hangs on a user cannot be added: the user has gone, or the front end has
-    constraints and columns of its own, which it alone can meet."""
+def translate_violation(violated: ConstraintViolated) -> Exception:
+    """What to raise if a row of a user cannot be stored.
+
+    `UnknownUser` if the user does not exist, `Unavailable` if the table has constraints or columns
+    of the front end's own, which we cannot satisfy.
+    """
     if violated.is_foreign_key:
         return UnknownUser()
     _log.error("row_refused", constraint=violated.name)
@@ -212,11 +216,14 @@ def to_values(user: User) -> dict[str, Any]:
 
 
 def utc(time: datetime) -> datetime:
-    """Some front ends declare their columns without a time zone; they hold UTC."""
+    """A time from one of Better Auth's tables; a column without a time zone is in UTC."""
     return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 def utc_text(time: datetime) -> str:
-    """The same on the way in. Into a column without a time zone Postgres reads past the offset of
-    a text; a `timestamptz` it would bring to the server's own zone first."""
+    """A time for one of Better Auth's tables, as text.
+
+    For a column without a time zone, PostgreSQL ignores the offset in a text, but converts a
+    `timestamptz` to the server's time zone.
+    """
     return time.astimezone(UTC).isoformat()

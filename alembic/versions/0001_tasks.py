@@ -1,4 +1,4 @@
-"""Better Auth's tables where they are missing, and tasks."""
+"""Create Better Auth's tables if they are missing, `tasks` and `deleted_users`."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -59,6 +59,6 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    # Better Auth's tables stay, whoever made them: they hold its users.
+    # Better Auth's tables stay, even if `upgrade` created them: they contain its users.
     op.drop_table("tasks", schema=SCHEMA)
     op.drop_table("deleted_users", schema=SCHEMA)

@@ -1,7 +1,7 @@
-"""An account that anybody deletes stays deleted, the front end's server included.
+"""Record the ids of deleted users with a trigger, whichever side deletes them.
 
-The trigger stands on Better Auth's table, and is all that ours adds to it. The function does its
-work as its owner: the front end's role need not know of our schema.
+The trigger is the only thing that we add to Better Auth's table. Its function is `security
+definer`: the front end's role needs no privilege on our schema.
 """
 
 from alembic import op
@@ -35,5 +35,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    # The trigger goes with it, also where the table belongs to somebody else.
+    # `cascade` drops the trigger, too, even if the table belongs to another role.
     op.execute("drop function taskport.remember_deleted_user() cascade")

@@ -229,7 +229,7 @@ async def test_a_full_pipeline(database_url: str) -> None:
     """What cannot be sent in time is `Unavailable`; what is under way is not disturbed."""
     database = PipelineDatabase(database_url)
     await database.open()
-    room = pipeline_database.READERS * pipeline_connection.IN_FLIGHT
+    room = pipeline_database.READERS * pipeline_connection.MAX_IN_FLIGHT
     sleepers = [
         asyncio.create_task(database.fetch_one(SLEEP, {"seconds": 0.02})) for _ in range(room)
     ]
@@ -243,7 +243,7 @@ async def test_a_full_pipeline(database_url: str) -> None:
 async def test_the_queue_of_a_pipeline_is_bounded(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pipeline_database, "_QUEUED", 10)
+    monkeypatch.setattr(pipeline_database, "_MAX_QUEUED", 10)
     database = PipelineDatabase(database_url)
     await database.open()
     results = await asyncio.gather(

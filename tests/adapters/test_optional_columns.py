@@ -15,7 +15,7 @@ from adapters.postgres import optional_columns
 from adapters.postgres.accounts import PostgresAccounts
 from adapters.postgres.database import Row, Statement, Values
 from adapters.postgres.keys import PostgresKeys
-from adapters.postgres.optional_columns import LOOK_SECONDS, OptionalColumns
+from adapters.postgres.optional_columns import REFRESH_SECONDS, OptionalColumns
 from adapters.postgres.pipeline_database import PipelineDatabase
 from adapters.postgres.pool_database import PoolDatabase
 from adapters.postgres.sessions import PostgresSessions
@@ -208,7 +208,7 @@ async def test_a_plugin_that_comes_later_counts(
     opening: Opening, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And one that goes again counts no more."""
-    monkeypatch.setattr(optional_columns, "LOOK_SECONDS", 0)
+    monkeypatch.setattr(optional_columns, "REFRESH_SECONDS", 0)
     async with opening(url) as found:
         assert {said(user) for user in await found.everywhere()} == {(False, False, None)}
         sql(url, PLUGINS, 'update "user" set "twoFactorEnabled" = true, banned = true')
@@ -249,9 +249,9 @@ async def test_columns_are_looked_for_once_a_minute(skip: Callable[[float], None
     for minute in (1, 2):
         for _ in range(100):
             assert await optional() == OPTIONAL_COLUMNS
-            skip(LOOK_SECONDS / 128)
+            skip(REFRESH_SECONDS / 128)
         assert asked.times == minute
-        skip(LOOK_SECONDS * 28 / 128)
+        skip(REFRESH_SECONDS * 28 / 128)
     asked.rows = []
     assert await optional() == frozenset()
 
@@ -261,7 +261,7 @@ async def test_of_many_who_ask_at_once_one_looks(skip: Callable[[float], None]) 
     asked = Asked([("user", "banned")])
     optional = OptionalColumns(asked)
     known = await optional()
-    skip(LOOK_SECONDS)
+    skip(REFRESH_SECONDS)
     asked.rows = []
     answers = await asyncio.gather(*(optional() for _ in range(50)))
     assert asked.times == 2
@@ -279,7 +279,7 @@ async def test_who_could_not_look_does_not_guess(skip: Callable[[float], None]) 
     asked.is_away = False
     assert {column.name for column in await optional()} == {"banned"}
     assert asked.times == 3
-    skip(LOOK_SECONDS)
+    skip(REFRESH_SECONDS)
     asked.is_away = True
     for _ in range(2):
         with pytest.raises(Unavailable):

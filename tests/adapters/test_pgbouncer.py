@@ -104,7 +104,7 @@ async def test_r1_the_pooler_would_bite(pooled_url: str) -> None:
 
 def test_migrations_through_a_pooler_too(pooled_url: str) -> None:
     """Not how it is meant, but a lock that is bound to its transaction holds even there."""
-    from adapters.postgres.schema import examine, migrate  # noqa: PLC0415
+    from adapters.postgres.schema import check_ready, migrate  # noqa: PLC0415
 
     migrate(pooled_url)
-    examine(pooled_url)
+    check_ready(pooled_url)

@@ -47,7 +47,7 @@ async def database(database_url: str) -> AsyncIterator[PipelineDatabase]:
 
 
 def lose(database: PipelineDatabase, *, is_write: bool, statements: int) -> None:
-    for pipelined in database._lanes[is_write]._connections:
+    for pipelined in database._groups[is_write]._connections:
         if pipelined._connection is not None:
             flawed: Any = LostAfter(pipelined._connection.pgconn, statements)
             pipelined._connection.pgconn = flawed

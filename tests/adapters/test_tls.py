@@ -8,7 +8,7 @@ import pytest
 
 from adapters.postgres.database import Statement
 from adapters.postgres.pipeline_database import PipelineDatabase
-from adapters.postgres.schema import examine, migrate
+from adapters.postgres.schema import check_ready, migrate
 from adapters.postgres_server.os_user import OsUser
 from domain.errors import Unavailable
 from tests.requirements import program
@@ -51,7 +51,7 @@ def tls_url() -> Iterator[str]:
 async def test_encrypted(tls_url: str, parameters: str) -> None:
     url = tls_url + parameters
     migrate(url)
-    examine(url)
+    check_ready(url)
     database = PipelineDatabase(url)
     await database.open()
     assert await database.fetch_one(ENCRYPTED, {}) == (True,)

@@ -9,7 +9,7 @@ import pytest
 from psycopg.rows import dict_row
 
 from adapters.postgres.better_auth_tables import TABLES
-from adapters.postgres.schema import SchemaError, downgrade, examine, migrate
+from adapters.postgres.schema import SchemaError, check_ready, downgrade, migrate
 from adapters.postgres_server.binaries import PostgresBinaries
 from adapters.postgres_server.os_user import OsUser
 from tests.interop.better_auth import better_auth
@@ -60,7 +60,7 @@ def test_ours_after_theirs_changes_nothing_of_theirs(empty_database_url: str) ->
 
     migrate(empty_database_url)
 
-    examine(empty_database_url)
+    check_ready(empty_database_url)
     assert public_schema(empty_database_url) == tables
     assert better_auth_rows(empty_database_url) == rows
     assert [len(rows[name]) for name in ("user", "account", "session")] == [1, 1, 1]

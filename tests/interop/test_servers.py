@@ -10,7 +10,7 @@ from typing import Final
 import psycopg
 import pytest
 
-from adapters.postgres.schema import examine, migrate
+from adapters.postgres.schema import check_ready, migrate
 from tests.interop.better_auth import (
     PASSWORD,
     VERSIONS,
@@ -58,7 +58,7 @@ def test_it_works_on_the_tables_that_we_made_and_it_migrated(database_url: str) 
     """A version that wants a column more gets it from its own migration, and we live with it."""
     with server(database_url, secret=SECRET, version=WITH_ISSUER, migrate="run") as running:
         assert_it_works(running)
-    examine(database_url)
+    check_ready(database_url)
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -72,7 +72,7 @@ def test_it_works_on_its_own_tables_after_we_migrated(
 
     migrate(empty_database_url)
 
-    examine(empty_database_url)
+    check_ready(empty_database_url)
     assert public_schema(empty_database_url) == tables
     assert better_auth_rows(empty_database_url) == rows
     assert better_auth(empty_database_url, VERSION=version)["sql"] == ";"

@@ -12,7 +12,7 @@ from psycopg import errors
 from adapters.postgres.better_auth_tables import TABLES
 from adapters.postgres.optional_columns import OptionalColumns
 from adapters.postgres.pipeline_database import PipelineDatabase
-from adapters.postgres.schema import SchemaError, downgrade, examine, migrate
+from adapters.postgres.schema import SchemaError, check_ready, downgrade, migrate
 from adapters.postgres.sessions import PostgresSessions
 from adapters.postgres.users import PostgresUsers
 from application.authentication import Authenticate
@@ -220,14 +220,14 @@ def test_down_again_where_the_table_is_somebody_elses(owner_url: str) -> None:
     back_end = as_role(owner_url, BACK_END)
     for _ in range(2):
         migrate(back_end)
-        examine(back_end)
+        check_ready(back_end)
         assert traces(owner_url) == ["remember_deleted_user", "taskport_remember_deleted_user"]
         downgrade(back_end, "0001")
         assert traces(owner_url) == []
         sql(as_role(owner_url, FRONT_END), insert("ann"), 'delete from "user"')
         assert remembered(owner_url) == {}
     with pytest.raises(SchemaError, match="taskport migrate"):
-        examine(back_end)
+        check_ready(back_end)
 
 
 def test_down_to_nothing(database_url: str) -> None:

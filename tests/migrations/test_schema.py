@@ -15,7 +15,7 @@ from sqlalchemy import text
 
 from adapters.postgres import schema
 from adapters.postgres.better_auth_tables import TABLES
-from adapters.postgres.schema import SchemaError, connect, downgrade, examine, migrate
+from adapters.postgres.schema import SchemaError, check_ready, connect, downgrade, migrate
 from adapters.postgres.tables import METADATA, SCHEMA
 from adapters.postgres.tasks import list_statement, list_values
 from domain.tasks import TaskQuery, TaskSort, TaskStatus
@@ -156,7 +156,7 @@ def test_no_list_reads_the_tasks_of_others(
 def test_migrating_twice_and_all_at_once(empty_database_url: str) -> None:
     with ThreadPoolExecutor(6) as threads:
         list(threads.map(migrate, [empty_database_url] * 6))
-    examine(empty_database_url)
+    check_ready(empty_database_url)
 
 
 def test_a_migration_waits_for_another(
@@ -173,7 +173,7 @@ def test_a_migration_waits_for_another(
 
 def test_an_unmigrated_database_is_examined(empty_database_url: str) -> None:
     with pytest.raises(SchemaError, match="taskport migrate"):
-        examine(empty_database_url)
+        check_ready(empty_database_url)
 
 
 def test_a_newer_schema_is_left_alone(database_url: str) -> None:
@@ -181,7 +181,7 @@ def test_a_newer_schema_is_left_alone(database_url: str) -> None:
     with psycopg.connect(database_url) as conn:
         conn.execute("update taskport.alembic_version set version_num = 'from the future'")
     migrate(database_url)
-    examine(database_url)
+    check_ready(database_url)
 
 
 def test_a_failing_migration_changes_nothing(empty_database_url: str) -> None:
@@ -212,7 +212,7 @@ def test_down_and_up_again(database_url: str) -> None:
     ]
     assert rows(database_url, 'select id from "user"') == [("u",)]
     migrate(database_url)
-    examine(database_url)
+    check_ready(database_url)
 
 
 def test_alembic_by_hand(database_url: str) -> None:
@@ -251,7 +251,7 @@ def test_a_role_that_works_in_another_schema_is_refused(
     with psycopg.connect(url) as conn:
         conn.execute(cure[1].encode())
     migrate(url)
-    examine(url)
+    check_ready(url)
 
 
 def test_a_role_that_may_not_create_is_told(

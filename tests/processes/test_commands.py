@@ -199,7 +199,7 @@ def test_check_tells_of_an_unreachable_pooler(configured: Cli) -> None:
 
     done = configured("check", DATABASE_URL=NOWHERE, DATABASE_DIRECT_URL=direct)
 
-    assert "the database does not answer" in sentence(done)
+    assert "the database does not respond" in sentence(done)
     assert "the schema is at head" in done.out
 
 
@@ -210,7 +210,7 @@ def test_check_tells_of_an_unreachable_database(cli: Cli) -> None:
 
     done = cli("check", DATABASE_URL=url, BETTER_AUTH_SECRET=SECRET)
 
-    assert sentence(done).startswith("the database does not answer: ")
+    assert sentence(done).startswith("the database does not respond: ")
     assert str(port) in done.err
 
 
