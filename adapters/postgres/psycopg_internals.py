@@ -1,9 +1,9 @@
 """The internals of psycopg that we use. No other module imports any.
 
-psycopg offers no way to wait for a statement with a timeout, and none to give one up without
-waiting for the server: `DeadlineConnection` does both with the functions that psycopg itself waits with.
-Any release may change them. `pyproject.toml` says which releases are known to have them; the tests
-run on the oldest and on the newest of these.
+psycopg has no documented way to wait for a statement with a timeout, nor to abandon one without
+waiting for the server. `DeadlineConnection` does both, with the functions that psycopg itself
+waits with. Any release may change them: `pyproject.toml` limits the releases, and the tests run on
+the oldest and on the newest of these.
 """
 
 from psycopg.errors import _WaitTimeout as WaitTimeout

@@ -171,7 +171,7 @@ def test_a_database_that_is_just_starting_is_waited_for(home: Home) -> None:
         started = threads.submit(start_when_missed)
         with home.serving(env=settings) as service:
             service.create(signed_token(), "after the wait")
-            assert "does not answer" in service.out
+            assert "does not respond" in service.out
         started.result()
 
 
