@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { addTask } from "./app/actions";
-import { given, TaskportError } from "./lib/problems";
+import { dataOf, TaskportError } from "./lib/problems";
 import { tokenFor } from "./lib/shared-secret";
 import { api, type Task } from "./lib/taskport";
 import { taskport } from "./lib/taskport-server";
@@ -39,7 +39,7 @@ async function nobody(): Promise<void> {
 /** By credential 5, which the front end's own server signs. */
 async function tasks(): Promise<void> {
   for (const title of ["one", "two", "three"]) {
-    given(await api.POST("/api/tasks", { body: { title } }));
+    dataOf(await api.POST("/api/tasks", { body: { title } }));
   }
   const titles: string[] = [];
   for await (const task of everyTask()) titles.push(task.title);
@@ -90,9 +90,9 @@ async function onTheServer(): Promise<void> {
   for (const form of [value, decodeURIComponent(value)]) {
     shown.set(NAME, { value: form });
     const visitor = await taskport();
-    assert.equal(given(await visitor.GET("/api/auth/me")).email, body.email);
+    assert.equal(dataOf(await visitor.GET("/api/auth/me")).email, body.email);
     await addTask("From the server");
-    assert.equal(given(await visitor.GET("/api/tasks")).data[0]?.title, "From the server");
+    assert.equal(dataOf(await visitor.GET("/api/tasks")).data[0]?.title, "From the server");
   }
 }
 
@@ -105,7 +105,7 @@ api.use({
   },
 });
 await tasks();
-assert.equal(given(await api.GET("/api/users/me")).name, "Ann");
+assert.equal(dataOf(await api.GET("/api/users/me")).name, "Ann");
 await changes();
 await onTheServer();
 console.log("done");
