@@ -1,4 +1,4 @@
-"""The ASGI application, as each server process makes it."""
+"""The ASGI application of a server process."""
 
 import asyncio
 import gc
@@ -16,31 +16,35 @@ from prometheus_client import disable_created_metrics
 from adapters.asgi.access_log import flush
 from adapters.http.app import HttpOptions, create_app
 from adapters.logs import configuration as logs
-from entrypoints.container import build
+from entrypoints.container import Service, build
 from entrypoints.settings import Settings
 
 _log = structlog.get_logger("taskport.service")
 
-# Nobody asks when a series began, and each would be two.
+# The creation time of each series would double the number of series.
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
 
 def from_settings(settings: Settings) -> FastAPI:
-    service = build(settings)
+    return from_service(build(settings), settings)
+
+
+def from_service(service: Service, settings: Settings) -> FastAPI:
+    """The application over a service, which it starts and stops."""
     draining = threading.Event()
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         try:
             async with service.running():
-                # What lives until the end need not be looked at by each collection.
+                # Exempt what lives as long as the process from garbage collection.
                 gc.collect()
                 gc.freeze()
                 gc.set_threshold(50_000, 20, 100)
-                with _draining_first(draining, settings.drain_seconds):
+                with _failing_readiness_first(draining, settings.drain_seconds):
                     yield
         except Exception:
-            # Of what is raised here the server tells no more than that it was.
+            # The server itself logs no details of an exception in the lifespan.
             _log.exception("service_crashed")
             raise
         finally:
@@ -66,17 +70,19 @@ def from_settings(settings: Settings) -> FastAPI:
 
 
 def from_environment() -> FastAPI:
-    """What a worker process serves; its parent has put into the environment what it must know."""
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    """The application of a worker process, whose parent has set the environment."""
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
     settings = Settings()
     logs.configure(settings.effective_log_level, settings.effective_log_format)
     return from_settings(settings)
 
 
 @contextmanager
-def _draining_first(draining: threading.Event, seconds: float) -> Iterator[None]:
-    """Let SIGTERM first make the service say that it is not ready, for as long as a load balancer
-    needs to see it, and only then make the server stop; a second one does so at once."""
+def _failing_readiness_first(draining: threading.Event, seconds: float) -> Iterator[None]:
+    """On SIGTERM, fail the readiness probe for `seconds` before the server stops.
+
+    A load balancer needs this time to notice. A second SIGTERM stops the server at once.
+    """
     stop = signal.getsignal(signal.SIGTERM)
     is_served = callable(stop) and threading.current_thread() is threading.main_thread()
     loop = asyncio.get_running_loop()
@@ -99,8 +105,8 @@ def _draining_first(draining: threading.Event, seconds: float) -> Iterator[None]
             signal.signal(signal.SIGTERM, stop)
 
 
-def _end_with_parent() -> None:
-    """A worker whose parent was killed would hold the port for ever."""
+def _exit_with_parent() -> None:
+    """Without this, a worker whose parent was killed would keep the port forever."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()

@@ -11,7 +11,6 @@ from adapters.asgi.responses import json_response, no_content
 from adapters.http.csrf import CrossSiteRequest
 from adapters.http.dependencies import CurrentUser, Dependencies, Deps
 from adapters.http.operations import Operations
-from adapters.http.rate_limit import record_decision
 from adapters.http.session_schemas import EmailAndPassword, NewUser, Refreshed, ValidSession
 from adapters.http.session_schemas import SignedIn as SignedInSchema
 from adapters.http.sessions import session_body
@@ -44,8 +43,7 @@ auth: Final = Operations("auth")
 )
 async def sign_up(request: Request, deps: Deps, body: NewUser) -> Response:
     """Sign up with an e-mail address and a password."""
-    await deps.gate.admit_sign_in(request)
-    with record_decision("sign_ups", request.scope):
+    async with deps.gate.sign_in(request, "sign_ups"):
         result = await deps.use_cases.sign_up(
             email=body.email, password=body.password, name=body.name, device=_device(request)
         )
@@ -66,8 +64,7 @@ async def sign_up(request: Request, deps: Deps, body: NewUser) -> Response:
 )
 async def log_in(request: Request, deps: Deps, body: EmailAndPassword) -> Response:
     """Sign in with an e-mail address and a password."""
-    await deps.gate.admit_sign_in(request)
-    with record_decision("log_ins", request.scope):
+    async with deps.gate.sign_in(request, "log_ins"):
         result = await deps.use_cases.log_in(
             email=body.email, password=body.password, device=_device(request)
         )
@@ -77,7 +74,7 @@ async def log_in(request: Request, deps: Deps, body: EmailAndPassword) -> Respon
 @auth.post(
     "/api/auth/logout",
     status=204,
-    description="The session is over, and so are the tokens that hang on it.",
+    description="The session has ended, and with it its access tokens.",
     raises=(UserBanned, CrossSiteRequest),
     sets_cookie=True,
     # A request without a credential succeeds as well.
@@ -111,13 +108,13 @@ async def refresh(caller: CurrentUser, deps: Deps) -> Response:
 
 @auth.get("/api/auth/me", returns=User, sets_cookie=True)
 async def me(caller: CurrentUser, deps: Deps) -> Response:
-    """Who is asking."""
+    """The user who sent the request."""
     return json_response(user_body(caller.user), cookies=await _prolong(caller, deps))
 
 
 @auth.get("/api/auth/session/validate", returns=ValidSession, sets_cookie=True)
 async def validate_session(caller: CurrentUser, deps: Deps) -> Response:
-    """Who is asking, and what proves it."""
+    """The user who sent the request, and the credential."""
     cookies = await _prolong(caller, deps)
     body = {
         "user": user_body(caller.user),

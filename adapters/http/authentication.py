@@ -1,12 +1,14 @@
 """Authentication: from the headers of a request to the user who sent it."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from fastapi import Request
 
 from adapters.asgi.request_record import record_of
 from adapters.http.csrf import SAFE_METHODS, TrustedOrigins
-from adapters.http.rate_limit import RateLimiter
+from adapters.http.rate_limit import RateLimiter, record_decision
 from application.authentication import Authenticate, Identity
 from application.ports.credentials import CredentialKind, Credentials
 from domain.errors import Unauthenticated
@@ -40,10 +42,14 @@ class Gate:
             self.origins.require_trusted_origin(headers)
         return identity
 
-    async def admit_sign_in(self, request: Request) -> None:
-        """Check the origin of a sign-in or sign-up, and count it.
+    @asynccontextmanager
+    async def sign_in(self, request: Request, limit: str) -> AsyncIterator[None]:
+        """Around a sign-in or sign-up: check its origin, and count it.
 
+        `limit` names the limit of the use case within, for log and metrics.
         Raises `CrossSiteRequest`, `TooManyRequests`.
         """
         self.origins.require_trusted_origin_of_browsers(request.headers)
         await self.limiter.count_sign_in(request.scope)
+        with record_decision(limit, request.scope):
+            yield

@@ -2,21 +2,22 @@
 
 import asyncio
 from time import perf_counter
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 from fastapi import Request
 from prometheus_client import REGISTRY, CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.multiprocess import MultiProcessCollector
+from pydantic import ConfigDict
 from starlette.responses import Response
 
 from adapters.asgi.access_log import flush
 from adapters.asgi.problems import unavailable
 from adapters.asgi.responses import NO_STORE
 from adapters.http.dependencies import Deps
-from adapters.http.health_schemas import DatabaseHealth, Health
 from adapters.http.operations import Operations
+from adapters.http.schema import Schema
 from domain.errors import Unavailable
 
 # A probe gets its response within two seconds, on a busy machine as well.
@@ -24,6 +25,22 @@ READY_SECONDS: Final = 1.5
 _METRICS: Final = ("text/plain", "application/openmetrics-text")
 
 health: Final = Operations("health")
+
+
+class Health(Schema):
+    """The result of a probe."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"status": "ok"}]})
+
+    status: Literal["ok"]
+
+
+class DatabaseHealth(Health):
+    """The result of a query to the database, and its latency."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"status": "ok", "latency_ms": 0.7}]})
+
+    latency_ms: float
 
 
 @health.get("/health", returns=Health, is_limited=False, operation_id="health")

@@ -34,7 +34,7 @@ _REFRESHED: Final[dict[str, Any]] = {
 
 
 class EmailAndPassword(RequestBody):
-    """Who signs in, and the password that proves it."""
+    """The credentials of a user who signs in."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -47,7 +47,7 @@ class EmailAndPassword(RequestBody):
 
 
 class NewUser(EmailAndPassword):
-    """Who signs up. The length of a password is counted in UTF-16 code units."""
+    """The credentials of a new user. The length of a password counts UTF-16 code units."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -68,14 +68,14 @@ class NewUser(EmailAndPassword):
         StrictStr,
         Field(
             default_factory=str,
-            description="Empty where absent.",
+            description="Empty if absent.",
             json_schema_extra=NAME,
         ),
     ]
 
 
 class Session(Schema):
-    """Being signed in on one device. `current` is the one that the request stands for."""
+    """A session on one device. `current` is the one whose credential the request carries."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [_SESSION]})
 
@@ -89,9 +89,9 @@ class Session(Schema):
 
 
 class Refreshed(Schema):
-    """An access token, good for `expires_in` seconds at most, and only while its session lives.
+    """An access token, valid for at most `expires_in` seconds, and only while its session lives.
 
-    Session and tokens are null after a sign-up whose address must be verified first.
+    Session and tokens are null after a sign-up whose e-mail address must be verified first.
     """
 
     model_config = ConfigDict(json_schema_extra={"examples": [_REFRESHED]})
@@ -104,7 +104,7 @@ class Refreshed(Schema):
 
 
 class SignedIn(Refreshed):
-    """A new session, its token, and an access token that hangs on it."""
+    """A new session, its token, and an access token for it."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -116,7 +116,7 @@ class SignedIn(Refreshed):
 
 
 class ValidSession(Schema):
-    """Who is asking, and by which credential; tokens of others stand for no session."""
+    """The user, the session and the kind of credential; foreign tokens have no session."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -130,7 +130,7 @@ class ValidSession(Schema):
 
 
 class Sessions(Schema):
-    """All sessions of the user that are alive."""
+    """The active sessions of the user."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"data": [_SESSION], "count": 1}]})
 

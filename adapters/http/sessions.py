@@ -16,7 +16,7 @@ sessions: Final = Operations("users")
 
 @sessions.get("/api/users/me/sessions", returns=Sessions)
 async def list_sessions(caller: CurrentUser, deps: Deps) -> Response:
-    """List your sessions that are alive, the newest first."""
+    """List your active sessions, the newest first."""
     found = await deps.use_cases.list_sessions(caller.user.id)
     return json_response({"data": [session_body(s, caller) for s in found], "count": len(found)})
 
@@ -24,7 +24,7 @@ async def list_sessions(caller: CurrentUser, deps: Deps) -> Response:
 @sessions.delete(
     "/api/users/me/sessions/{session_id}",
     status=204,
-    description="The session is over, and so are the tokens that hang on it.",
+    description="The session has ended, and with it its access tokens.",
     raises=(SessionNotFound,),
     sets_cookie=True,
 )

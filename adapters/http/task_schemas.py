@@ -3,15 +3,34 @@
 from datetime import datetime
 from typing import Annotated, Any, Final
 
+from fastapi import Query
 from pydantic import BeforeValidator, ConfigDict, Field, StrictBool, StrictStr
 
 from adapters.http import patterns
 from adapters.http.schema import ID_MAX, RequestBody, Schema, canonical_integer
-from domain.tasks import DESCRIPTION_MAX_LENGTH, LIMIT_MAX, PAGE_MAX, TITLE_MAX_LENGTH, TaskStatus
+from domain.tasks import (
+    DESCRIPTION_MAX_LENGTH,
+    LIMIT_MAX,
+    PAGE_MAX,
+    SEARCH_MAX_LENGTH,
+    TITLE_MAX_LENGTH,
+    TaskStatus,
+)
 
 TaskId = Annotated[int, Field(ge=1, le=ID_MAX), BeforeValidator(canonical_integer)]
 PageNumber = Annotated[int, Field(ge=1, le=PAGE_MAX), BeforeValidator(canonical_integer)]
 PageLimit = Annotated[int, Field(ge=1, le=LIMIT_MAX), BeforeValidator(canonical_integer)]
+TaskSearch = Annotated[
+    str | None,
+    Query(
+        description="A part of the title or of the description, in any case.",
+        json_schema_extra={
+            "minLength": 1,
+            "maxLength": SEARCH_MAX_LENGTH,
+            "pattern": patterns.BLOCK,
+        },
+    ),
+]
 
 _TITLE: Final[dict[str, Any]] = {
     "minLength": 1,
@@ -36,7 +55,7 @@ _TASK: Final[dict[str, Any]] = {
 
 
 class NewTask(RequestBody):
-    """A task to be. Text is trimmed and brought to Unicode NFC; lengths count code points."""
+    """A new task. Text is trimmed and normalized to Unicode NFC; lengths count code points."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -49,18 +68,18 @@ class NewTask(RequestBody):
     # A default in the schema would make clients' generators require the field.
     status: Annotated[
         TaskStatus,
-        Field(default_factory=lambda: TaskStatus.PENDING, description="`Pending` where absent."),
+        Field(default_factory=lambda: TaskStatus.PENDING, description="`Pending` if absent."),
     ]
 
 
 class TaskUpdate(RequestBody):
-    """A partial update: what is absent stays as it is, and null clears the description."""
+    """A partial update: absent members keep their values, and null clears the description."""
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"title": "Water all the plants"}, {"description": None}]}
     )
 
-    # Never read: a default only makes a field optional, and this kind stays out of the schema.
+    # Never read: a default makes the member optional, and a factory stays out of OpenAPI.
     title: Annotated[StrictStr, Field(default_factory=str, json_schema_extra=_TITLE)]
     description: Annotated[
         StrictStr | None, Field(default_factory=str, json_schema_extra=_DESCRIPTION)
@@ -69,7 +88,7 @@ class TaskUpdate(RequestBody):
 
 
 class Completion(RequestBody):
-    """Whether the task is to be completed; without a body, the request toggles it."""
+    """Whether the task is completed; without a body, the request toggles it."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"completed": True}]})
 
@@ -77,7 +96,7 @@ class Completion(RequestBody):
 
 
 class Task(Schema):
-    """Something that a user means to do. Times are UTC (RFC 3339)."""
+    """A task of a user. Times are UTC (RFC 3339)."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [_TASK]})
 
@@ -93,7 +112,7 @@ class Task(Schema):
 
 
 class TaskPage(Schema):
-    """One page of tasks. `count` is on this page, `total` on all of them."""
+    """One page of tasks. `count` is the number on this page, `total` on all pages."""
 
     model_config = ConfigDict(
         json_schema_extra={

@@ -1,13 +1,12 @@
 """Tasks over HTTP: the routes under `/api/tasks`."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
-from fastapi import Query, Request
+from fastapi import Request
 from starlette.responses import Response
 
 from adapters.asgi.responses import NO_STORE, json_response, no_content
-from adapters.http import patterns
 from adapters.http.dependencies import CurrentUser, Deps
 from adapters.http.etags import etag, if_match_versions, matches_if_none_match
 from adapters.http.operations import Operations
@@ -18,12 +17,12 @@ from adapters.http.task_schemas import (
     PageNumber,
     TaskId,
     TaskPage,
+    TaskSearch,
     TaskUpdate,
 )
 from adapters.http.task_schemas import Task as TaskSchema
 from domain.tasks import (
     LIMIT_DEFAULT,
-    SEARCH_MAX_LENGTH,
     StaleTask,
     Task,
     TaskNotFound,
@@ -47,17 +46,7 @@ async def list_tasks(
     page: PageNumber = 1,
     limit: PageLimit = LIMIT_DEFAULT,
     status: TaskStatus | None = None,
-    q: Annotated[
-        str | None,
-        Query(
-            description="A part of the title or of the description, in any case.",
-            json_schema_extra={
-                "minLength": 1,
-                "maxLength": SEARCH_MAX_LENGTH,
-                "pattern": patterns.BLOCK,
-            },
-        ),
-    ] = None,
+    q: TaskSearch = None,
     sort: TaskSort = TaskSort.CREATED_AT_DESCENDING,
 ) -> Response:
     """List the tasks of the user."""

@@ -25,7 +25,7 @@ USER: Final[dict[str, Any]] = {
 
 
 class NewName(RequestBody):
-    """What the user wants to be called."""
+    """A new name of the user."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"name": "Ann"}]})
 
@@ -33,7 +33,7 @@ class NewName(RequestBody):
 
 
 class User(Schema):
-    """Somebody who can sign in. Times are UTC (RFC 3339)."""
+    """A person who can sign in. Times are UTC (RFC 3339)."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [USER]})
 
