@@ -12,9 +12,10 @@ from playwright.async_api import Browser, BrowserContext, async_playwright
 from tests.browser.front_end import FrontEnd
 from tests.browser.stage import Stage, staged
 from tests.interop.nodejs import node_modules
-from tests.processes.service import running, tree, wait_until
+from tests.processes.service import running, tree
 from tests.requirements import program
 from tests.servers import PostgresServer
+from tests.waiting import eventually
 
 _MARKS: Final = ("node", "postgres", "process", "debian")
 _QUIET: Final = (
@@ -69,7 +70,7 @@ async def browser(
         yield browser
         started = {pid for driver in drivers for pid in tree(driver)}
         await browser.close()
-    wait_until(lambda: not running(started))
+    eventually(lambda: not running(started))
 
 
 @pytest.fixture

@@ -15,7 +15,8 @@ from tests.better_auth.signer import signer
 from tests.deployment import stage
 from tests.deployment.files import DEPLOY, FILLED
 from tests.deployment.stage import Database, pooler, shared_counters
-from tests.processes.service import Home, new_home, sentence, signed_token, wait_until
+from tests.processes.service import Home, error_message, new_home, signed_token
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.process, pytest.mark.postgres, pytest.mark.debian, pytest.mark.slow]
 
@@ -44,7 +45,7 @@ def database() -> Iterator[Database]:
     with stage.database() as database, new_home() as home:
         # A worker that comes too early says so, and what to do.
         early = home.run("check", env=settings(database.app_url))
-        assert "run `taskport migrate`" in sentence(early)
+        assert "run `taskport migrate`" in error_message(early)
         done = home.run("migrate", env=settings(database.owner_url))
         assert done.code == 0, done.err
         database.grant()
@@ -75,12 +76,12 @@ def test_the_role_that_serves_can_do_all_that_is_done(database: Database, home: 
         assert seeded.code == 0, seeded.err
         with home.serving("--no-migrate", env=env) as service:
             person = {"email": "ann@example.com", "password": "correct horse battery"}
-            signed_up = service.ask("POST", "/api/auth/signup", json=person)
+            signed_up = service.request("POST", "/api/auth/signup", json=person)
             assert signed_up.status_code == 201, signed_up.text
-            logged_in = service.ask("POST", "/api/auth/login", json=person)
+            logged_in = service.request("POST", "/api/auth/login", json=person)
             assert logged_in.status_code == 200, logged_in.text
             token = logged_in.json()["access_token"]
-            task = service.ask("POST", "/api/tasks", token=token, json={"title": "One"}).json()
+            task = service.request("POST", "/api/tasks", token=token, json={"title": "One"}).json()
             for method, path, body, status in (
                 ("GET", f"/api/tasks/{task['id']}", None, 200),
                 ("GET", "/api/tasks", None, 200),
@@ -97,15 +98,15 @@ def test_the_role_that_serves_can_do_all_that_is_done(database: Database, home: 
                 ("POST", "/api/auth/logout", None, 204),
                 ("GET", "/health/db", None, 200),
             ):
-                answer = service.ask(method, path, token=token, json=body)
+                answer = service.request(method, path, token=token, json=body)
                 assert answer.status_code == status, (method, path, answer.text)
-            again = service.ask("POST", "/api/auth/login", json=person).json()["access_token"]
-            gone = service.ask("DELETE", "/api/users/me", token=again)
+            again = service.request("POST", "/api/auth/login", json=person).json()["access_token"]
+            gone = service.request("DELETE", "/api/users/me", token=again)
             assert gone.status_code == 204, gone.text
             # A user that the service meets for the first time; then by a key of Better Auth's.
             service.create(signed_token("bob", SECRET), "of Bob")
             assert service.titles(token_of_the_plugin(database, "bob")) == {"of Bob"}
-            assert service.complaints == []
+            assert service.problems == []
     with psycopg.connect(database.owner_url) as conn:
         row = conn.execute("select count(*) from taskport.deleted_users").fetchone()
     assert row == (1,)
@@ -137,9 +138,9 @@ def test_a_grant_that_was_forgotten(database: Database, home: Home) -> None:
         conn.execute("revoke select on taskport.tasks from taskport_app")
     try:
         with home.serving("--no-migrate", env=settings(database.app_url)) as service:
-            answer = service.ask("GET", "/api/tasks", token=signed_token("eve", SECRET))
+            answer = service.request("GET", "/api/tasks", token=signed_token("eve", SECRET))
             assert answer.status_code == 503, answer.text
-            wait_until(lambda: '"InsufficientPrivilege"' in service.err, 5)
+            eventually(lambda: '"InsufficientPrivilege"' in service.err)
     finally:
         database.grant()
 
@@ -221,7 +222,7 @@ def test_tables_that_belong_to_the_front_end(database: Database, home: Home) -> 
             for statement in statements:
                 conn.execute(statement.encode())
         early = home.run("migrate", env=settings(owner))
-        assert "permission denied" in sentence(early)
+        assert "permission denied" in error_message(early)
         conn.execute("grant create on schema public to taskport_owner")
         conn.execute("grant select on all tables in schema public to taskport_owner")
         conn.execute("""grant references, trigger on public."user" to taskport_owner""")
@@ -232,14 +233,14 @@ def test_tables_that_belong_to_the_front_end(database: Database, home: Home) -> 
     app_url = database.url("taskport_app", name="shared")
     with home.serving("--no-migrate", env=settings(app_url)) as service:
         service.create(signed_token("bob", SECRET), "of Bob")
-        assert service.complaints == []
+        assert service.problems == []
 
 
 def test_a_role_called_as_our_schema_is_refused(database: Database, home: Home) -> None:
     with psycopg.connect(database.superuser_url, autocommit=True) as conn:
         conn.execute("create role taskport login superuser password 'called-taskport'")
     done = home.run("check", env=settings(database.url("taskport", "called-taskport")))
-    assert "alter role" in sentence(done)
+    assert "alter role" in error_message(done)
 
 
 def test_redis_takes_two_passwords_while_they_change() -> None:

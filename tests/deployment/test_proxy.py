@@ -21,9 +21,10 @@ import pytest
 from adapters.postgres_server.os_user import OsUser
 from adapters.postgres_server.server import free_port
 from tests.deployment.files import FILLED, GUIDE, ROOT, nginx, services
-from tests.processes.service import Home, Service, new_home, signed_token, wait_until
+from tests.processes.service import Home, Service, new_home, signed_token
 from tests.requirements import program
 from tests.servers import passable_folder
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.process, pytest.mark.debian, pytest.mark.slow]
 
@@ -122,7 +123,7 @@ def proxied(*workers: int) -> Iterator[Proxy]:
             [*command, "-g", "daemon off;"], stderr=subprocess.DEVNULL, **account.options
         )
         try:
-            wait_until(lambda: _listens(https) or process.poll() is not None)
+            eventually(lambda: _listens(https) or process.poll() is not None)
             assert process.poll() is None, (folder / "error").read_text()
             yield Proxy(http, https, health, folder, process)
         finally:
@@ -283,7 +284,7 @@ def test_what_people_search_for_is_not_logged(proxy: Proxy) -> None:
     proxy.ask(
         "GET", "/api/tasks", params={"q": "a secret plan"}, headers={"Authorization": "Bearer x"}
     )
-    wait_until(
+    eventually(
         lambda: ("/api/tasks", "401") in [(line["path"], line["status"]) for line in proxy.log]
     )
     assert "secret" not in json.dumps(proxy.log)
@@ -390,7 +391,7 @@ def test_it_stops_when_it_has_answered() -> None:
             )
             time.sleep(0.3)
             proxy.process.send_signal(stop)
-            wait_until(lambda: not _listens(proxy.https_port))
+            eventually(lambda: not _listens(proxy.https_port))
             secure.sendall(body[5:])
             answer = b"".join(iter(lambda: secure.recv(65_536), b""))
         assert answer.startswith(b"HTTP/1.1 201 ")

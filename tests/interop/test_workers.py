@@ -39,7 +39,7 @@ class Workers:
 
     def ask(self, method: str, path: str, credential: Headers) -> httpx.Response:
         """One request below `/api`, on a connection of its own."""
-        with self.service.client(timeout=15) as client:
+        with self.service.client() as client:
             headers = {"Origin": self.there.origin, **credential}
             return client.request(method, f"/api{path}", headers=headers)
 

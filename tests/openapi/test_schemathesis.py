@@ -33,7 +33,7 @@ def _sign_up(service: Service) -> list[str]:
     for user in users["auth"]:
         email = user["loginEndpointAuth"]["payloadUserPwd"]["username"]
         body = {"email": email, "password": password}
-        answer = service.ask("POST", "/api/auth/signup", json=body)
+        answer = service.request("POST", "/api/auth/signup", json=body)
         assert answer.status_code == 201, answer.text
         ids.append(answer.json()["user"]["id"])
         for number in range(3):
@@ -70,7 +70,7 @@ def test_the_service_is_what_its_document_says(database_url: str, tmp_path: Path
     settings = {**_SETTINGS, "DATABASE_URL": database_url}
     with new_home() as home, home.serving(env=settings) as service:
         ann, ben = _sign_up(service)
-        document = service.ask("GET", "/openapi.json").json()
+        document = service.request("GET", "/openapi.json").json()
 
         printed, report = _run(service, tmp_path / "report.json")
 

@@ -118,7 +118,7 @@ def project(
         settings = {"DATABASE_URL": url, "BETTER_AUTH_SECRET": SECRET, **_UNLIMITED}
         with home.serving(env=settings) as service:
             project = Project(folder, service)
-            (folder / "openapi.json").write_text(service.ask("GET", "/openapi.json").text)
+            (folder / "openapi.json").write_text(service.request("GET", "/openapi.json").text)
             project.generate("openapi.json", "openapi.ts")
             yield project
 

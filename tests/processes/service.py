@@ -1,4 +1,4 @@
-"""`taskport` as processes of its own: started, asked, stopped and looked at from outside."""
+"""Runs `taskport` in processes of its own, and observes them from outside."""
 
 import json
 import os
@@ -10,7 +10,7 @@ import subprocess
 import sys
 import sysconfig
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,20 +27,19 @@ from adapters.postgres_server.server import EmbeddedPostgres
 from tests import canaries
 from tests.requirements import missing
 from tests.servers import passable_folder
+from tests.waiting import LIMIT_SECONDS, eventually
 
 REPOSITORY: Final = Path(__file__).parents[2]
 Environment = Mapping[str, str]
-NOTHING: Final[Environment] = {}
+NO_SETTINGS: Final[Environment] = {}
 SECRET: Final = "a-secret-of-the-tests-0123456789abcdef"
-_PATIENCE_SECONDS: Final = 30.0
-# A service may take 15 s for the last requests.
-_END_SECONDS: Final = 20.0
-_POLL_SECONDS: Final = 0.05
+# A service may take 15 s for the last requests; one that needs longer is killed after its test.
+_STOP_SECONDS: Final = 60.0
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a command that has ended leaves."""
+    """Exit code and output of a command that has ended."""
 
     code: int
     out: str
@@ -49,22 +48,22 @@ class Outcome:
 
 @dataclass(frozen=True)
 class HeldRequest:
-    """A request that the service is reading, and of which the last bytes are still to come."""
+    """A request whose body the service is reading; the last bytes have not been sent."""
 
     connection: socket.socket
     rest: bytes
 
     def finish(self) -> tuple[int, dict[str, Any]]:
-        """Send the rest: the status of the answer, and its body."""
+        """Send the rest; return the status and the body of the response."""
         self.connection.sendall(self.rest)
-        answer = b"".join(iter(lambda: self.connection.recv(65_536), b""))
-        head, _, body = answer.partition(b"\r\n\r\n")
+        response = b"".join(iter(lambda: self.connection.recv(65_536), b""))
+        head, _, body = response.partition(b"\r\n\r\n")
         return int(head.split()[1]), json.loads(body)
 
 
 @dataclass(frozen=True)
 class Service:
-    """A `taskport serve`, from its start to its end."""
+    """A `taskport serve` process."""
 
     process: subprocess.Popen[bytes]
     _out: Path
@@ -72,9 +71,9 @@ class Service:
 
     @property
     def url(self) -> str:
-        """Where it says that it listens; empty before."""
-        said = re.search(r"^Taskport +(http://\S+)", self.out, re.MULTILINE)
-        return said[1] if said else ""
+        """The address that it has printed; empty before."""
+        found = re.search(r"^Taskport +(http://\S+)", self.out, re.MULTILINE)
+        return found[1] if found else ""
 
     @property
     def pid(self) -> int:
@@ -89,51 +88,52 @@ class Service:
         return self._err.read_text()
 
     @property
-    def complaints(self) -> list[str]:
-        """All that it says but that it has done what it was asked."""
+    def problems(self) -> list[str]:
+        """The lines of its log, except those of level `info`."""
         lines = self.err.splitlines()
         return [line for line in lines if '"level":"info"' not in line]
 
     def client(self, **options: Any) -> httpx.Client:
-        """Connections to it."""
-        # To read the certificates of all the world takes longer than to ask.
-        return httpx.Client(base_url=self.url, trust_env=False, verify=False, **options)
+        # Loading the system's certificates takes longer than a request.
+        return httpx.Client(
+            base_url=self.url, trust_env=False, verify=False, timeout=LIMIT_SECONDS, **options
+        )
 
-    def ask(
+    def request(
         self, method: str, path: str, *, token: str | None = None, json: object = None
     ) -> httpx.Response:
-        """One request on a connection of its own."""
+        """Send one request on a connection of its own."""
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        with self.client(timeout=15) as client:
+        with self.client() as client:
             return client.request(method, path, headers=headers, json=json)
 
-    def answers(self, path: str) -> bool:
-        """Whether it answers with success, and soon."""
+    def responds(self, path: str) -> bool:
+        """Whether a GET request succeeds."""
         try:
-            with self.client(timeout=3) as client:
+            with self.client() as client:
                 return client.get(path).is_success
         except httpx.TransportError:
             return False
 
     def create(self, token: str, title: str) -> None:
         """Create a task."""
-        answer = self.ask("POST", "/api/tasks", token=token, json={"title": title})
-        assert answer.status_code == 201, answer.text
+        response = self.request("POST", "/api/tasks", token=token, json={"title": title})
+        assert response.status_code == 201, response.text
 
     def titles(self, token: str) -> set[str]:
         """The titles of the tasks of a user."""
-        answer = self.ask("GET", "/api/tasks", token=token)
-        assert answer.status_code == 200, answer.text
-        return {task["title"] for task in answer.json()["data"]}
+        response = self.request("GET", "/api/tasks", token=token)
+        assert response.status_code == 200, response.text
+        return {task["title"] for task in response.json()["data"]}
 
     def connect(self) -> socket.socket:
-        """A connection on which nothing was said."""
+        """A connection on which nothing has been sent."""
         url = httpx.URL(self.url)
-        return socket.create_connection((url.host, url.port or 80), timeout=15)
+        return socket.create_connection((url.host, url.port or 80), timeout=LIMIT_SECONDS)
 
     @contextmanager
     def holding(self, token: str, title: str) -> Iterator[HeldRequest]:
-        """Ask to create a task, and keep back a half of the body."""
+        """Begin a request that creates a task, and withhold a part of the body."""
         body = json.dumps({"title": title}).encode()
         head = (
             "POST /api/tasks HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
@@ -142,18 +142,18 @@ class Service:
         )
         with self.connect() as connection:
             connection.sendall(head.encode() + body[:5])
-            # Only sent when somebody waits for the body.
+            # Sent only once the service waits for the body.
             assert connection.recv(65_536) == b"HTTP/1.1 100 Continue\r\n\r\n"
             yield HeldRequest(connection, body[5:])
 
     @contextmanager
     def idle_connection(self) -> Iterator[socket.socket]:
-        """A connection on which one request was answered."""
+        """A keep-alive connection after its first response."""
         with self.connect() as connection:
             connection.sendall(b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n")
-            answer = b""
-            while not answer.endswith(b"}"):
-                answer += connection.recv(65_536)
+            response = b""
+            while not response.endswith(b"}"):
+                response += connection.recv(65_536)
             yield connection
 
     def is_listening(self) -> bool:
@@ -166,27 +166,28 @@ class Service:
     def has_ended(self) -> bool:
         return self.process.poll() is not None
 
-    def ends(self, seconds: float = _PATIENCE_SECONDS) -> int:
-        """Wait for the end: the exit code."""
-        return self.process.wait(seconds)
+    def wait(self) -> int:
+        """Wait until it ends; return the exit code."""
+        return self.process.wait(LIMIT_SECONDS)
 
     def terminate(self) -> int:
-        """Stop it as a supervisor does: the exit code."""
+        """Stop it with SIGTERM, as a supervisor does; return the exit code."""
         self.process.terminate()
-        return self.ends()
+        return self.wait()
 
     def kill(self) -> None:
-        """End it in a way that leaves it no chance to clean up."""
+        """End it with SIGKILL, so that it cannot clean up."""
         self.process.kill()
-        self.ends()
+        self.wait()
 
 
 @dataclass(frozen=True)
 class Home:
-    """A folder to run `taskport` in, with an environment that nothing else leaks into."""
+    """A home folder to run `taskport` in, with an environment isolated from that of the tests."""
 
     folder: Path
-    become: dict[str, Any]
+    #: Options of `subprocess` that run a process as another operating-system user.
+    user_options: dict[str, Any]
     python: Path = Path(sys.executable)
     library: str = str(REPOSITORY)
 
@@ -198,14 +199,14 @@ class Home:
     def data(self) -> Path:
         return self.folder / "data"
 
-    def run(self, *arguments: str, env: Environment = NOTHING) -> Outcome:
-        """Run a command to its end."""
+    def run(self, *arguments: str, env: Environment = NO_SETTINGS) -> Outcome:
+        """Run a command, and wait until it ends."""
         done = subprocess.run(
             [*self.command, *arguments],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=_PATIENCE_SECONDS,
+            timeout=LIMIT_SECONDS,
             check=False,
             **self.options(env),
         )
@@ -213,24 +214,21 @@ class Home:
 
     @contextmanager
     def serving(
-        self,
-        *arguments: str,
-        ready: bool = True,
-        patience: float = _PATIENCE_SECONDS,
-        env: Environment = NOTHING,
+        self, *arguments: str, ready: bool = True, env: Environment = NO_SETTINGS
     ) -> Iterator[Service]:
-        """`taskport serve` that answers, up to the end of the `with` block."""
+        """`taskport serve`, from its first response to the end of the `with` block.
+
+        With `ready`, its database is there; else it is only alive.
+        """
         path = "/readyz" if ready else "/livez"
         with self.starting(*arguments, env=env) as service:
-            wait_until(
-                lambda: service.has_ended() or (service.url and service.answers(path)), patience
-            )
+            eventually(lambda: service.has_ended() or (service.url and service.responds(path)))
             assert not service.has_ended(), service.err
             yield service
 
     @contextmanager
-    def starting(self, *arguments: str, env: Environment = NOTHING) -> Iterator[Service]:
-        """`taskport serve` on a free port of loopback, up to the end of the `with` block."""
+    def starting(self, *arguments: str, env: Environment = NO_SETTINGS) -> Iterator[Service]:
+        """`taskport serve` on a free port of loopback, not waited for."""
         number = len(list(self.folder.glob("serve-*.out")))
         out, err = (self.folder / f"serve-{number}.{kind}" for kind in ("out", "err"))
         with out.open("wb") as out_file, err.open("wb") as err_file:
@@ -239,7 +237,7 @@ class Home:
                 stdin=subprocess.DEVNULL,
                 stdout=out_file,
                 stderr=err_file,
-                # A group of its own, as in a terminal, where Ctrl-C meets all of it.
+                # A process group of its own, as a terminal makes it: Ctrl-C signals all of it.
                 start_new_session=True,
                 **self.options(env),
             )
@@ -250,38 +248,38 @@ class Home:
         canaries.refuse(err.read_text(errors="replace"), self._secrets(env))
 
     def _secrets(self, env: Environment) -> list[str]:
-        """What a service that ran here knew, and must not have logged."""
-        kept = [file.read_text().strip() for file in self._secret_files if file.exists()]
-        known = [*kept, *(env.get(name, "") for name in ("BETTER_AUTH_SECRET", "DATABASE_URL"))]
-        passwords = [urlsplit(url).password or "" for url in known if "://" in url]
-        # A test may have a password that is a word of every log.
-        return [secret for secret in (*known, *passwords) if len(secret) > 10]
+        """The secrets of a service that ran here, which must not be in its log."""
+        stored = [file.read_text().strip() for file in self._secret_files if file.exists()]
+        secrets = [*stored, *(env.get(name, "") for name in ("BETTER_AUTH_SECRET", "DATABASE_URL"))]
+        passwords = [urlsplit(url).password or "" for url in secrets if "://" in url]
+        # A short password of a test may be a word of every log.
+        return [secret for secret in (*secrets, *passwords) if len(secret) > 10]
 
     @property
     def _secret_files(self) -> tuple[Path, ...]:
         return self.data / "secret", self.data / "database-url"
 
-    def token(self, email: str = "ann@example.com", *, env: Environment = NOTHING) -> str:
-        """What `taskport token` prints."""
+    def token(self, email: str = "ann@example.com", *, env: Environment = NO_SETTINGS) -> str:
+        """The token that `taskport token` prints."""
         done = self.run("token", email, env=env)
         assert done.code == 0, done.err
         return done.out.strip()
 
     def kept_token(self, user_id: str = "user-of-the-tests") -> str:
-        """A token by the secret that lies beside the data."""
+        """A token signed with the secret in the data folder."""
         return signed_token(user_id, (self.data / "secret").read_text().strip())
 
     def database_url(self) -> str:
-        """The URL of the embedded database, password and all."""
+        """The URL of the embedded database, with its password."""
         return (self.data / "database-url").read_text().strip()
 
     def make_database(self) -> None:
-        """Make the embedded database, and leave it stopped."""
+        """Create the embedded database, and stop its server."""
         with EmbeddedPostgres(self.data):
             pass
 
     def start_postgres(self) -> int:
-        """Start the embedded server as nobody's child: its process id."""
+        """Start the embedded server as a daemon; return its process id."""
         binaries = PostgresBinaries.find(self.data, OsUser.choose())
         port = conninfo_to_dict(self.database_url())["port"]
         with (self.data / "postgres.log").open("ab") as log:
@@ -296,7 +294,7 @@ class Home:
                 ],
                 stdout=log,
                 stderr=log,
-                timeout=_PATIENCE_SECONDS,
+                timeout=LIMIT_SECONDS,
                 check=True,
                 **binaries.os_user.options,
             )
@@ -311,60 +309,60 @@ class Home:
         except FileNotFoundError:
             return None
 
-    def postgres(self) -> set[int]:
-        """The embedded server of this folder, where one is running, and all its processes."""
+    def postgres_pids(self) -> set[int]:
+        """The processes of the embedded server of this folder; empty if it is not running."""
         data = str(self.data / "postgres")
         found = [line.split(maxsplit=1)[0] for line in _ps("pid=,args=") if data in line]
         return {pid for number in found for pid in tree(int(number))}
 
-    def options(self, env: Environment = NOTHING) -> dict[str, Any]:
-        """How `subprocess` starts a process that belongs here."""
-        # A run that measures coverage measures these processes, too.
+    def options(self, env: Environment = NO_SETTINGS) -> dict[str, Any]:
+        """The options of `subprocess` for a process of this home."""
+        # If the tests measure coverage, so do these processes.
         measuring = {n: v for n, v in os.environ.items() if n.startswith("COVERAGE_")}
         settings = {
-            **({} if self.become else measuring),
+            **({} if self.user_options else measuring),
             "PATH": os.environ.get("PATH", os.defpath),
             "HOME": str(self.folder),
             "PYTHONPATH": self.library,
             "TASKPORT_DATA_DIR": str(self.data),
-            # Who tests a limit sets it; all the others come often, and how fast the machine is
-            # just now is no complaint.
+            # Tests of the limits set these. The others send many requests, and a loaded machine may
+            # make any statement slow.
             "RATE_LIMIT": "",
             "AUTH_RATE_LIMIT": "",
             "SLOW_QUERY_MS": "60000",
             **env,
         }
-        return {"cwd": self.folder, "env": settings, **self.become}
+        return {"cwd": self.folder, "env": settings, **self.user_options}
 
 
 @contextmanager
 def new_home(uid: int | None = None, gid: int | None = None) -> Iterator[Home]:
-    """A folder to run in, owned by the user who is to run there; in the end nothing runs in it."""
+    """A home owned by a user, that of the tests by default. Its processes end with the block."""
     with passable_folder() as folder:
-        become: dict[str, Any] = {}
         if uid is not None and gid is not None:
             os.chown(folder, uid, gid)
-            become = {"user": uid, "group": gid, "extra_groups": []}
-            home = Home(folder.resolve(), become, *_for_others(folder, become))
+            user = {"user": uid, "group": gid, "extra_groups": []}
+            home = Home(folder.resolve(), user, *_python_for(user, folder))
         else:
-            home = Home(folder.resolve(), become)
+            home = Home(folder.resolve(), {})
         try:
             yield home
         finally:
-            for pid in home.postgres():
+            for pid in home.postgres_pids():
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
-            wait_until(lambda: not home.postgres())
+            eventually(lambda: not home.postgres_pids())
 
 
-def _for_others(folder: Path, become: dict[str, Any]) -> tuple[Path, str]:
-    """A Python that this user may run, and where it finds the packages: a copy of ours, since the
-    folders above ours may be closed."""
+def _python_for(user_options: dict[str, Any], folder: Path) -> tuple[Path, str]:
+    """A Python that another user may run, and a search path with copies of all packages: the user
+    may not be allowed to enter the folders above the originals."""
     name = f"python{sys.version_info.major}.{sys.version_info.minor}"
     reachable = [
         Path(path)
         for path in (sys.executable, f"/usr/bin/{name}", f"/usr/local/bin/{name}")
-        if subprocess.run(["test", "-x", path], check=False, cwd="/", **become).returncode == 0
+        if subprocess.run(["test", "-x", path], check=False, cwd="/", **user_options).returncode
+        == 0
     ]
     if not reachable:
         missing(f"a {name} that every user may run", "python3")
@@ -380,15 +378,16 @@ def _for_others(folder: Path, become: dict[str, Any]) -> tuple[Path, str]:
         "__pycache__",
     )
     shutil.copytree(sysconfig.get_path("platlib"), library, ignore=shutil.ignore_patterns(*unused))
-    for room in ("domain", "application", "adapters", "entrypoints", "alembic"):
-        # Where an installed package has the same name, as Alembic has, the room lies beside it.
-        target = folder / "house" / room
-        shutil.copytree(REPOSITORY / room, target, ignore=shutil.ignore_patterns("__pycache__"))
-    return reachable[0], f"{folder / 'house'}:{library}"
+    # Apart from the installed packages, for one of those is named `alembic`, too.
+    sources = folder / "sources"
+    for name in ("domain", "application", "adapters", "entrypoints", "alembic"):
+        ignore = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(REPOSITORY / name, sources / name, ignore=ignore)
+    return reachable[0], f"{sources}:{library}"
 
 
 def signed_token(user_id: str = "user-of-the-tests", secret: str = SECRET) -> str:
-    """A token as the front end's own server signs it with the shared secret."""
+    """A token as the server of the front end signs it with the shared secret."""
     now = int(time.time())
     claims = {
         "sub": user_id,
@@ -399,8 +398,8 @@ def signed_token(user_id: str = "user-of-the-tests", secret: str = SECRET) -> st
     return jwt.encode(claims, secret, algorithm="HS256")
 
 
-def sentence(done: Outcome) -> str:
-    """The one sentence with which a command failed."""
+def error_message(done: Outcome) -> str:
+    """The one line that a failed command prints."""
     assert done.code == 1, done
     assert done.err.startswith("taskport: "), done.err
     assert done.err.count("\n") == 1, done.err
@@ -419,24 +418,16 @@ def tree(pid: int) -> set[int]:
 
 
 def running(pids: set[int]) -> set[int]:
-    """Those that have not ended; one whose end nobody has noticed yet has."""
+    """Those that have not ended; a zombie has."""
     listed = (line.split() for line in _ps("pid=,stat="))
     return {int(pid) for pid, state in listed if int(pid) in pids and not state.startswith("Z")}
 
 
-def wait_until(is_so: Callable[[], object], seconds: float = _PATIENCE_SECONDS) -> None:
-    """Raises `AssertionError` where it does not become so in time."""
-    give_up = time.monotonic() + seconds
-    while not is_so():
-        assert time.monotonic() < give_up, "it did not happen in time"
-        time.sleep(_POLL_SECONDS)
-
-
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End a service that is still running, by force where it does not end by itself."""
+    """Stop a service that still runs; kill it if it does not stop."""
     process.terminate()
     try:
-        process.wait(_END_SECONDS)
+        process.wait(_STOP_SECONDS)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
@@ -445,6 +436,6 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def _ps(columns: str) -> list[str]:
-    """A line for each process of the machine."""
+    """One line for each process of the machine."""
     command = ("ps", "-A", "-ww", "-o", columns)
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()

@@ -16,8 +16,8 @@ from tests.processes.service import (
     Environment,
     Home,
     Outcome,
+    error_message,
     new_home,
-    sentence,
 )
 
 PASSWORD = "canary-Xq7-password"
@@ -96,7 +96,7 @@ def test_a_token_for_a_configured_database_needs_debug(configured: Cli) -> None:
     """Whoever can read the settings of a live service must not become anybody by accident."""
     done = configured("token", "ann@example.com")
 
-    assert "DEBUG=true" in sentence(done)
+    assert "DEBUG=true" in error_message(done)
     assert done.out == ""
     assert counted(configured.settings["DATABASE_URL"]) == (0, 0)
 
@@ -105,7 +105,7 @@ def test_a_token_that_would_not_be_accepted_is_not_made(cli: Cli) -> None:
     """And no database for it."""
     done = cli("token", "ann@example.com", SHARED_SECRET_TOKENS="false")
 
-    assert "SHARED_SECRET_TOKENS" in sentence(done)
+    assert "SHARED_SECRET_TOKENS" in error_message(done)
     assert not cli.home.data.exists()
 
 
@@ -114,7 +114,7 @@ def test_a_token_needs_an_address(configured: Cli) -> None:
     """What is wrong is said by its name."""
     done = configured("token", "ann.example.com", DEBUG="true")
 
-    assert sentence(done).startswith("email ")
+    assert error_message(done).startswith("email ")
     assert done.out == ""
 
 
@@ -126,7 +126,7 @@ def test_seed_fills_an_empty_database_and_asks_before_it_adds(configured: Cli) -
     assert first.code == 0, first.err
     assert counted(url) == (3, 15)
 
-    assert "--yes" in sentence(configured("seed", "--users", "2", "--tasks", "1"))
+    assert "--yes" in error_message(configured("seed", "--users", "2", "--tasks", "1"))
     assert counted(url) == (3, 15)
 
     added = configured("seed", "--users", "2", "--tasks", "1", "--yes")
@@ -163,7 +163,7 @@ def test_check_finds_everything_fine(configured: Cli) -> None:
 def test_check_sends_to_migrate_and_is_content_after_it(unmigrated: Cli) -> None:
     """It changes nothing by itself."""
     done = unmigrated("check")
-    assert "`taskport migrate`" in sentence(done)
+    assert "`taskport migrate`" in error_message(done)
     assert "settings    fine" in done.out
     with psycopg.connect(unmigrated.settings["DATABASE_URL"]) as connection:
         assert connection.execute("select to_regnamespace('taskport')").fetchone() == (None,)
@@ -178,7 +178,7 @@ def test_check_tells_of_a_foreign_schema(unmigrated: Cli) -> None:
     with psycopg.connect(unmigrated.settings["DATABASE_URL"]) as connection:
         connection.execute('create table public."session" (id text primary key)')
 
-    assert 'the table "session"' in sentence(unmigrated("check"))
+    assert 'the table "session"' in error_message(unmigrated("check"))
 
 
 @pytest.mark.postgres
@@ -189,7 +189,7 @@ def test_check_tells_of_a_refused_password(configured: Cli) -> None:
 
     done = configured("check", DATABASE_URL=f"{scheme}//ann:{PASSWORD}@{rest.partition('@')[2]}")
 
-    assert '"ann"' in sentence(done)
+    assert '"ann"' in error_message(done)
 
 
 @pytest.mark.postgres
@@ -199,7 +199,7 @@ def test_check_tells_of_an_unreachable_pooler(configured: Cli) -> None:
 
     done = configured("check", DATABASE_URL=NOWHERE, DATABASE_DIRECT_URL=direct)
 
-    assert "the database does not respond" in sentence(done)
+    assert "the database does not respond" in error_message(done)
     assert "the schema is at head" in done.out
 
 
@@ -210,7 +210,7 @@ def test_check_tells_of_an_unreachable_database(cli: Cli) -> None:
 
     done = cli("check", DATABASE_URL=url, BETTER_AUTH_SECRET=SECRET)
 
-    assert sentence(done).startswith("the database does not respond: ")
+    assert error_message(done).startswith("the database does not respond: ")
     assert str(port) in done.err
 
 
@@ -247,7 +247,7 @@ def test_check_tells_what_is_wrong_with_the_settings(
     """By the name of the setting, before anything is asked or made."""
     done = cli("check", **settings)
 
-    said = sentence(done)
+    said = error_message(done)
     assert all(name in said for name in named)
     assert done.out == ""
     assert not cli.home.data.exists()
@@ -276,7 +276,7 @@ def test_no_command_migrates_a_configured_database(
     """Whoever serves it with --no-migrate means it."""
     done = cli(*command, DATABASE_URL=empty_database_url, BETTER_AUTH_SECRET="x" * 32, DEBUG="true")
 
-    assert "`taskport migrate`" in sentence(done)
+    assert "`taskport migrate`" in error_message(done)
 
 
 def test_a_kept_secret_must_be_long_enough(cli: Cli) -> None:
@@ -284,12 +284,12 @@ def test_a_kept_secret_must_be_long_enough(cli: Cli) -> None:
     cli.home.data.mkdir()
     (cli.home.data / "secret").write_text("x")
 
-    assert str(cli.home.data / "secret") in sentence(cli("token", "--memory", "a@example.com"))
+    assert str(cli.home.data / "secret") in error_message(cli("token", "--memory", "a@example.com"))
 
 
 @pytest.mark.parametrize("place", ["/dev/null", "/dev/null/below"])
 def test_a_data_folder_that_is_none(cli: Cli, place: str) -> None:
-    assert "/dev/null" in sentence(cli("token", "a@example.com", TASKPORT_DATA_DIR=place))
+    assert "/dev/null" in error_message(cli("token", "a@example.com", TASKPORT_DATA_DIR=place))
 
 
 def test_a_mistake_of_usage_has_an_exit_code_of_its_own(cli: Cli) -> None:
@@ -309,4 +309,4 @@ def test_check_tells_of_pages_that_may_not_call(configured: Cli) -> None:
 def test_a_file_of_settings_that_is_no_text(home: Home) -> None:
     """Written by an editor of long ago; nothing of it is quoted."""
     (home.folder / ".env").write_bytes(b"BETTER_AUTH_SECRET=caf\xe9-" + b"x" * 40)
-    assert sentence(home.run("check")) == ".env: is not text in UTF-8"
+    assert error_message(home.run("check")) == ".env: is not text in UTF-8"

@@ -22,8 +22,8 @@ from tests.processes.service import (
     running,
     signed_token,
     tree,
-    wait_until,
 )
+from tests.waiting import eventually
 
 WITH_SECRET: Final = {"BETTER_AUTH_SECRET": SECRET}
 DRAINING: Final = {**WITH_SECRET, "DRAIN_SECONDS": "2"}
@@ -56,7 +56,7 @@ def serving(request: pytest.FixtureRequest) -> Serving:
 
 
 def is_ready(service: Service) -> bool:
-    return service.ask("GET", "/readyz").status_code == 200
+    return service.request("GET", "/readyz").status_code == 200
 
 
 def test_it_is_unready_before_it_stops(home: Home, serving: Serving) -> None:
@@ -68,18 +68,18 @@ def test_it_is_unready_before_it_stops(home: Home, serving: Serving) -> None:
         started = time.monotonic()
         service.process.terminate()
         # The parent of several workers looks for signals twice a second.
-        wait_until(lambda: not is_ready(service), 1.5)
-        refused = service.ask("GET", "/readyz")
+        eventually(lambda: not is_ready(service))
+        refused = service.request("GET", "/readyz")
         assert refused.json()["error_code"] == "UNAVAILABLE"
         assert refused.headers["retry-after"].isdigit()
         while time.monotonic() - started < 1.5:
             # Each on a connection of its own, and any worker may answer.
             assert not is_ready(service)
-            assert service.answers("/livez")
+            assert service.responds("/livez")
             service.create(token, "while it drains")
-        assert service.ends(SOON) == 0
+        assert service.wait() == 0
         assert 2 <= time.monotonic() - started < 2 + SOON
-        assert service.complaints == []
+        assert service.problems == []
 
 
 def test_a_request_at_the_end_is_answered(home: Home) -> None:
@@ -90,7 +90,7 @@ def test_a_request_at_the_end_is_answered(home: Home) -> None:
             assert not service.has_ended()
             status, _ = held.finish()
         assert status == 201
-        service.ends(SOON)
+        service.wait()
         # The last thing that it did is in its log.
         assert '"route":"/api/tasks","status":201' in service.err
 
@@ -123,7 +123,7 @@ def test_whoever_gets_in_is_answered(home: Home) -> None:
             said = [line for lines in coming for line in lines]
         assert len(said) > 50
         assert set(said) == {b"HTTP/1.1 201"}
-        assert service.ends(SOON) == 0
+        assert service.wait() == 0
 
 
 @pytest.mark.postgres
@@ -135,11 +135,11 @@ def test_nobody_holds_the_door_open(home: Home, database_url: str) -> None:
         service.holding(signed_token(), "late") as held,
     ):
         service.process.terminate()
-        wait_until(lambda: not service.is_listening(), SOON)
+        eventually(lambda: not service.is_listening())
         assert not service.has_ended()
         status, _ = held.finish()
         assert status == 201
-        service.ends(SOON)
+        service.wait()
 
 
 def test_a_second_signal_ends_it_at_once(home: Home, serving: Serving) -> None:
@@ -148,10 +148,10 @@ def test_a_second_signal_ends_it_at_once(home: Home, serving: Serving) -> None:
     with home.serving(*arguments, env={**settings, **FOR_LONG}) as service:
         family = tree(service.pid)
         service.process.terminate()
-        wait_until(lambda: not is_ready(service), 3)
+        eventually(lambda: not is_ready(service))
         service.process.terminate()
-        service.ends(SOON)
-        wait_until(lambda: not running(family), 2)
+        service.wait()
+        eventually(lambda: not running(family))
 
 
 def test_control_c_ends_it_at_once(home: Home, serving: Serving) -> None:
@@ -160,8 +160,8 @@ def test_control_c_ends_it_at_once(home: Home, serving: Serving) -> None:
     with home.serving(*arguments, env={**settings, **FOR_LONG}) as service:
         family = tree(service.pid)
         os.killpg(service.pid, signal.SIGINT)
-        service.ends(SOON)
-        wait_until(lambda: not running(family), 2)
+        service.wait()
+        eventually(lambda: not running(family))
 
 
 def test_control_c_cuts_draining_short(home: Home, serving: Serving) -> None:
@@ -169,17 +169,17 @@ def test_control_c_cuts_draining_short(home: Home, serving: Serving) -> None:
     with home.serving(*arguments, env={**settings, **FOR_LONG}) as service:
         family = tree(service.pid)
         service.process.terminate()
-        wait_until(lambda: not is_ready(service), 3)
+        eventually(lambda: not is_ready(service))
         os.killpg(service.pid, signal.SIGINT)
-        service.ends(SOON)
-        wait_until(lambda: not running(family), 2)
+        service.wait()
+        eventually(lambda: not running(family))
 
 
 def test_by_default_it_stops_at_once(home: Home, serving: Serving) -> None:
     arguments, settings = serving
     with home.serving(*arguments, env={**settings, **WITH_SECRET}) as service:
         service.process.terminate()
-        service.ends(SOON)
+        service.wait()
 
 
 @pytest.mark.postgres
@@ -202,13 +202,13 @@ def test_readiness_is_answered_in_two_seconds(home: Home, database_url: str, wor
             status, seconds = timed(service, "/readyz")
             assert (status, seconds < 2) == (503, True)
             do(Proxy.thaw)
-            wait_until(lambda: service.answers("/readyz"), 10)
+            eventually(lambda: service.responds("/readyz"))
 
 
 def timed(service: Service, path: str) -> tuple[int, float]:
     """The status of an answer, and how long it took, the connection included."""
     started = time.monotonic()
-    with service.client(timeout=15) as client:
+    with service.client() as client:
         # To make a client takes long where several threads do so.
         started = time.monotonic()
         status = client.get(path).status_code

@@ -23,13 +23,13 @@ from adapters.postgres_server.os_user import OsUser
 from tests.processes.service import (
     Home,
     Service,
+    error_message,
     new_home,
     running,
-    sentence,
     signed_token,
     tree,
-    wait_until,
 )
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.postgres
 
@@ -68,17 +68,17 @@ def test_the_next_start_finds_what_was_accepted(home: Home) -> None:
             assert service.titles(token) == expected
             service.create(token, f"before {stop.__name__}")
             everything = tree(service.pid)
-            assert home.postgres() < everything
+            assert home.postgres_pids() < everything
             with service.holding(token, f"during {stop.__name__}") as held:
                 stop(service)
-                wait_until(lambda: not service.is_listening())
+                eventually(lambda: not service.is_listening())
                 status, _ = held.finish()
             assert status == 201
-            assert service.ends() == 0
+            assert service.wait() == 0
             assert not running(everything)
             assert home.postmaster() is None
-            assert not home.postgres()
-            assert service.complaints == []
+            assert not home.postgres_pids()
+            assert service.problems == []
             expected |= {f"before {stop.__name__}", f"during {stop.__name__}"}
 
     with home.serving() as service:
@@ -100,7 +100,7 @@ def test_after_kill_9_nothing_is_left_running_and_nothing_is_lost(home: Home) ->
         second = tree(service.pid)
         assert len(second) > 2
         service.kill()
-        wait_until(lambda: not running(second), 5)
+        eventually(lambda: not running(second))
 
 
 def test_a_server_that_was_left_behind_is_adopted(home: Home) -> None:
@@ -114,7 +114,7 @@ def test_a_server_that_was_left_behind_is_adopted(home: Home) -> None:
         service.create(home.kept_token(), "on the adopted server")
         assert service.terminate() == 0
         assert home.postmaster() is None
-        assert not home.postgres()
+        assert not home.postgres_pids()
 
 
 def test_commands_join_a_running_server_and_leave_it_running(home: Home) -> None:
@@ -139,7 +139,7 @@ def test_a_service_outlives_the_command_that_started_its_database(home: Home) ->
     with command_at_work(home) as command, home.serving() as service:
         assert command.wait(30) == 0
 
-        wait_until(lambda: service.answers("/readyz"), 10)
+        eventually(lambda: service.responds("/readyz"))
         service.create(home.kept_token(), "after the command")
 
 
@@ -186,17 +186,17 @@ def test_two_workers_share_the_database(home: Home) -> None:
         service.create(token, "seen by both")
         assert all(service.titles(token) == {"seen by both"} for _ in range(10))
         everything = tree(service.pid)
-        assert len(everything - home.postgres()) >= 3
+        assert len(everything - home.postgres_pids()) >= 3
 
         with service.idle_connection() as idle, service.holding(token, "in flight") as held:
             terminate(service)
             assert idle.recv(1) == b""
             status, _ = held.finish()
         assert status == 201
-        assert service.ends() == 0
+        assert service.wait() == 0
         # What multiprocessing keeps beside the workers sees its parent end, and follows.
-        wait_until(lambda: not running(everything), 5)
-        assert not home.postgres()
+        eventually(lambda: not running(everything))
+        assert not home.postgres_pids()
 
 
 @on_linux
@@ -204,11 +204,11 @@ def test_workers_end_when_their_parent_is_killed(home: Home) -> None:
     """They would hold the port, and the next start could not have it."""
     with home.serving("--workers=2") as service:
         everything = tree(service.pid)
-        assert len(everything - home.postgres()) >= 3
+        assert len(everything - home.postgres_pids()) >= 3
 
         service.kill()
 
-        wait_until(lambda: not running(everything), 8)
+        eventually(lambda: not running(everything))
         assert not service.is_listening()
 
 
@@ -219,7 +219,7 @@ def test_a_stale_lock_file_whose_number_belongs_to_somebody_else(home: Home, nam
     with stranger(home, name) as other:
         leave_lock_file(home, other.pid)
 
-        with home.serving(patience=10) as service:
+        with home.serving() as service:
             service.create(home.kept_token(), "all the same")
             assert home.postmaster() not in (None, other.pid)
 
@@ -233,7 +233,7 @@ def test_a_start_that_fails_stops_nobody_else(home: Home) -> None:
         leave_lock_file(home, other.pid)
         (home.data / "database-url").unlink()
 
-        said = sentence(home.run("token", "ann@example.com"))
+        said = error_message(home.run("token", "ann@example.com"))
 
         assert str(home.data / "database-url") in said
         assert other.poll() is None
@@ -298,7 +298,7 @@ def test_what_serve_prints_is_true(home: Home) -> None:
     with home.serving() as service:
         said = service.out
         assert f"Taskport     {service.url}   (documentation: {service.url}/docs)" in said
-        assert service.ask("GET", "/docs").status_code == 200
+        assert service.request("GET", "/docs").status_code == 200
 
         assert f"its data is in {home.data / 'postgres'}\n" in said
         assert (home.data / "postgres" / "PG_VERSION").exists()
@@ -315,7 +315,7 @@ def test_what_serve_prints_is_true(home: Home) -> None:
         assert request is not None
         done = home.run(*token_command[1].split())
         path = request[1].removeprefix(service.url)
-        answer = service.ask("GET", path, token=done.out.strip())
+        answer = service.request("GET", path, token=done.out.strip())
         assert answer.status_code == 200
         assert answer.json()["total"] == 0
 
@@ -332,7 +332,7 @@ def test_an_ordinary_user_needs_no_other_account() -> None:
             assert {path.stat().st_uid for path in home.data.iterdir()} == {user.pw_uid}
             assert stat.S_IMODE(home.data.stat().st_mode) == 0o700
             assert service.terminate() == 0
-        assert not home.postgres()
+        assert not home.postgres_pids()
 
 
 @as_root
@@ -341,7 +341,7 @@ def test_root_below_a_folder_of_its_own_is_told_what_to_do() -> None:
     with new_home() as home:
         home.folder.chmod(0o700)
 
-        said = sentence(home.run("serve", "--host=127.0.0.1", "--port=0"))
+        said = error_message(home.run("serve", "--host=127.0.0.1", "--port=0"))
 
         assert "TASKPORT_DATA_DIR" in said
         assert str(home.data) in said
@@ -368,8 +368,8 @@ def test_a_server_that_dies_is_replaced(home: Home) -> None:
         assert killed is not None
         os.kill(killed, signal.SIGKILL)
 
-        wait_until(lambda: home.postmaster() not in (None, killed))
-        wait_until(lambda: service.answers("/readyz"))
+        eventually(lambda: home.postmaster() not in (None, killed))
+        eventually(lambda: service.responds("/readyz"))
         assert service.titles(token) == {"before"}
         assert service.terminate() == 0
-    assert not home.postgres()
+    assert not home.postgres_pids()

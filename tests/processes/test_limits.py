@@ -14,9 +14,10 @@ import httpx
 import pytest
 
 from tests.interop.test_workers import workers_of
-from tests.processes.service import SECRET, Environment, Service, new_home, signed_token, wait_until
+from tests.processes.service import SECRET, Environment, Service, new_home, signed_token
 from tests.redis_server import RedisServer
 from tests.servers import PostgresServer
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.postgres, pytest.mark.debian]
 
@@ -74,7 +75,7 @@ def said(service: Service, event: str) -> int:
 
 def settle(service: Service) -> None:
     """Wait until both of them count in Redis."""
-    wait_until(lambda: said(service, "redis_connected") == said(service, "redis_unavailable") + 2)
+    eventually(lambda: said(service, "redis_connected") == said(service, "redis_unavailable") + 2)
 
 
 def headers_of(user_id: str) -> dict[str, str]:
@@ -89,7 +90,7 @@ def connected_to_both(service: Service) -> Iterator[list[tuple[httpx.Client, htt
         for other in workers_of(service.pid):
             os.kill(other, signal.SIGSTOP)
             try:
-                group = [stack.enter_context(service.client(timeout=15)) for _ in range(THREADS)]
+                group = [stack.enter_context(service.client()) for _ in range(THREADS)]
                 assert all(client.get("/livez").is_success for client in group)
             finally:
                 os.kill(other, signal.SIGCONT)
@@ -173,14 +174,14 @@ def test_redis_freezes_under_load(workers: Service, server: RedisServer) -> None
             phase = "frozen"
             server.pause()
             time.sleep(_LOAD_SECONDS)
-            wait_until(lambda: said(workers, "redis_unavailable") == unavailable + 2)
+            eventually(lambda: said(workers, "redis_unavailable") == unavailable + 2)
             # Said once by each, and not at each attempt to connect.
             assert said(workers, "redis_unavailable") == unavailable + 2
             phase = "signing in"
             log_ins = failed_log_ins(workers)
             phase = "again"
             server.resume()
-            wait_until(lambda: said(workers, "redis_connected") == connected + 2)
+            eventually(lambda: said(workers, "redis_connected") == connected + 2)
         finally:
             ended.set()
         for one in asking:
@@ -198,7 +199,7 @@ def test_redis_freezes_under_load(workers: Service, server: RedisServer) -> None
 
 def failed_log_ins(service: Service) -> list[int]:
     """Four on one connection, which is to say in one worker."""
-    with service.client(timeout=15) as client:
+    with service.client() as client:
         return [client.post("/api/auth/login", json=WRONG).status_code for _ in range(4)]
 
 
@@ -237,7 +238,7 @@ def test_it_starts_without_redis_and_finds_it_later(
     with two_workers(settings, **limits) as service:
         assert statuses(many(service, "tom", 2 * THREADS)) == {200: 2 * THREADS}
         server.resume()
-        wait_until(lambda: said(service, "redis_connected") == 2)
+        eventually(lambda: said(service, "redis_connected") == 2)
         assert statuses(many(service, "tom", 2 * THREADS)) == {200: 2, 429: 2 * THREADS - 2}
         assert said(service, "redis_unavailable") == 2
         assert server.url not in service.err + service.out

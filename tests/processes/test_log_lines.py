@@ -18,7 +18,7 @@ import structlog
 
 from adapters.logs import configuration, line_writer
 from entrypoints.settings import Settings
-from tests.processes.service import wait_until
+from tests.waiting import eventually
 
 SECRET: Final = "canary-of-the-lines"
 PIPE_BYTES: Final = 65_536
@@ -118,7 +118,7 @@ def test_lines_come_in_order(tmp_path: Path) -> None:
 def test_a_thread_writes_what_nobody_flushes(tmp_path: Path) -> None:
     with (tmp_path / "log").open("w") as file:
         line_writer.LineWriter(file).add("by itself")
-        wait_until(lambda: (tmp_path / "log").read_text() == "by itself\n", 5)
+        eventually(lambda: (tmp_path / "log").read_text() == "by itself\n")
 
 
 def test_flush_without_lines_writes_nothing(tmp_path: Path) -> None:
@@ -224,7 +224,7 @@ def test_an_error_does_not_wait_for_the_next_time(
     assert log.path.read_text() == ""
     for number, level in enumerate(("error", "critical"), 1):
         getattr(structlog.get_logger(), level)("failed")
-        wait_until(lambda expected=number: log.path.read_text().count("failed") == expected, 5)  # type: ignore[misc]
+        eventually(lambda expected=number: log.path.read_text().count("failed") == expected)  # type: ignore[misc]
     assert [event["event"] for event in log.said()] == ["before", "failed", "failed"]
 
 

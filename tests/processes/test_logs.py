@@ -30,9 +30,9 @@ from tests.processes.service import (
     Home,
     Service,
     new_home,
-    wait_until,
 )
 from tests.servers import PostgresServer
+from tests.waiting import eventually
 
 # `canaries` looks for the word in the log of each service that is started by a `Home`.
 SECRET: Final = "canary-secret-which-signs-all-that-there-is"
@@ -103,7 +103,7 @@ def storm(postgres_18_server: PostgresServer) -> Iterator[Storm]:
             "BETTER_AUTH_JWKS_URL": f"http://127.0.0.1:{free_port()}/canary",
         }
         with home.serving(env=settings) as service:
-            with service.client(timeout=15) as client:
+            with service.client() as client:
                 client.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=()))
                 sign_in(client, storm)
                 show_every_credential(client, url, storm)
@@ -295,10 +295,10 @@ def hurt_the_database(service: Service, client: httpx.Client, url: str, storm: S
             "select pg_terminate_backend(pid, 5000) from pg_stat_activity where datname = %s",
             (name,),
         )
-        wait_until(lambda: '"database_lost"' in service.err, 10)
+        eventually(lambda: '"database_lost"' in service.err)
         assert client.get(TASKS, headers=ann, timeout=15).status_code == 503
         connection.execute(f"alter database {name} allow_connections true")
-    wait_until(lambda: service.answers("/readyz"), 10)
+    eventually(lambda: service.responds("/readyz"))
     # Whoever guesses on.
     for _ in range(6):
         refused = client.post("/api/auth/login", json={**BOB, "password": WRONG})
@@ -439,14 +439,14 @@ def test_what_is_not_http_is_a_warning(storm: Storm) -> None:
 
 def test_the_level_leaves_out_what_is_below_it(home: Home) -> None:
     with home.serving("--memory", env={**JSON, "LOG_LEVEL": "warning"}) as service:
-        assert service.ask("POST", "/api/auth/login", json=ANN).status_code == 401
+        assert service.request("POST", "/api/auth/login", json=ANN).status_code == 401
         service.terminate()
         assert [event["event"] for event in events(service.err)] == ["sign_in_failed"]
 
 
 def test_for_people(home: Home) -> None:
     with home.serving("--memory", env={**JSON, "LOG_FORMAT": "console"}) as service:
-        service.ask("GET", TASKS)
+        service.request("GET", TASKS)
         service.terminate()
         [line] = [line for line in service.err.splitlines() if TASKS in line]
         assert "route=/api/tasks" in line
@@ -457,7 +457,7 @@ def test_for_people(home: Home) -> None:
 def test_where_nobody_looks_it_is_json(home: Home) -> None:
     settings = {"BETTER_AUTH_SECRET": SECRET}
     with home.serving("--memory", env=settings) as service:
-        service.ask("GET", TASKS)
+        service.request("GET", TASKS)
         service.terminate()
         assert requests_in(service.err)
 
@@ -500,7 +500,7 @@ def test_so_are_those_of_all_workers(home: Home, database_url: str) -> None:
     settings = {**JSON, "DATABASE_URL": database_url}
     with home.serving("--workers=2", env=settings) as service:
         for number in range(40):
-            service.ask("GET", f"/livez?n={number}")
+            service.request("GET", f"/livez?n={number}")
         service.terminate()
         found = requests_in(service.err)
         assert len([request for request in found if request["route"] == "/livez"]) == 40
@@ -561,7 +561,7 @@ def running(
             **home.options(env),
         )
     try:
-        wait_until(lambda: "http://" in out.read_text() or process.poll() is not None)
+        eventually(lambda: "http://" in out.read_text() or process.poll() is not None)
         yield process, _url(out)
     finally:
         process.kill()
@@ -571,7 +571,7 @@ def running(
 def _url(out: Path) -> str:
     url = next(word for word in out.read_text().split() if word.startswith("http://"))
     address = httpx.URL(url)
-    wait_until(lambda: _listens(address.host, address.port or 80))
+    eventually(lambda: _listens(address.host, address.port or 80))
     return url
 
 

@@ -1,16 +1,16 @@
-"""`/metrics` as Prometheus reads it, of one process and of several workers."""
+"""`/metrics` as Prometheus scrapes it, with one process and with several workers."""
 
+import json
 import os
 import signal
-import socket
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
-import httpx
 import psycopg
 import pytest
 from prometheus_client.openmetrics.parser import (
@@ -18,6 +18,7 @@ from prometheus_client.openmetrics.parser import (
 )
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests import deadlines
 from tests.processes.service import (
     SECRET,
     Environment,
@@ -26,8 +27,8 @@ from tests.processes.service import (
     new_home,
     signed_token,
     tree,
-    wait_until,
 )
+from tests.waiting import eventually
 
 TASKS: Final = "/api/tasks"
 WITH_SECRET: Final = {"BETTER_AUTH_SECRET": SECRET}
@@ -37,36 +38,49 @@ Labels = frozenset[tuple[str, str]]
 
 @dataclass(frozen=True)
 class Metrics:
-    """What one answer said."""
+    """The samples of one response."""
 
     samples: dict[tuple[str, Labels], float]
+    #: The type of each metric, by its name.
     types: dict[str, str]
 
     def __call__(self, name: str, **labels: str) -> float:
-        """The value of a series; 0 where there is none."""
+        """The value of a series; 0 if there is none."""
         return self.samples.get((name, frozenset(labels.items())), 0)
 
     def requests(self, method: str, route: str, status: int) -> float:
         return self("http_requests_total", method=method, route=route, status=str(status))
 
     def series(self) -> set[tuple[str, Labels]]:
-        """All that is ours."""
+        """The series of the service, without those of the Prometheus client."""
         return {key for key in self.samples if key[0].startswith(("http_", "taskport_"))}
 
 
 def metrics_of(service: Service) -> Metrics:
-    """From whichever worker answers."""
-    answer = service.ask("GET", "/metrics")
-    assert answer.status_code == 200, answer.text
+    """Scrape any of the workers."""
+    response = service.request("GET", "/metrics")
+    assert response.status_code == 200, response.text
     samples: dict[tuple[str, Labels], float] = {}
     types = {}
-    for family in text_string_to_metric_families(answer.text):
+    for family in text_string_to_metric_families(response.text):
         types[family.name] = family.type
         for sample in family.samples:
             key = sample.name, frozenset(sample.labels.items())
-            assert key not in samples, f"{key} stands there twice"
+            assert key not in samples, f"{key} is there twice"
             samples[key] = sample.value
     return Metrics(samples, types)
+
+
+def eventually_metrics(service: Service, condition: Callable[[Metrics], bool]) -> Metrics:
+    """Scrape until the metrics fulfill a condition: much is counted in batches."""
+
+    def scrape() -> Metrics | None:
+        metrics = metrics_of(service)
+        return metrics if condition(metrics) else None
+
+    metrics = eventually(scrape)
+    assert metrics is not None
+    return metrics
 
 
 @pytest.fixture
@@ -86,12 +100,12 @@ def test_requests_are_counted_by_route_and_status(home: Home) -> None:
         for number in range(3):
             service.create(token, f"task {number}")
         for task_id in range(1, 8):
-            service.ask("GET", f"{TASKS}/{task_id}", token=token)
-        service.ask("GET", TASKS)
-        service.ask("HEAD", TASKS, token=token)
-        service.ask("GET", "/api/nothing")
-        service.ask("DELETE", TASKS)
-        metrics = metrics_of(service)
+            service.request("GET", f"{TASKS}/{task_id}", token=token)
+        service.request("GET", TASKS)
+        service.request("HEAD", TASKS, token=token)
+        service.request("GET", "/api/nothing")
+        service.request("DELETE", TASKS)
+        metrics = eventually_metrics(service, lambda m: m.requests("DELETE", "other", 405) == 1)
     one = f"{TASKS}/{{task_id}}"
     assert metrics.requests("POST", TASKS, 201) == 3
     assert metrics.requests("GET", one, 200) == 3
@@ -99,22 +113,21 @@ def test_requests_are_counted_by_route_and_status(home: Home) -> None:
     assert metrics.requests("GET", TASKS, 401) == 1
     assert metrics.requests("HEAD", TASKS, 200) == 1
     assert metrics.requests("GET", "other", 404) == 1
-    assert metrics.requests("DELETE", "other", 405) == 1
-    count = metrics("http_request_duration_seconds_count", method="GET", route=one)
-    total = metrics("http_request_duration_seconds_sum", method="GET", route=one)
-    assert (count, 0 < total < 5) == (7, True)
-    for bound, least in (("+Inf", 7), ("5.0", 7), ("0.001", 0)):
-        labels = {"method": "GET", "route": one, "le": bound}
-        assert metrics("http_request_duration_seconds_bucket", **labels) >= least
+    assert metrics("http_request_duration_seconds_count", method="GET", route=one) == 7
+    assert metrics("http_request_duration_seconds_sum", method="GET", route=one) > 0
+    bucket, labels = "http_request_duration_seconds_bucket", {"method": "GET", "route": one}
+    counts = [metrics(bucket, **labels, le=bound) for bound in ("0.001", "0.1", "5.0", "+Inf")]
+    assert counts == sorted(counts)
+    assert counts[-1] == 7
     assert metrics.types["http_requests"] == "counter"
     assert metrics.types["http_request_duration_seconds"] == "histogram"
     assert metrics.types["taskport_password_hashes"] == "gauge"
 
 
-def test_whoever_prefers_openmetrics_gets_it(home: Home) -> None:
-    """Its parser is the stricter one. Neither says when a series began."""
+def test_openmetrics_is_served_if_accepted(home: Home) -> None:
+    """Its parser is the stricter one. Neither format has `_created` series."""
     with home.serving("--memory", env=WITH_SECRET) as service:
-        service.ask("GET", TASKS)
+        service.request("GET", TASKS)
         with service.client() as client:
             plain = client.get("/metrics")
             modern = client.get("/metrics", headers={"Accept": OPENMETRICS})
@@ -127,28 +140,28 @@ def test_whoever_prefers_openmetrics_gets_it(home: Home) -> None:
     assert "_created" not in plain.text + modern.text
 
 
-def test_nobody_has_to_prove_anything_and_no_limit_counts_it(home: Home) -> None:
-    """Whoever watches asks often; a credential, a good or a bad one, changes nothing."""
-    settings = {**WITH_SECRET, "RATE_LIMIT": "2/minute"}
+def test_scrapes_need_no_credential_and_count_toward_no_limit(home: Home) -> None:
+    """A valid or an invalid credential changes nothing."""
+    settings = {**WITH_SECRET, "RATE_LIMIT": "2/hour"}
     with home.serving("--memory", env=settings) as service:
         for token in (None, signed_token(), "bad", None, None):
-            answer = service.ask("GET", "/metrics", token=token)
-            assert answer.status_code == 200
-            assert "ratelimit" not in answer.headers
-            assert answer.headers["cache-control"] == "no-store"
-        assert [service.ask("GET", TASKS).status_code for _ in range(4)] == [401, 401, 429, 429]
+            response = service.request("GET", "/metrics", token=token)
+            assert response.status_code == 200
+            assert "ratelimit" not in response.headers
+            assert response.headers["cache-control"] == "no-store"
+        assert [service.request("GET", TASKS).status_code for _ in range(4)] == [401, 401, 429, 429]
         metrics = metrics_of(service)
     name = "taskport_rate_limit_decisions_total"
     assert metrics(name, limit="requests", decision="allowed") == 2
     assert metrics(name, limit="requests", decision="refused") == 2
 
 
-def test_the_limits_of_signing_in_are_counted(home: Home) -> None:
+def test_limits_of_sign_ins_are_counted(home: Home) -> None:
     settings = {**WITH_SECRET, "AUTH_RATE_LIMIT": "2/hour"}
     wrong = {"email": "ann@example.com", "password": "wrong horse battery"}
     with home.serving("--memory", env=settings) as service:
         statuses = [
-            service.ask("POST", "/api/auth/login", json=wrong).status_code for _ in range(4)
+            service.request("POST", "/api/auth/login", json=wrong).status_code for _ in range(4)
         ]
         metrics = metrics_of(service)
     assert statuses == [401, 401, 429, 429]
@@ -158,8 +171,9 @@ def test_the_limits_of_signing_in_are_counted(home: Home) -> None:
 
 
 def test_ten_thousand_different_requests_add_no_series(home: Home) -> None:
-    """Of ids, paths, methods, parameters and whatever else a client makes up."""
-    with home.serving("--memory", env=WITH_SECRET) as service:
+    """Ids, paths, methods, parameters and headers that a client makes up become no labels."""
+    env = {**WITH_SECRET, **deadlines.environment()}
+    with home.serving("--memory", env=env) as service:
         send_all(service, range(2))
         metrics_of(service)
         before = metrics_of(service).series()
@@ -184,9 +198,8 @@ KINDS: Final = (
 
 
 def send_all(service: Service, numbers: range) -> None:
-    """A request of each kind for each number, on one connection and without waiting."""
-    url = httpx.URL(service.url)
-    asked = [
+    """Pipeline a request of each kind for each number on one connection."""
+    requests = [
         f"{method} {path.format(n=4711 * n)} HTTP/1.1\r\nHost: x{n}\r\nUser-Agent: canary-{n}\r\n"
         f"X-Request-ID: n{n}\r\n\r\n"
         for n in numbers
@@ -194,31 +207,32 @@ def send_all(service: Service, numbers: range) -> None:
     ]
     last = "GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
     with (
-        socket.create_connection((url.host, url.port or 80), timeout=60) as connection,
+        service.connect() as connection,
         ThreadPoolExecutor(1) as threads,
     ):
-        sending = threads.submit(connection.sendall, "".join([*asked, last]).encode())
-        answers = b"".join(iter(lambda: connection.recv(1_000_000), b""))
+        sending = threads.submit(connection.sendall, "".join([*requests, last]).encode())
+        responses = b"".join(iter(lambda: connection.recv(1_000_000), b""))
         sending.result()
-    assert answers.count(b"HTTP/1.1 ") == len(asked) + 1
+    assert responses.count(b"HTTP/1.1 ") == len(requests) + 1
 
 
 @pytest.mark.postgres
-def test_the_database_is_measured(home: Home, configured: Environment) -> None:
-    """What stands, how long statements wait and take, and what is on its way."""
+def test_database_is_measured(home: Home, configured: Environment) -> None:
+    """Connections, how long statements wait and take, and how many are queued or in flight."""
     token = signed_token()
-    with home.serving(env=configured) as service:
+    name = "taskport_database_statement_seconds"
+    with home.serving(env={**configured, **deadlines.environment()}) as service:
+        eventually_metrics(service, lambda m: connections(m) == (3, 12))
         service.create(token, "first")
         for _ in range(5):
             service.titles(token)
-        name = "taskport_database_statement_seconds"
-        wait_until(lambda: connections(metrics_of(service)) == (3, 12), 10)
-        # Statements are counted some at a time.
-        wait_until(lambda: metrics_of(service)(f"{name}_count", statement="tasks.list") >= 5, 2)
-        metrics = metrics_of(service)
-        assert metrics(f"{name}_count", statement="tasks.list") >= 5
-        assert metrics(f"{name}_count", statement="tasks.add") == 1
-        assert 0 < metrics(f"{name}_sum", statement="tasks.list") < 5
+
+        def are_counted(metrics: Metrics) -> bool:
+            counts = [metrics(f"{name}_count", statement=s) for s in ("tasks.add", "tasks.list")]
+            return counts == [1, 5]
+
+        metrics = eventually_metrics(service, are_counted)
+        assert metrics(f"{name}_sum", statement="tasks.list") > 0
         for lane in ("read", "write"):
             assert metrics("taskport_database_wait_seconds_count", lane=lane) >= 1
         assert metrics.types[name] == metrics.types["taskport_database_wait_seconds"] == "histogram"
@@ -228,11 +242,11 @@ def test_the_database_is_measured(home: Home, configured: Environment) -> None:
             ThreadPoolExecutor(60) as threads,
         ):
             other.execute("lock table taskport.tasks in access exclusive mode")
-            asked = [threads.submit(service.ask, "GET", TASKS, token=token) for _ in range(60)]
-            wait_until(lambda: on_their_way(metrics_of(service)) == (48, 12), 3)
+            sent = [threads.submit(service.request, "GET", TASKS, token=token) for _ in range(60)]
+            eventually_metrics(service, lambda m: pending_statements(m) == (48, 12))
             other.rollback()
-            assert {answer.result().status_code for answer in asked} == {200}
-        wait_until(lambda: on_their_way(metrics_of(service)) == (0, 0), 3)
+            assert {request.result().status_code for request in sent} == {200}
+        eventually_metrics(service, lambda m: pending_statements(m) == (0, 0))
 
 
 def connections(metrics: Metrics) -> tuple[float, float]:
@@ -240,7 +254,8 @@ def connections(metrics: Metrics) -> tuple[float, float]:
     return metrics(name, lane="read"), metrics(name, lane="write")
 
 
-def on_their_way(metrics: Metrics) -> tuple[float, float]:
+def pending_statements(metrics: Metrics) -> tuple[float, float]:
+    """How many reads are in flight, and how many are queued."""
     name = "taskport_database_statements"
     return (
         metrics(name, lane="read", stage="in_flight"),
@@ -248,63 +263,81 @@ def on_their_way(metrics: Metrics) -> tuple[float, float]:
     )
 
 
-def test_passwords_that_wait_are_seen(home: Home) -> None:
-    """While they are hashed, and not afterwards."""
+def test_passwords_in_hashing_are_counted(home: Home) -> None:
+    """While they wait or are hashed, and not afterwards."""
     wrong = {"email": "ann@example.com", "password": "wrong horse battery"}
+    name = "taskport_password_hashes"
     with home.serving("--memory", env=WITH_SECRET) as service:
-        assert metrics_of(service)("taskport_password_hashes") == 0
+        assert metrics_of(service)(name) == 0
+        is_seen = threading.Event()
+
+        def log_in_until_seen() -> set[int]:
+            statuses = set()
+            while not is_seen.is_set():
+                statuses.add(service.request("POST", "/api/auth/login", json=wrong).status_code)
+            return statuses
+
         with ThreadPoolExecutor(12) as threads:
-            asked = [
-                threads.submit(service.ask, "POST", "/api/auth/login", json=wrong)
-                for _ in range(12)
-            ]
-            wait_until(lambda: metrics_of(service)("taskport_password_hashes") >= 3, 5)
-            assert {answer.result().status_code for answer in asked} <= {401, 503}
-        wait_until(lambda: metrics_of(service)("taskport_password_hashes") == 0, 5)
+            sent = [threads.submit(log_in_until_seen) for _ in range(12)]
+            try:
+                eventually_metrics(service, lambda m: m(name) >= 3)
+            finally:
+                is_seen.set()
+            assert set().union(*(request.result() for request in sent)) <= {401, 503}
+        eventually_metrics(service, lambda m: m(name) == 0)
 
 
 @pytest.mark.postgres
-def test_two_workers_add_up(home: Home, configured: Environment) -> None:
-    """Whichever of them answers, and whichever did the work."""
+def test_metrics_of_two_workers_add_up(home: Home, configured: Environment) -> None:
+    """Each worker reports the sum of both."""
     token = signed_token()
+    name = "taskport_database_statement_seconds_count"
     with home.serving("--workers=2", env=configured) as service:
         for number in range(30):
             service.create(token, f"task {number}")
-        wait_until(lambda: connections(metrics_of(service)) == (6, 24), 10)
-        name = "taskport_database_statement_seconds_count"
-        # What is done is counted some at a time.
-        wait_until(lambda: metrics_of(service)(name, statement="tasks.add") == 30, 2)
-        wait_until(lambda: metrics_of(service).requests("POST", TASKS, 201) == 30, 2)
-        # Many connections, so that both are asked.
-        seen = [metrics_of(service) for _ in range(12)]
-        assert {metrics.requests("POST", TASKS, 201) for metrics in seen} == {30}
-        assert {metrics(name, statement="tasks.add") for metrics in seen} == {30}
-        assert {connections(metrics) for metrics in seen} == {(6, 24)}
-        assert not [key for key in seen[0].samples if "pid" in dict(key[1])]
+
+        def are_counted(metrics: Metrics) -> bool:
+            statements = metrics(name, statement="tasks.add")
+            return connections(metrics) == (6, 24) and statements == created(metrics) == 30
+
+        eventually_metrics(service, are_counted)
+        # On connections of their own, so that both workers respond.
+        scrapes = [metrics_of(service) for _ in range(12)]
+        assert all(are_counted(metrics) for metrics in scrapes)
+        assert not [key for key in scrapes[0].samples if "pid" in dict(key[1])]
+
+
+def created(metrics: Metrics) -> float:
+    return metrics.requests("POST", TASKS, 201)
 
 
 @pytest.mark.postgres
-def test_what_a_dead_worker_did_stays_counted(home: Home, configured: Environment) -> None:
-    """But the connections that it had are gone, and another takes its place."""
+def test_counts_of_a_dead_worker_are_kept(home: Home, configured: Environment) -> None:
+    """But its connections are no longer counted once another worker has replaced it."""
     token = signed_token()
-    with home.serving("--workers=2", env=configured) as service:
+    with home.serving("--workers=2", env={**configured, "LOG_LEVEL": "info"}) as service:
         for number in range(20):
             service.create(token, f"task {number}")
-        wait_until(lambda: connections(metrics_of(service)) == (6, 24), 10)
-        wait_until(lambda: metrics_of(service).requests("POST", TASKS, 201) == 20, 2)
-        before = metrics_of(service)
+        eventually_metrics(service, lambda m: connections(m) == (6, 24) and created(m) == 20)
         first, _ = workers_of(service)
         os.kill(first, signal.SIGKILL)
-        wait_until(lambda: first not in workers_of(service) and len(workers_of(service)) == 2, 20)
-        # Where nobody forgets it, its connections count still when another has its own.
-        wait_until(lambda: connections(metrics_of(service)) == (3, 12), 10)
-        wait_until(lambda: connections(metrics_of(service)) == (6, 24), 10)
-        after = metrics_of(service)
-        assert after.requests("POST", TASKS, 201) == before.requests("POST", TASKS, 201) == 20
+        # The third worker that has all of its connections is the one that replaces the first.
+        eventually(lambda: fully_connected(service) == {"read": 3, "write": 3})
+        metrics = eventually_metrics(service, lambda m: connections(m) == (6, 24))
+        assert created(metrics) == 20
+        assert first not in workers_of(service)
+
+
+def fully_connected(service: Service) -> Counter[str]:
+    """How many workers have logged that all connections of a lane are there."""
+    lines = service.err.splitlines(keepends=True)
+    logged = [json.loads(line) for line in lines if line.endswith("\n")]
+    connected = [event for event in logged if event["event"] == "database_connected"]
+    return Counter(event["lane"] for event in connected if event["connections"] == event["of"])
 
 
 def workers_of(service: Service) -> list[int]:
-    """The processes that serve; a helper of multiprocessing's is a child as well."""
+    """The worker processes, without the resource tracker of multiprocessing."""
     listed = subprocess.run(
         ("ps", "-A", "-ww", "-o", "pid=,args="), capture_output=True, text=True, check=True
     )
@@ -314,7 +347,7 @@ def workers_of(service: Service) -> list[int]:
 
 
 @pytest.mark.postgres
-def test_the_folder_of_the_workers_is_gone_in_the_end(home: Home, configured: Environment) -> None:
+def test_shared_metrics_folder_is_removed_at_the_end(home: Home, configured: Environment) -> None:
     folder = home.folder / "tmp"
     folder.mkdir()
     with home.serving("--workers=2", env={**configured, "TMPDIR": str(folder)}) as service:
@@ -323,20 +356,20 @@ def test_the_folder_of_the_workers_is_gone_in_the_end(home: Home, configured: En
     assert not list(folder.iterdir())
 
 
-def test_reading_does_not_hold_up_others(home: Home) -> None:
-    """It takes a while, in a thread."""
+def test_scrapes_do_not_block_other_requests(home: Home) -> None:
+    """Metrics are rendered in a thread."""
     with home.serving("--memory", env=WITH_SECRET) as service:
         ended = threading.Event()
 
         def read() -> None:
-            with service.client(timeout=15) as client:
+            with service.client() as client:
                 while not ended.is_set():
                     assert client.get("/metrics").status_code == 200
 
         with ThreadPoolExecutor(4) as threads:
             readers = [threads.submit(read) for _ in range(4)]
             try:
-                assert all(service.answers("/livez") for _ in range(20))
+                assert all(service.responds("/livez") for _ in range(20))
             finally:
                 ended.set()
             for reader in readers:

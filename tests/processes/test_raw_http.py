@@ -161,7 +161,7 @@ def service() -> Iterator[Service]:
         home.serving("--memory", ready=False, env={"BETTER_AUTH_SECRET": SECRET}) as service,
     ):
         yield service
-        assert service.answers("/livez")
+        assert service.responds("/livez")
         assert "Traceback" not in service.err
         assert '"level":"error"' not in service.err
 

@@ -15,11 +15,11 @@ from tests.processes.service import (
     SECRET,
     Environment,
     Home,
+    error_message,
     new_home,
-    sentence,
     signed_token,
-    wait_until,
 )
+from tests.waiting import eventually
 
 WITH_SECRET = {"BETTER_AUTH_SECRET": SECRET}
 PASSWORD = "canary-Xq7-password"
@@ -52,7 +52,7 @@ def test_memory_needs_no_database(home: Home, unreachable: Environment) -> None:
         assert service.titles(token) == {"not for long"}
         assert service.titles(signed_token("bob")) == set()
         assert service.terminate() == 0
-        assert service.complaints == []
+        assert service.problems == []
         assert "in memory" in service.out
         assert PASSWORD not in service.out
         assert SECRET not in service.out
@@ -64,14 +64,14 @@ def test_memory_without_a_secret_keeps_one(home: Home) -> None:
     with home.serving("--memory") as service:
         service.create(home.kept_token(), "by the kept secret")
         os.kill(service.pid, signal.SIGINT)
-        assert service.ends(5) == 0
-        assert service.complaints == []
-        assert not home.postgres()
+        assert service.wait() == 0
+        assert service.problems == []
+        assert not home.postgres_pids()
 
 
 def test_memory_refuses_workers(home: Home) -> None:
     """Each would have tasks of its own."""
-    said = sentence(home.run("serve", "--memory", "--workers", "2"))
+    said = error_message(home.run("serve", "--memory", "--workers", "2"))
 
     assert "--workers" in said
 
@@ -81,8 +81,8 @@ def test_a_taken_port_is_said_in_one_sentence(home: Home) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = str(other.getsockname()[1])
         said = {
-            sentence(home.run("serve", "--host=127.0.0.1", f"--port={port}")),
-            sentence(home.run("serve", env={"API_HOST": "127.0.0.1", "API_PORT": port})),
+            error_message(home.run("serve", "--host=127.0.0.1", f"--port={port}")),
+            error_message(home.run("serve", env={"API_HOST": "127.0.0.1", "API_PORT": port})),
         }
 
     assert len(said) == 1
@@ -102,7 +102,7 @@ def test_sigterm_lets_a_request_in_flight_finish(home: Home, configured: Environ
             time.sleep(0.3)
             status, task = held.finish()
         assert status == 201
-        assert service.ends() == 0
+        assert service.wait() == 0
 
     with psycopg.connect(configured["DATABASE_URL"]) as connection:
         row = connection.execute("select title from taskport.tasks where id = %s", [task["id"]])
@@ -114,9 +114,9 @@ def test_no_migrate_leaves_the_schema_alone(home: Home, empty_database_url: str)
     """Alive but not ready, until somebody migrates."""
     settings = {"DATABASE_URL": empty_database_url, **WITH_SECRET}
     with home.serving("--no-migrate", ready=False, env=settings) as service:
-        assert service.ask("GET", "/livez").status_code == 200
-        assert service.ask("GET", "/health/db").status_code == 200
-        unready = service.ask("GET", "/readyz")
+        assert service.request("GET", "/livez").status_code == 200
+        assert service.request("GET", "/health/db").status_code == 200
+        unready = service.request("GET", "/readyz")
         assert unready.status_code == 503
         assert unready.headers["retry-after"].isdigit()
         with psycopg.connect(empty_database_url) as connection:
@@ -126,7 +126,7 @@ def test_no_migrate_leaves_the_schema_alone(home: Home, empty_database_url: str)
         migrated = home.run("migrate", env=settings)
 
         assert migrated.code == 0, migrated.err
-        assert service.ask("GET", "/readyz").status_code == 200
+        assert service.request("GET", "/readyz").status_code == 200
         service.create(signed_token(), "on the new schema")
 
 
@@ -135,12 +135,12 @@ def test_an_unreachable_database_is_no_reason_not_to_start(
 ) -> None:
     """With --no-migrate: whatever needs it says soon that it is not there."""
     with home.serving("--no-migrate", ready=False, env=unreachable) as service:
-        assert service.ask("GET", "/livez").status_code == 200
+        assert service.request("GET", "/livez").status_code == 200
         with ThreadPoolExecutor() as threads:
             started = time.monotonic()
             answers = list(
                 threads.map(
-                    lambda path: service.ask("GET", path, token=signed_token()),
+                    lambda path: service.request("GET", path, token=signed_token()),
                     ("/readyz", "/health/db", "/api/tasks"),
                 )
             )
@@ -165,7 +165,7 @@ def test_a_database_that_is_just_starting_is_waited_for(home: Home) -> None:
 
         def start_when_missed() -> None:
             out = home.folder / "serve-0.out"
-            wait_until(lambda: out.exists() and "trying again" in out.read_text(), 10)
+            eventually(lambda: out.exists() and "trying again" in out.read_text())
             elsewhere.start_postgres()
 
         started = threads.submit(start_when_missed)
@@ -178,10 +178,10 @@ def test_a_database_that_is_just_starting_is_waited_for(home: Home) -> None:
 def test_waiting_for_a_database_can_be_interrupted(home: Home, unreachable: Environment) -> None:
     """SIGTERM ends it at once."""
     with home.starting(env=unreachable) as service:
-        wait_until(lambda: service.has_ended() or "trying again" in service.out, 10)
+        eventually(lambda: service.has_ended() or "trying again" in service.out)
         assert not service.has_ended(), service.err
         service.process.terminate()
-        assert service.ends(3) == 0
+        assert service.wait() == 0
         assert PASSWORD not in service.out + service.err
 
 
@@ -193,8 +193,8 @@ def test_a_database_that_hangs_up_is_found_again(home: Home, configured: Environ
         service.create(token, "before")
         for _ in range(2):
             hang_up(configured["DATABASE_URL"])
-            assert service.answers("/livez")
-            wait_until(lambda: service.answers("/readyz"), 5)
+            assert service.responds("/livez")
+            eventually(lambda: service.responds("/readyz"))
             assert service.titles(token) == {"before"}
         assert "Traceback" not in service.err
         assert service.terminate() == 0

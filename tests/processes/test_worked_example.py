@@ -106,7 +106,7 @@ def house(monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
     with new_home() as home:
         copy_repository(home.folder)
         _give_environment(home.folder)
-        house = House(Home(home.folder, home.become, library=str(home.folder)))
+        house = House(Home(home.folder, home.user_options, library=str(home.folder)))
         begun = house.shell(
             "git init -q && git add -A"
             " && git -c user.name=x -c user.email=x@example.com commit -qm begin"
@@ -174,12 +174,14 @@ def _ask(house: House, step: Code) -> None:
         assert f'"{_FIELD}":null' in cleared
         token = house.home.token("bob@example.com")
         wanted = {"title": "x", _FIELD: "2028-02-29"}
-        made = service.ask("POST", "/api/tasks", token=token, json=wanted)
+        made = service.request("POST", "/api/tasks", token=token, json=wanted)
         assert made.status_code == 201, made.text
-        read = service.ask("GET", made.headers["location"], token=token).json()
+        read = service.request("GET", made.headers["location"], token=token).json()
         assert read == made.json()
         assert read[_FIELD] == wanted[_FIELD]
-        refused = service.ask("POST", "/api/tasks", token=token, json={**wanted, _FIELD: "today"})
+        refused = service.request(
+            "POST", "/api/tasks", token=token, json={**wanted, _FIELD: "today"}
+        )
         assert refused.json()["details"]["field"] == _FIELD
 
 

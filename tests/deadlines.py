@@ -1,0 +1,50 @@
+"""Deadlines of the service, and how tests replace them.
+
+A loaded machine can miss any deadline that suits production. A test that is not about a deadline
+lifts all of them; a test that is about one shortens that one, and lifts the others.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+_PATCHES: Final = Path(__file__).parent / "processes" / "patches"
+_REPOSITORY: Final = Path(__file__).parents[1]
+
+Constants = Mapping[str, float]
+#: No deadline: longer than any test runs.
+LIFTED: Final[Constants] = dict.fromkeys(
+    (
+        "adapters.asgi.body.BODY_SECONDS",
+        "adapters.asgi.request_guard.REQUEST_SECONDS",
+        "adapters.http.health.READY_SECONDS",
+        "adapters.postgres.connection.STATEMENT_SECONDS",
+        "adapters.postgres.pipeline_connection.STATEMENT_SECONDS",
+        "adapters.postgres.pipeline_database.QUEUE_SECONDS",
+        "adapters.postgres.pool_database.POOL_WAIT_SECONDS",
+        "adapters.redis.counters.ANSWER_SECONDS",
+        "adapters.uvicorn.protocol.HEAD_SECONDS",
+        "adapters.uvicorn.protocol.MESSAGE_SECONDS",
+    ),
+    3600.0,
+)
+
+
+def patch(monkeypatch: pytest.MonkeyPatch, constants: Constants = LIFTED) -> None:
+    """Replace constants in this process, up to the end of the test."""
+    for path, value in constants.items():
+        monkeypatch.setattr(path, value)
+
+
+def environment(constants: Constants = LIFTED) -> dict[str, str]:
+    """Variables with which `taskport`, and all of its workers, run with other constants.
+
+    Python imports `patches/sitecustomize.py` when it starts.
+    """
+    return {
+        "PYTHONPATH": f"{_PATCHES}:{_REPOSITORY}",
+        "TASKPORT_TEST_CONSTANTS": json.dumps(constants),
+    }
