@@ -9,7 +9,7 @@ JOBS ?= auto
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-fast check format bench migration lock clean
+.PHONY: help run test test-fast check format docs bench migration lock clean
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ check: .venv/dev ## Format, lint, types, import contracts; then all tests, with 
 format: .venv/dev ## Format the code and mend what ruff can mend
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
+
+docs: .venv/dev ## Generate the tables of specs/backend and .env.example
+	@$(BIN)/python -m specs.generator
 
 bench: .venv/dev ## Measure beside the tutorial service (ARGS="--rounds 1"); needs wrk
 	@$(BIN)/python -m benchmarks.run $(ARGS)

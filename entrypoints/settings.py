@@ -4,73 +4,30 @@ import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal, Self
-from urllib.parse import urlsplit
 
-import limits
-from psycopg import ProgrammingError
-from psycopg.conninfo import conninfo_to_dict
-from pydantic import (
-    AfterValidator,
-    BeforeValidator,
-    Field,
-    SecretStr,
-    ValidationError,
-    model_validator,
-)
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from application.limits import Limit, Limits
+from application.limits import Limit
 from domain.sessions import SessionPolicy
+from entrypoints.setting_types import (
+    CookieDomain,
+    CookiePrefix,
+    CountersUrl,
+    DatabaseUrl,
+    HostNames,
+    HttpUrl,
+    LogFormat,
+    LogLevel,
+    Origin,
+    Origins,
+    RateLimits,
+    UrlPath,
+)
 
 SECRET_MIN_LENGTH = 32
-_LIMIT_MAX_SECONDS = 31 * 86_400
 _MAY_BE_EMPTY = frozenset({"rate_limit", "auth_rate_limit"})
 _PUBLISHED_SECRET = "better-auth-secret-12345678901234567890"  # noqa: S105
-
-
-def _origin(url: str) -> str:
-    """The origin of a URL as a browser writes it: no path, no default port, lower case."""
-    try:
-        parts = urlsplit(url.strip())
-        port = parts.port
-    except ValueError:
-        raise ValueError("must be a URL such as https://app.example.com") from None
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username:
-        raise ValueError("must be a URL such as https://app.example.com")
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    default = {"http": 80, "https": 443}[parts.scheme]
-    return f"{parts.scheme}://{host}" + (f":{port}" if port not in (None, default) else "")
-
-
-def _origins(text: object) -> object:
-    if not isinstance(text, str):
-        return text
-    if "*" in text:
-        raise ValueError("must name each origin: credentials are allowed, so `*` is refused")
-    return tuple(_origin(part) for part in text.split(",") if part.strip())
-
-
-def _database_url(url: str | None) -> str | None:
-    """The URL as libpq takes it. SQLAlchemy's `postgresql+driver://` is understood as well."""
-    if url is None:
-        return None
-    url = re.sub(r"^postgres(ql)?(\+\w+)?://", "postgresql://", url.strip())
-    if not url.startswith("postgresql://"):
-        raise ValueError("must start with postgres:// or postgresql://")
-    try:
-        said = conninfo_to_dict(url)
-    except ProgrammingError as error:
-        # libpq names the parameter it does not know, but quotes whatever else it stumbles over.
-        named = re.search(r'invalid URI query parameter: "(\w{1,40})"', str(error))
-        raise ValueError(
-            f"has the parameter {named[1]}, which libpq does not know"
-            if named
-            else "is not a connection URL that libpq understands"
-        ) from None
-    # libpq itself would look for such a host, and name it in its error.
-    if "@" in str(said.get("host", "")) or not re.fullmatch(r"[\d,]*", str(said.get("port", ""))):
-        raise ValueError("has a password that must be percent-encoded (`@` as %40, `/` as %2F)")
-    return url
 
 
 def _past_the_pooler(url: str) -> str:
@@ -80,94 +37,6 @@ def _past_the_pooler(url: str) -> str:
     user, at, hosts = authority.rpartition("@")
     hosts = re.sub(r"-pooler(?=(\.[\w-]+)*\.neon\.tech\b)", "", hosts)
     return f"{scheme}://{user}{at}{hosts}{''.join(tail)}"
-
-
-def _prefix(path: str) -> str:
-    """The path without a slash at its end."""
-    path = path.strip().rstrip("/")
-    if not re.fullmatch(r"(/[\w.~-]+)*", path, re.ASCII):
-        raise ValueError("must be a path such as /backend")
-    return path
-
-
-def _http_url(url: str) -> str:
-    """A URL of the web, with whatever path it has."""
-    _origin(url)
-    return url.strip()
-
-
-def _cookie_part(text: str) -> str:
-    """A part of a cookie's name (RFC 6265, 4.1.1: a token)."""
-    if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", text):
-        raise ValueError("must be letters, digits, dots and dashes")
-    return text
-
-
-def _domain(text: str) -> str:
-    """A domain of cookies, without the dot that old browsers wanted before it."""
-    domain = text.strip().lower().removeprefix(".")
-    if not re.fullmatch(r"[a-z0-9-]+(\.[a-z0-9-]+)*", domain):
-        raise ValueError("must be a domain such as example.com")
-    return domain
-
-
-def _limits(text: object) -> object:
-    """In the syntax of the library `limits`: `600/minute`, `10 per 5 minutes; 100/hour`."""
-    if not isinstance(text, str):
-        return text
-    try:
-        parsed = limits.parse_many(text) if text.strip() else []
-    except ValueError:
-        raise ValueError("must be limits such as 600/minute, or nothing for none") from None
-    if any(item.amount < 1 or not 1 <= item.get_expiry() <= _LIMIT_MAX_SECONDS for item in parsed):
-        raise ValueError("must allow something, in a second at least and 31 days at most")
-    if len({item.get_expiry() for item in parsed}) < len(parsed):
-        raise ValueError("must not limit the same span of time twice")
-    return tuple(Limit(item.amount, item.get_expiry()) for item in parsed)
-
-
-def _storage(url: str) -> str:
-    if url == "memory://":
-        return url
-    # Who does not use Redis need not load its client.
-    from redis.connection import ConnectionPool  # noqa: PLC0415
-
-    try:
-        parts = urlsplit(url)
-        is_redis = (
-            bool(parts.hostname)
-            and parts.port != 0
-            and parts.path[1:].isdecimal() is (parts.path not in ("", "/"))
-        )
-        # It says what it does not understand only when it makes a connection, which opens nothing.
-        ConnectionPool.from_url(url).make_connection()
-    except (ValueError, TypeError):
-        is_redis = False
-    if not is_redis or parts.scheme not in ("redis", "rediss"):
-        raise ValueError("must be memory:// or redis://host:port/0")
-    return url
-
-
-def _hosts(text: object) -> object:
-    if not isinstance(text, str):
-        return text
-    hosts = tuple(part.strip().lower() for part in text.split(",") if part.strip())
-    if not all(re.fullmatch(r"(\*\.)?[a-z0-9_.-]+|\[[0-9a-f:.]+\]", host) for host in hosts):
-        raise ValueError("must be names such as api.example.com or *.example.com, without ports")
-    return hosts
-
-
-def _lower(value: object) -> object:
-    return value.lower() if isinstance(value, str) else value
-
-
-def _empty_is_none(value: object) -> object:
-    return None if value == "" else value
-
-
-DatabaseUrl = Annotated[
-    str | None, BeforeValidator(_empty_is_none), AfterValidator(_database_url), Field(repr=False)
-]
 
 
 class Settings(BaseSettings):
@@ -180,40 +49,75 @@ class Settings(BaseSettings):
         hide_input_in_errors=True,
     )
 
+    #: The PostgreSQL database, `postgresql://user:password@host/name`. Empty: the embedded one.
     database_url: DatabaseUrl = None
+    #: The same under Neon's name for it. Set one of the two.
     neon_db_url: DatabaseUrl = None
+    #: The database past its pooler, for migrations. Empty: `DATABASE_URL` without Neon's
+    #: `-pooler`.
     database_direct_url: DatabaseUrl = None
+    #: The secret of the Better Auth server, 32 characters or more. Required with a database URL.
     better_auth_secret: SecretStr | None = None
-    better_auth_url: Annotated[str, AfterValidator(_origin)] = "http://localhost:3000"
-    better_auth_jwks_url: Annotated[str, AfterValidator(_http_url)] | None = None
-    better_auth_cookie_prefix: Annotated[str, AfterValidator(_cookie_part)] = "better-auth"
-    cookie_domain: Annotated[str, AfterValidator(_domain)] | None = None
+    #: The origin of the Better Auth server.
+    better_auth_url: Origin = "http://localhost:3000"
+    #: Where the public keys of its JWTs are. Empty: `BETTER_AUTH_URL/api/auth/jwks`.
+    better_auth_jwks_url: HttpUrl | None = None
+    #: Better Auth's `advanced.cookiePrefix`.
+    better_auth_cookie_prefix: CookiePrefix = "better-auth"
+    #: Better Auth's `advanced.crossSubDomainCookies.domain`, such as example.com. Empty: this host
+    #: alone.
+    cookie_domain: CookieDomain | None = None
+    #: Better Auth's `session.expiresIn`: the lifetime of a session in seconds.
     session_expires_in: Annotated[int, Field(ge=60, le=31_536_000)] = 604_800
+    #: Better Auth's `session.updateAge`: the age in seconds at which a session is prolonged.
     session_update_age: Annotated[int, Field(ge=0, le=31_536_000)] = 86_400
+    #: The lifetime in days of an access token, and the longest one of a token that the front end's
+    #: server signed.
     jwt_expiry_days: Annotated[int, Field(ge=1, le=365)] = 7
+    #: Whether users can sign up at this service.
     sign_up: bool = True
+    #: Whether log-in requires a verified e-mail address.
     require_email_verification: bool = False
+    #: Whether tokens that the front end's server signed with the secret are accepted.
     shared_secret_tokens: bool = True
+    #: Whether a task of another user is 404, as if it did not exist, instead of 403.
     hide_foreign_tasks: bool = False
+    #: The address to listen on.
     api_host: str = "0.0.0.0"  # noqa: S104
+    #: The port to listen on; 0: any free one.
     api_port: Annotated[int, Field(ge=0, le=65_535)] = 8000
-    api_root_path: Annotated[str, AfterValidator(_prefix)] = ""
-    cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_origins)] = (
-        "http://localhost:3000",
-    )
+    #: The path under which a rewrite mounts this service, such as `/backend`, and which the
+    #: rewrite takes off.
+    api_root_path: UrlPath = ""
+    #: The origins whose pages may call this service from a browser, separated by commas; `*` is
+    #: rejected.
+    cors_origins: Origins = ("http://localhost:3000",)
+    #: The folder of the embedded database and of the generated secret.
     taskport_data_dir: Path = Path(".data")
-    allowed_hosts: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_hosts)] = ()
+    #: The host names under which the service may be called, such as api.example.com. Empty: any.
+    allowed_hosts: HostNames = ()
+    #: How many of your proxies are in front of the service; the client is the caller of the first
+    #: one. Clients must not be able to reach the port past them, or they can claim any address.
     trusted_proxies: Annotated[int, Field(ge=0, le=10)] = 0
-    rate_limit: Annotated[Limits, NoDecode, BeforeValidator(_limits)] = (Limit(600, 60),)
-    auth_rate_limit: Annotated[Limits, NoDecode, BeforeValidator(_limits)] = (Limit(10, 300),)
-    rate_limit_storage: Annotated[str, AfterValidator(_storage), Field(repr=False)] = "memory://"
+    #: The rate limit of a user, and of an address for anonymous requests. Empty: no limit.
+    rate_limit: RateLimits = (Limit(600, 60),)
+    #: The rate limit of failed log-ins per account and per address, and of sign-ups per address.
+    #: Empty: no limit.
+    auth_rate_limit: RateLimits = (Limit(10, 300),)
+    #: Where requests are counted: `memory://` (each worker for itself) or `redis://host:6379/0`
+    #: (all workers together).
+    rate_limit_storage: CountersUrl = "memory://"
+    #: How many seconds `/readyz` fails after SIGTERM before the service stops listening.
     drain_seconds: Annotated[float, Field(ge=0, le=300)] = 0
+    #: The duration in milliseconds from which a statement is logged as slow.
     slow_query_ms: Annotated[int, Field(ge=1, le=60_000)] = 100
+    #: Whether to log at level debug, in the console format, and to let `taskport token` sign for a
+    #: configured database.
     debug: bool = False
-    log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = (
-        "info"
-    )
-    log_format: Annotated[Literal["json", "console"] | None, BeforeValidator(_lower)] = None
+    #: The lowest level that is logged.
+    log_level: LogLevel = "info"
+    #: The format of the log. Empty: console on a terminal or with DEBUG, json elsewhere.
+    log_format: LogFormat | None = None
 
     @model_validator(mode="before")
     @classmethod

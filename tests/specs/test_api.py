@@ -7,7 +7,6 @@ from typing import Any, Final
 
 import pytest
 from fastapi import FastAPI
-from prometheus_client import REGISTRY
 
 from adapters.http.routing import DirectRoute
 from application.use_cases import UseCases
@@ -171,22 +170,3 @@ def test_every_route_is_documented(app: FastAPI) -> None:
 def test_the_middleware_is_documented_in_its_order(app: FastAPI) -> None:
     said = [code(row[0]) for row in rows(ROUTES.tables("Middleware"))]
     assert said == [str(getattr(m.cls, "__name__", m)) for m in app.user_middleware]
-
-
-def test_every_metric_is_documented() -> None:
-    """With its kind and its labels; what Python itself shows is described in a sentence."""
-    said = {
-        (code(name), kind, tuple(codes(labels)))
-        for name, kind, labels, *_ in rows(ROUTES.tables("Metric", "Type", "Labels"))
-    }
-    known = {
-        (
-            metric.name + ("_total" if metric.type == "counter" else ""),
-            metric.type,
-            # prometheus_client tells the labels of a metric that has no series yet nowhere else.
-            REGISTRY._names_to_collectors[metric.name]._labelnames,  # type: ignore[attr-defined]
-        )
-        for metric in REGISTRY.collect()
-        if not metric.name.startswith(("python_", "process_"))
-    }
-    assert said == known

@@ -1,0 +1,159 @@
+"""The types of settings: how the text of a variable is parsed, and what is rejected."""
+
+import re
+from typing import Annotated, Final, Literal
+from urllib.parse import urlsplit
+
+import limits
+from psycopg import ProgrammingError
+from psycopg.conninfo import conninfo_to_dict
+from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic_settings import NoDecode
+
+from application.limits import Limit, Limits
+
+_LIMIT_MAX_SECONDS: Final = 31 * 86_400
+
+
+def _origin(url: str) -> str:
+    """The origin of a URL as a browser writes it: no path, no default port, lower case."""
+    try:
+        parts = urlsplit(url.strip())
+        port = parts.port
+    except ValueError:
+        raise ValueError("must be a URL such as https://app.example.com") from None
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username:
+        raise ValueError("must be a URL such as https://app.example.com")
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    default = {"http": 80, "https": 443}[parts.scheme]
+    return f"{parts.scheme}://{host}" + (f":{port}" if port not in (None, default) else "")
+
+
+def _origins(text: object) -> object:
+    if not isinstance(text, str):
+        return text
+    if "*" in text:
+        raise ValueError("must name each origin: credentials are allowed, so `*` is refused")
+    return tuple(_origin(part) for part in text.split(",") if part.strip())
+
+
+def _database_url(url: str | None) -> str | None:
+    """The URL as libpq takes it. SQLAlchemy's `postgresql+driver://` is understood as well."""
+    if url is None:
+        return None
+    url = re.sub(r"^postgres(ql)?(\+\w+)?://", "postgresql://", url.strip())
+    if not url.startswith("postgresql://"):
+        raise ValueError("must start with postgres:// or postgresql://")
+    try:
+        said = conninfo_to_dict(url)
+    except ProgrammingError as error:
+        # libpq names the parameter it does not know, but quotes whatever else it stumbles over.
+        named = re.search(r'invalid URI query parameter: "(\w{1,40})"', str(error))
+        raise ValueError(
+            f"has the parameter {named[1]}, which libpq does not know"
+            if named
+            else "is not a connection URL that libpq understands"
+        ) from None
+    # libpq itself would look for such a host, and name it in its error.
+    if "@" in str(said.get("host", "")) or not re.fullmatch(r"[\d,]*", str(said.get("port", ""))):
+        raise ValueError("has a password that must be percent-encoded (`@` as %40, `/` as %2F)")
+    return url
+
+
+def _prefix(path: str) -> str:
+    """The path without a slash at its end."""
+    path = path.strip().rstrip("/")
+    if not re.fullmatch(r"(/[\w.~-]+)*", path, re.ASCII):
+        raise ValueError("must be a path such as /backend")
+    return path
+
+
+def _http_url(url: str) -> str:
+    """A URL of the web, with whatever path it has."""
+    _origin(url)
+    return url.strip()
+
+
+def _cookie_part(text: str) -> str:
+    """A part of a cookie's name (RFC 6265, 4.1.1: a token)."""
+    if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", text):
+        raise ValueError("must be letters, digits, dots and dashes")
+    return text
+
+
+def _domain(text: str) -> str:
+    """A domain of cookies, without the dot that old browsers wanted before it."""
+    domain = text.strip().lower().removeprefix(".")
+    if not re.fullmatch(r"[a-z0-9-]+(\.[a-z0-9-]+)*", domain):
+        raise ValueError("must be a domain such as example.com")
+    return domain
+
+
+def _limits(text: object) -> object:
+    """In the syntax of the library `limits`: `600/minute`, `10 per 5 minutes; 100/hour`."""
+    if not isinstance(text, str):
+        return text
+    try:
+        parsed = limits.parse_many(text) if text.strip() else []
+    except ValueError:
+        raise ValueError("must be limits such as 600/minute, or nothing for none") from None
+    if any(item.amount < 1 or not 1 <= item.get_expiry() <= _LIMIT_MAX_SECONDS for item in parsed):
+        raise ValueError("must allow something, in a second at least and 31 days at most")
+    if len({item.get_expiry() for item in parsed}) < len(parsed):
+        raise ValueError("must not limit the same span of time twice")
+    return tuple(Limit(item.amount, item.get_expiry()) for item in parsed)
+
+
+def _storage(url: str) -> str:
+    if url == "memory://":
+        return url
+    # Who does not use Redis need not load its client.
+    from redis.connection import ConnectionPool  # noqa: PLC0415
+
+    try:
+        parts = urlsplit(url)
+        is_redis = (
+            bool(parts.hostname)
+            and parts.port != 0
+            and parts.path[1:].isdecimal() is (parts.path not in ("", "/"))
+        )
+        # It says what it does not understand only when it makes a connection, which opens nothing.
+        ConnectionPool.from_url(url).make_connection()
+    except (ValueError, TypeError):
+        is_redis = False
+    if not is_redis or parts.scheme not in ("redis", "rediss"):
+        raise ValueError("must be memory:// or redis://host:port/0")
+    return url
+
+
+def _hosts(text: object) -> object:
+    if not isinstance(text, str):
+        return text
+    hosts = tuple(part.strip().lower() for part in text.split(",") if part.strip())
+    if not all(re.fullmatch(r"(\*\.)?[a-z0-9_.-]+|\[[0-9a-f:.]+\]", host) for host in hosts):
+        raise ValueError("must be names such as api.example.com or *.example.com, without ports")
+    return hosts
+
+
+def _lower(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
+
+
+def _empty_is_none(value: object) -> object:
+    return None if value == "" else value
+
+
+DatabaseUrl = Annotated[
+    str | None, BeforeValidator(_empty_is_none), AfterValidator(_database_url), Field(repr=False)
+]
+Origin = Annotated[str, AfterValidator(_origin)]
+Origins = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_origins)]
+HttpUrl = Annotated[str, AfterValidator(_http_url)]
+UrlPath = Annotated[str, AfterValidator(_prefix)]
+HostNames = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_hosts)]
+CookiePrefix = Annotated[str, AfterValidator(_cookie_part)]
+CookieDomain = Annotated[str, AfterValidator(_domain)]
+RateLimits = Annotated[Limits, NoDecode, BeforeValidator(_limits)]
+CountersUrl = Annotated[str, AfterValidator(_storage), Field(repr=False)]
+LogLevel = Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)]
+LogFormat = Annotated[Literal["json", "console"], BeforeValidator(_lower)]

@@ -1,0 +1,1 @@
+"""Writes the tables of `specs/backend` that mirror the code, and `.env.example`."""

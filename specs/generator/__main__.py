@@ -1,0 +1,14 @@
+"""Rewrites every generated file: `python -m specs.generator`, or `make docs`."""
+
+from specs.generator.files import ROOT, generate
+
+
+def main() -> None:
+    for path, text in generate().items():
+        if path.read_text() != text:
+            path.write_text(text)
+            print("wrote", path.relative_to(ROOT))
+
+
+if __name__ == "__main__":
+    main()
