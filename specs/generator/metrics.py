@@ -13,6 +13,7 @@ assert app
 
 def metrics(registry: CollectorRegistry = REGISTRY) -> str:
     """Our metrics, without those of the Python client library."""
+    # prometheus_client has no public way to the labels of a metric without a series.
     collectors: dict[str, Any] = registry._names_to_collectors
     return table(
         ("Metric", "Type", "Labels", "Buckets", "Meaning"),
