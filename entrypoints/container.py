@@ -1,9 +1,10 @@
-"""The one place where ports meet adapters."""
+"""The composition root: the one place where adapters are registered for ports."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, get_type_hints
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, get_type_hints
 
 import punq
 
@@ -25,6 +26,7 @@ from adapters.memory.tasks import MemoryTasks
 from adapters.memory.unit_of_work import MemoryUnitOfWorkFactory
 from adapters.memory.users import MemoryUsers
 from adapters.postgres.accounts import PostgresAccounts
+from adapters.postgres.database import Database, TransactionalDatabase
 from adapters.postgres.keys import PostgresKeys
 from adapters.postgres.optional_columns import OptionalColumns
 from adapters.postgres.pipeline_database import PipelineDatabase
@@ -53,22 +55,27 @@ if TYPE_CHECKING:
     from adapters.redis.counters import RedisCounters
 
 
+_NOTHING: Final[Mapping[Any, object]] = MappingProxyType({})
+
+
 @dataclass(frozen=True)
 class Service:
-    """Everything that can be done, and what it stands on."""
+    """The wired use cases, and the adapters that an entrypoint needs beside them."""
 
     use_cases: UseCases
     health: StorageHealth
     cookies: SessionCookies
     users: UserRepository
     request_limit: RequestLimit
+    #: None with memory storage.
     database: PipelineDatabase | None
+    #: None if each process counts for itself.
     shared_counters: "RedisCounters | None"
     remote_keys: RemoteKeys
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Hold connections open for the time of an `async with`."""
+        """Keep the connections to the database and to Redis open during an `async with`."""
         if self.database is not None:
             await self.database.open()
         if self.shared_counters is not None:
@@ -83,8 +90,12 @@ class Service:
                 await self.database.close()
 
 
-def build(settings: Settings) -> Service:
-    """The service on the database of the settings, or on memory where they name none."""
+def build(settings: Settings, replace: Mapping[Any, object] = _NOTHING) -> Service:
+    """Wire the service: on the database of the settings, or in memory if they name none.
+
+    `replace` maps a registered type to the instance to use in its place, such as
+    `{Clock: FixedClock()}`. Tests run on this wiring with a few parts swapped.
+    """
     container = punq.Container()
     if settings.url is None:
         database = None
@@ -92,15 +103,17 @@ def build(settings: Settings) -> Service:
     else:
         database = PipelineDatabase(settings.url, slow_seconds=settings.slow_query_ms / 1000)
         _register_postgres(container, database)
-    remote_keys = RemoteKeys(settings.jwks_url)
-    _register_identity(container, settings, remote_keys)
     shared_counters = _shared_counters(settings.rate_limit_storage)
     _register_limits(container, settings, shared_counters)
+    _register_identity(container, settings)
     container.register(Clock, instance=SystemClock())
     container.register(Retries, instance=JitteredRetries())
     for use_case in get_type_hints(UseCases).values():
         container.register(use_case)
     container.register(UseCases)
+    # punq resolves the last registration of a type, and nothing has been resolved yet.
+    for registered, instance in replace.items():
+        container.register(registered, instance=instance)
     return Service(
         use_cases=container.resolve(UseCases),
         health=container.resolve(StorageHealth),
@@ -109,43 +122,45 @@ def build(settings: Settings) -> Service:
         request_limit=container.resolve(RequestLimit),
         database=database,
         shared_counters=shared_counters,
-        remote_keys=remote_keys,
+        remote_keys=container.resolve(RemoteKeys),
     )
 
 
 def _register_memory(container: punq.Container) -> None:
-    store = MemoryStore()
-    container.register(TaskRepository, instance=MemoryTasks(store))
-    container.register(UserRepository, instance=MemoryUsers(store))
-    container.register(SessionStore, instance=MemorySessions(store))
-    container.register(AccountStore, instance=MemoryAccounts(store))
-    container.register(KeyStore, instance=MemoryKeys(store))
-    container.register(UnitOfWorkFactory, instance=MemoryUnitOfWorkFactory(store))
-    container.register(StorageHealth, instance=store)
+    container.register(MemoryStore, instance=MemoryStore())
+    container.register(StorageHealth, lambda: container.resolve(MemoryStore))
+    container.register(TaskRepository, MemoryTasks)
+    container.register(UserRepository, MemoryUsers)
+    container.register(SessionStore, MemorySessions)
+    container.register(AccountStore, MemoryAccounts)
+    container.register(KeyStore, MemoryKeys)
+    container.register(UnitOfWorkFactory, MemoryUnitOfWorkFactory)
 
 
 def _register_postgres(container: punq.Container, database: PipelineDatabase) -> None:
-    optional = OptionalColumns(database)
-    container.register(TaskRepository, instance=PostgresTasks(database))
-    container.register(UserRepository, instance=PostgresUsers(database, optional))
-    container.register(SessionStore, instance=PostgresSessions(database, optional))
-    container.register(AccountStore, instance=PostgresAccounts(database, optional))
-    container.register(KeyStore, instance=PostgresKeys(database, optional))
-    container.register(UnitOfWorkFactory, instance=PostgresUnitOfWorkFactory(database, optional))
-    container.register(StorageHealth, instance=PostgresHealth(database))
+    container.register(Database, instance=database)
+    container.register(TransactionalDatabase, instance=database)
+    container.register(OptionalColumns, instance=OptionalColumns(database))
+    container.register(StorageHealth, PostgresHealth)
+    container.register(TaskRepository, PostgresTasks)
+    container.register(UserRepository, PostgresUsers)
+    container.register(SessionStore, PostgresSessions)
+    container.register(AccountStore, PostgresAccounts)
+    container.register(KeyStore, PostgresKeys)
+    container.register(UnitOfWorkFactory, PostgresUnitOfWorkFactory)
 
 
 def _shared_counters(storage: str) -> "RedisCounters | None":
     if storage == "memory://":
         return None
-    # Who does not use Redis need not load its client.
+    # The Redis client is only loaded if it is used.
     from adapters.redis.counters import RedisCounters  # noqa: PLC0415
 
     return RedisCounters(storage)
 
 
 async def shared_counters_answer(settings: Settings) -> bool:
-    """Whether counters that are to be shared can be; so, too, where none are."""
+    """Whether the shared counters can be reached; true if the settings name none."""
     counters = _shared_counters(settings.rate_limit_storage)
     if counters is None:
         return True
@@ -159,7 +174,7 @@ async def shared_counters_answer(settings: Settings) -> bool:
 def _register_limits(
     container: punq.Container, settings: Settings, shared: "RedisCounters | None"
 ) -> None:
-    # Each has counters of its own, so that a flood of requests makes none forget a failure.
+    # Separate counters, so that a flood of requests cannot evict the failed sign-ins.
     requests, sign_ins = MemoryCounters(), MemoryCounters()
     container.register(RequestLimit, instance=RequestLimit(shared or requests, settings.rate_limit))
     container.register(
@@ -171,31 +186,28 @@ def _register_limits(
     )
 
 
-def _register_identity(
-    container: punq.Container, settings: Settings, remote_keys: RemoteKeys
-) -> None:
-    clock = SystemClock()
+def _register_identity(container: punq.Container, settings: Settings) -> None:
     origin, secret, lifetime = settings.better_auth_url, settings.secret, settings.token_lifetime
     signatures = Signatures(secret)
     shared_secret = SharedSecretTokens(secret, origin, lifetime)
     access_tokens = AccessTokens(secret, lifetime)
-    cookies = BetterAuthCookies(
-        signatures,
+    container.register(RemoteKeys, instance=RemoteKeys(settings.jwks_url))
+    container.register(JwtPluginTokens, origin=origin)
+    container.register(
+        BetterAuthCookies,
+        signatures=signatures,
         prefix=settings.better_auth_cookie_prefix,
         is_secure=origin.startswith("https://"),
         domain=settings.cookie_domain,
-        clock=clock,
     )
-    authenticator = BetterAuthAuthenticator(
+    container.register(SessionCookies, lambda: container.resolve(BetterAuthCookies))
+    container.register(
+        Authenticator,
+        BetterAuthAuthenticator,
         signatures=signatures,
-        cookies=cookies,
         access_tokens=access_tokens,
-        jwts=JwtPluginTokens(origin, container.resolve(KeyStore), remote_keys),
         shared_secret=shared_secret if settings.shared_secret_tokens else None,
-        clock=clock,
     )
-    container.register(Authenticator, instance=authenticator)
-    container.register(SessionCookies, instance=cookies)
     container.register(AccessTokenSigner, instance=access_tokens)
     container.register(TokenSigner, instance=shared_secret)
     container.register(Passwords, instance=ScryptPasswords())
