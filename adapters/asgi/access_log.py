@@ -61,8 +61,6 @@ class _PendingRecords:
             self._loop = loop
             loop.call_later(FLUSH_SECONDS, self.flush)
         self._pending.append(request)
-        if not FLUSH_SECONDS:
-            self.flush()
 
     def flush(self) -> None:
         pending, self._pending = self._pending, []

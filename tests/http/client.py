@@ -11,15 +11,8 @@ import jwt
 from fastapi import FastAPI
 from starlette.types import Message, Scope
 
-from adapters.better_auth.cookies import BetterAuthCookies
-from adapters.better_auth.signatures import Signatures
-from adapters.system import SystemClock
-
 SECRET = "a secret that only tests know, long enough for each of the HMACs"
 ORIGIN = "http://localhost:3000"
-COOKIES = BetterAuthCookies(
-    Signatures(SECRET), prefix="better-auth", is_secure=False, domain=None, clock=SystemClock()
-)
 TASK = {"title": "Water the plants"}
 
 

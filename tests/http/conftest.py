@@ -1,54 +1,77 @@
 """The whole application over memory, and clients of it."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 
 import httpx
 import pytest
 from fastapi import FastAPI
 
-from adapters.better_auth import passwords
 from adapters.memory.store import MemoryStore
-from adapters.system import SystemClock
+from application.ports.clock import Clock
+from application.ports.passwords import Passwords
 from domain.sessions import Session
-from entrypoints.app import from_settings
-from entrypoints.settings import Settings
+from entrypoints.container import Service
 from tests.conftest import FixedClock
-from tests.http.client import ORIGIN, SECRET, client_of
-from tests.http.people import add_key, add_session, add_user, cheap_key, store_of
-
-
-@pytest.fixture(autouse=True)
-def cheap_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A real hash takes longer than a hundred tests."""
-    monkeypatch.setattr(passwords, "derive", cheap_key)
+from tests.http.backend import Backend, build_backend
+from tests.http.client import ORIGIN, client_of
+from tests.http.fakes import FakePasswords, FreezableClock
+from tests.http.people import add_key, add_session, add_user
 
 
 @pytest.fixture(scope="session")
-def built_app() -> FastAPI:
-    """Made once: FastAPI takes longer to look at the routes than most tests take."""
-    return from_settings(Settings(better_auth_secret=SECRET, cors_origins=ORIGIN))
+def freezable_clock() -> FreezableClock:
+    return FreezableClock()
+
+
+@pytest.fixture(scope="session")
+def shared_passwords() -> FakePasswords:
+    return FakePasswords()
+
+
+@pytest.fixture(scope="session")
+def shared_backend(freezable_clock: FreezableClock, shared_passwords: FakePasswords) -> Backend:
+    """Built once: FastAPI takes longer to examine the routes than most tests take."""
+    replace = {Clock: freezable_clock, Passwords: shared_passwords}
+    return build_backend(replace, cors_origins=ORIGIN)
 
 
 @pytest.fixture
-def app(built_app: FastAPI) -> FastAPI:
-    """The application, with nothing in it."""
-    store_of(built_app).clear()
-    return built_app
+def backend(shared_backend: Backend) -> Backend:
+    """An application with an empty store. Modules override it to swap parts."""
+    shared_backend.store.clear()
+    return shared_backend
 
 
 @pytest.fixture
-def store(app: FastAPI) -> MemoryStore:
-    """All that the application keeps."""
-    return store_of(app)
+def app(backend: Backend) -> FastAPI:
+    return backend.app
 
 
 @pytest.fixture
-def moment(clock: FixedClock, monkeypatch: pytest.MonkeyPatch) -> FixedClock:
-    """The time of the application, which stands still until it is told to move."""
+def service(backend: Backend) -> Service:
+    return backend.service
+
+
+@pytest.fixture
+def store(backend: Backend) -> MemoryStore:
+    return backend.store
+
+
+@pytest.fixture
+def passwords(shared_passwords: FakePasswords) -> FakePasswords:
+    """The passwords of the application, none of which has been hashed yet."""
+    shared_passwords.hashed.clear()
+    return shared_passwords
+
+
+@pytest.fixture
+def moment(clock: FixedClock, freezable_clock: FreezableClock) -> Iterator[FixedClock]:
+    """The time of the application, frozen until a test advances it."""
     clock.time = datetime.now(UTC)
-    monkeypatch.setattr(SystemClock, "now", lambda _: clock.time)
-    return clock
+    freezable_clock.frozen = clock
+    yield clock
+    freezable_clock.frozen = None
 
 
 @pytest.fixture

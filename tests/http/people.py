@@ -4,7 +4,6 @@ What is shown here is made by hand from the contract, never by the code that is 
 """
 
 import base64
-import hashlib
 import hmac
 import time
 from collections.abc import Callable
@@ -16,7 +15,6 @@ from urllib.parse import quote
 
 import httpx
 import jwt
-from fastapi import FastAPI
 
 from adapters.memory.store import MemoryStore
 from application.ports.credentials import CredentialKind
@@ -26,6 +24,7 @@ from domain.tasks import Task
 from domain.users import User
 from tests.better_auth.signer import signer
 from tests.http.client import ORIGIN, SECRET, token
+from tests.http.fakes import fast_hash
 
 COOKIE: Final = "better-auth.session_token"
 DAY: Final = timedelta(days=1)
@@ -50,16 +49,6 @@ REFRESH, ME, VALIDATE = "/api/auth/refresh", "/api/auth/me", "/api/auth/session/
 USER, SESSIONS = "/api/users/me", "/api/users/me/sessions"
 
 Headers = list[tuple[str, str]]
-
-
-def cheap_key(password: str, salt: str) -> str:
-    """As long as a real one, and made in no time."""
-    return hashlib.sha512(f"{salt}:{password}".encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def store_of(app: FastAPI) -> MemoryStore:
-    store: MemoryStore = app.state.dependencies.use_cases.get_task.tasks.store
-    return store
 
 
 def contents(store: MemoryStore) -> dict[str, dict[Any, Any]]:
@@ -87,7 +76,7 @@ def add_user(store: MemoryStore, user_id: str = "ann", **values: Any) -> User:
         updated_at=since,
     )
     store.users[user_id] = replace(user, **values)
-    store.password_hashes[user_id] = f"salt:{cheap_key(PASSWORD, 'salt')}"
+    store.password_hashes[user_id] = fast_hash(PASSWORD, "salt")
     return store.users[user_id]
 
 

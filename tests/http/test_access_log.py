@@ -14,13 +14,14 @@ from prometheus_client import REGISTRY
 from starlette.types import Message
 
 from adapters.asgi import access_log
-from application.limits import Limit
+from application.ports.passwords import Passwords
 from domain.sessions import Session
-from entrypoints.app import from_settings
-from entrypoints.settings import Settings
+from domain.tasks import TaskRepository
 from tests import canaries
 from tests.conftest import Logged
+from tests.http.backend import build_backend
 from tests.http.client import SECRET, TASK, ask, client_of, code, new_task, scope_of, token
+from tests.http.fakes import CrashingPasswords, FailingTasks
 from tests.http.people import (
     ANN,
     LOG_IN,
@@ -47,12 +48,14 @@ FIELDS: Final = {
 
 def only(logged: Logged, event: str) -> Any:
     """The one event of a name."""
+    access_log.flush()
     [found] = [line for line in logged if line["event"] == event]
     return found
 
 
 def last(logged: Logged) -> Any:
     """The line of the last request."""
+    access_log.flush()
     return [line for line in logged if line["event"] == "request"][-1]
 
 
@@ -65,9 +68,11 @@ def told(line: Any) -> tuple[str, str | None, int, str | None]:
 
 async def test_a_request_is_one_line(ann: httpx.AsyncClient, logged: Logged) -> None:
     task = await new_task(ann)
+    access_log.flush()
     logged.clear()
     answer = await ann.get(f"{TASKS}/{task['id']}", headers={"X-Request-ID": "of-the-page"})
     assert answer.status_code == 200
+    access_log.flush()
     [line] = logged
     assert set(line) == FIELDS | {"timestamp"}
     assert told(line) == ("GET", "/api/tasks/{task_id}", 200, "ann")
@@ -198,6 +203,7 @@ async def test_a_client_that_has_gone_before_the_answer(app: FastAPI, logged: Lo
 
     before = counted("POST", TASKS, 499)
     assert await asked(app, receive, [("Authorization", f"Bearer {token()}")]) == []
+    access_log.flush()
     [line] = logged
     assert told(line) == ("POST", TASKS, 499, None)
     assert counted("POST", TASKS, 499) == before + 1
@@ -221,16 +227,11 @@ async def test_a_request_that_is_cancelled(app: FastAPI, logged: Logged) -> None
 # What goes wrong
 
 
-async def test_a_crash_is_logged_once_with_its_traceback(
-    app: FastAPI, ann: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, logged: Logged
-) -> None:
+async def test_a_crash_is_logged_once_with_its_traceback(logged: Logged) -> None:
     """And with all that is known of the request; beside the line that every request gets."""
-
-    async def crash(*_: object, **__: object) -> None:
-        raise RuntimeError(CANARY)
-
-    monkeypatch.setattr(type(app.state.dependencies.use_cases.list_tasks), "__call__", crash)
-    answer = await ann.get(TASKS, headers={"X-Request-ID": "of-the-page"})
+    backend = build_backend({TaskRepository: FailingTasks(RuntimeError(CANARY))})
+    async with client_of(backend.app, "ann") as ann:
+        answer = await ann.get(TASKS, headers={"X-Request-ID": "of-the-page"})
     assert code(answer) == (500, "INTERNAL_ERROR")
     assert told(last(logged)) == ("GET", TASKS, 500, "ann")
     line = only(logged, "request_crashed")
@@ -240,20 +241,16 @@ async def test_a_crash_is_logged_once_with_its_traceback(
     assert len(logged) == 2
 
 
-async def test_a_crash_before_it_is_known_who_asks(
-    app: FastAPI, nobody: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, logged: Logged
-) -> None:
-    async def crash(*_: object, **__: object) -> None:
-        raise RuntimeError(CANARY)
-
-    monkeypatch.setattr(type(app.state.dependencies.use_cases.log_in), "__call__", crash)
-    assert code(await nobody.post(LOG_IN, json=ANN)) == (500, "INTERNAL_ERROR")
+async def test_a_crash_before_it_is_known_who_asks(logged: Logged) -> None:
+    backend = build_backend({Passwords: CrashingPasswords()})
+    async with client_of(backend.app) as nobody:
+        assert code(await nobody.post(LOG_IN, json=ANN)) == (500, "INTERNAL_ERROR")
     assert only(logged, "request_crashed")["user_id"] is None
 
 
 @pytest.mark.parametrize("hidden", [False, True])
 async def test_a_refused_access_names_both_users(logged: Logged, hidden: bool) -> None:
-    app = from_settings(Settings(better_auth_secret=SECRET, hide_foreign_tasks=hidden))
+    app = build_backend(hide_foreign_tasks=hidden).app
     async with client_of(app, "ann") as ann, client_of(app, "bob") as bob:
         task = await new_task(ann)
         answer = await bob.delete(f"{TASKS}/{task['id']}")
@@ -291,8 +288,7 @@ async def test_a_failed_sign_in_names_the_account(
 
 async def test_the_limit_of_requests_is_said_once_in_each_window(logged: Logged) -> None:
     """Whoever goes on is refused without more ado: a flood must not become one of lines."""
-    settings = Settings(better_auth_secret=SECRET, rate_limit=(Limit(2, 60),))
-    app = from_settings(settings)
+    app = build_backend(rate_limit="2/minute").app
     before = decided("requests", "allowed"), decided("requests", "refused")
     async with client_of(app, "ann") as ann:
         statuses = [(await ann.get(TASKS)).status_code for _ in range(5)]
@@ -306,8 +302,7 @@ async def test_the_limit_of_requests_is_said_once_in_each_window(logged: Logged)
 
 @pytest.mark.parametrize(("path", "limit"), [(LOG_IN, "log_ins"), (SIGN_UP, "sign_ups")])
 async def test_the_limits_of_signing_in_are_said(logged: Logged, path: str, limit: str) -> None:
-    settings = Settings(better_auth_secret=SECRET, auth_rate_limit=(Limit(1, 60),))
-    app = from_settings(settings)
+    app = build_backend(auth_rate_limit="1/minute").app
     before = decided(limit, "refused")
     async with client_of(app) as nobody:
         for number in range(3):
@@ -319,15 +314,12 @@ async def test_the_limits_of_signing_in_are_said(logged: Logged, path: str, limi
     assert decided(limit, "refused") - before == len(lines) > 0
 
 
-async def test_requests_are_counted_by_and_by(
-    app: FastAPI, ann: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_requests_are_counted_by_and_by(ann: httpx.AsyncClient) -> None:
     """Without anybody who asks for it."""
-    monkeypatch.setattr(access_log, "FLUSH_SECONDS", 0.01)
     labels = {"method": "GET", "route": TASKS, "status": "200"}
     before = counted("GET", TASKS, 200)
     await ann.get(TASKS)
-    await asyncio.sleep(0.05)
+    await asyncio.sleep(2 * access_log.FLUSH_SECONDS)
     assert REGISTRY.get_sample_value("http_requests_total", labels) == before + 1
 
 

@@ -16,14 +16,15 @@ import pytest
 from fastapi import FastAPI
 
 from adapters.better_auth.jwks import RemoteKeys
-from adapters.better_auth.keys import PublicKey, public_key
+from adapters.better_auth.keys import public_key
 from adapters.memory.store import MemoryStore
-from adapters.system import SystemClock
+from application.ports.clock import Clock
 from application.ports.keys import StoredKey
 from domain.sessions import Session
-from entrypoints.app import from_settings
-from entrypoints.settings import Settings
-from tests.http.client import ask, code, token
+from tests.conftest import FixedClock
+from tests.http.backend import Backend, build_backend
+from tests.http.client import ORIGIN, ask, code, token
+from tests.http.fakes import FakeRemoteKeys
 from tests.http.forgeries import (
     CURVE,
     GOOD,
@@ -57,20 +58,22 @@ from tests.http.people import (
     plugin_claims,
     plugin_token,
     signed,
-    store_of,
 )
 
-SHOWN: Final = public_key(REMOTE.jwk())
+
+@pytest.fixture(scope="module")
+def provider_backend() -> Backend:
+    """The Better Auth server publishes one key over HTTP."""
+    published = public_key(REMOTE.jwk())
+    assert published is not None
+    keys = FakeRemoteKeys({REMOTE.kid: published})
+    return build_backend({RemoteKeys: keys}, cors_origins=ORIGIN)
 
 
-@pytest.fixture(autouse=True)
-def provider(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The Better Auth server shows one key over HTTP, and is not asked for it in earnest."""
-
-    async def find(_keys: RemoteKeys, kid: str) -> PublicKey | None:
-        return SHOWN if kid == REMOTE.kid else None
-
-    monkeypatch.setattr(RemoteKeys, "find", find)
+@pytest.fixture
+def backend(provider_backend: Backend) -> Backend:
+    provider_backend.store.clear()
+    return provider_backend
 
 
 @pytest.fixture
@@ -152,29 +155,30 @@ STRATEGIES: Final = tuple(VECTORS["caches"])
 
 
 @pytest.fixture
-def better_auths(monkeypatch: pytest.MonkeyPatch) -> FastAPI:
+def better_auths(clock: FixedClock) -> Backend:
     """The moment, the secret, the key and the sessions of a real Better Auth server."""
-    moment = datetime.fromtimestamp(VECTORS["frozen_now_ms"] / 1_000, UTC)
-    monkeypatch.setattr(SystemClock, "now", lambda _: moment)
-    app = from_settings(
-        Settings(better_auth_secret=VECTORS["secret"], better_auth_url=VECTORS["issuer"])
+    clock.time = datetime.fromtimestamp(VECTORS["frozen_now_ms"] / 1_000, UTC)
+    backend = build_backend(
+        {Clock: clock, RemoteKeys: FakeRemoteKeys({})},
+        better_auth_secret=VECTORS["secret"],
+        better_auth_url=VECTORS["issuer"],
     )
-    store = store_of(app)
+    store = backend.store
     user = add_user(store, VECTORS["user_id"], email=VECTORS["email"])
     store.keys[VECTORS["kid"]] = StoredKey(
         VECTORS["kid"], json.dumps(VECTORS["public_key"]), None, None
     )
     for strategy, cache in VECTORS["caches"].items():
         add_session(store, user.id, strategy, token=cache["session_token"])
-    return app
+    return backend
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
-async def test_a_cookie_cache_proves_nothing(better_auths: FastAPI, strategy: str) -> None:
+async def test_a_cookie_cache_proves_nothing(better_auths: Backend, strategy: str) -> None:
     """It is Better Auth's own note of a session, good for minutes after that session is over."""
     cache = VECTORS["caches"][strategy]
     value = cache["cookie_value"]
-    before = contents(store_of(better_auths))
+    before = contents(better_auths.store)
     for headers in (
         bearer(value),
         cookie(value),
@@ -182,9 +186,9 @@ async def test_a_cookie_cache_proves_nothing(better_auths: FastAPI, strategy: st
         cookie(value, "better-auth.session_data.0"),
         cookie(signed(value, VECTORS["secret"])),
     ):
-        assert code(await show(better_auths, headers)) == (401, "UNAUTHENTICATED")
-    assert contents(store_of(better_auths)) == before
-    good = await show(better_auths, cookie(cache["session_token_cookie"]))
+        assert code(await show(better_auths.app, headers)) == (401, "UNAUTHENTICATED")
+    assert contents(better_auths.store) == before
+    good = await show(better_auths.app, cookie(cache["session_token_cookie"]))
     assert (good.status_code, good.json()["id"]) == (200, VECTORS["user_id"])
 
 

@@ -9,10 +9,10 @@ from typing import Any
 import httpx
 import jwt
 import pytest
-from fastapi import FastAPI
 
-from entrypoints.app import from_settings
-from entrypoints.settings import Settings
+from entrypoints.container import Service
+from tests.conftest import FixedClock
+from tests.http.backend import build_backend
 from tests.http.client import SECRET, client_of, code, new_task, token
 
 PATH = "/api/tasks"
@@ -151,19 +151,16 @@ async def test_a_token_in_the_query_is_never_read(nobody: httpx.AsyncClient) -> 
 
 
 async def test_a_remembered_token_still_expires(
-    nobody: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+    nobody: httpx.AsyncClient, moment: FixedClock
 ) -> None:
-    from adapters.system import SystemClock  # noqa: PLC0415
-
     shown = f"Bearer {token()}"
     assert (await show(nobody, shown)).status_code == 200
-    later = SystemClock().now().replace(year=2100)
-    monkeypatch.setattr(SystemClock, "now", lambda _: later)
+    moment.advance(70 * 365 * DAY)
     assert code(await show(nobody, shown)) == (401, "UNAUTHENTICATED")
 
 
 async def test_such_tokens_can_be_turned_off() -> None:
-    app = from_settings(Settings(better_auth_secret=SECRET, shared_secret_tokens=False))
+    app = build_backend(shared_secret_tokens=False).app
     async with client_of(app, "ann") as client:
         assert code(await client.get(PATH)) == (401, "UNAUTHENTICATED")
 
@@ -176,10 +173,10 @@ async def test_a_token_without_an_address_needs_a_user(nobody: httpx.AsyncClient
     assert (await show(nobody, f"Bearer {signed(claims(email=None))}")).status_code == 200
 
 
-async def test_first_sight_makes_the_user(app: FastAPI, nobody: httpx.AsyncClient) -> None:
+async def test_first_sight_makes_the_user(service: Service, nobody: httpx.AsyncClient) -> None:
     said = claims(email="Ann@Example.com", name="Zoë\0\ud800", image="i", emailVerified=True)
     await show(nobody, f"Bearer {signed(said)}")
-    users = app.state.dependencies.use_cases.authenticate.users
+    users = service.users
     user = await users.get("ann", issued_at=None)
     assert (user.email, user.name, user.image) == ("ann@example.com", "Zoë\ufffd", "i")
     assert not user.email_verified
@@ -191,13 +188,14 @@ async def test_an_address_of_another_user(nobody: httpx.AsyncClient) -> None:
     assert code(answer) == (409, "EMAIL_TAKEN")
 
 
-async def test_only_newer_claims_change_the_user(app: FastAPI, nobody: httpx.AsyncClient) -> None:
-    users = app.state.dependencies.use_cases.authenticate.users
+async def test_only_newer_claims_change_the_user(
+    service: Service, nobody: httpx.AsyncClient
+) -> None:
+    users = service.users
 
     async def name_after(**said: Any) -> str:
         await show(nobody, f"Bearer {signed(claims(**said))}")
-        name: str = (await users.get("ann", issued_at=None)).name
-        return name
+        return (await users.get("ann", issued_at=None)).name
 
     assert await name_after(name="one", updatedAt="2026-01-01T00:00:00.000Z") == "one"
     assert await name_after(name="no date") == "one"
@@ -211,8 +209,10 @@ async def test_only_newer_claims_change_the_user(app: FastAPI, nobody: httpx.Asy
     assert await name_after(name="one", updatedAt="2026-01-01T12:00:00.000Z") == "two"
 
 
-async def test_a_token_of_few_words_erases_nothing(app: FastAPI, nobody: httpx.AsyncClient) -> None:
-    users = app.state.dependencies.use_cases.authenticate.users
+async def test_a_token_of_few_words_erases_nothing(
+    service: Service, nobody: httpx.AsyncClient
+) -> None:
+    users = service.users
     first = claims(name="Ann", image="i", updatedAt="2026-01-01T00:00:00Z")
     await show(nobody, f"Bearer {signed(first)}")
     await show(nobody, f"Bearer {signed(claims(updatedAt='2026-01-02T00:00:00Z'))}")
@@ -220,8 +220,8 @@ async def test_a_token_of_few_words_erases_nothing(app: FastAPI, nobody: httpx.A
     assert (user.name, user.image) == ("Ann", "i")
 
 
-async def test_a_new_address_starts_unproven(app: FastAPI, nobody: httpx.AsyncClient) -> None:
-    users = app.state.dependencies.use_cases.authenticate.users
+async def test_a_new_address_starts_unproven(service: Service, nobody: httpx.AsyncClient) -> None:
+    users = service.users
     await show(nobody, f"Bearer {signed(claims(updatedAt='2026-01-01T00:00:00Z'))}")
     user = await users.get("ann", issued_at=None)
     user.email_verified = True
@@ -235,19 +235,18 @@ async def test_a_new_address_starts_unproven(app: FastAPI, nobody: httpx.AsyncCl
     assert (changed.email, changed.email_verified) == ("new@example.com", False)
 
 
-async def test_a_deleted_account_stays_deleted(app: FastAPI, ann: httpx.AsyncClient) -> None:
+async def test_a_deleted_account_stays_deleted(service: Service, ann: httpx.AsyncClient) -> None:
     """Neither a token from before nor one that does not say when brings it back."""
     await new_task(ann)
-    use_cases = app.state.dependencies.use_cases
-    await use_cases.authenticate.users.remove("ann")
+    await service.users.remove("ann")
     for said in (claims(iat=now() - 5), claims(iat=None)):
         assert code(await show(ann, f"Bearer {signed(said)}")) == (401, "UNKNOWN_USER")
     later = await show(ann, f"Bearer {signed(claims(iat=now() + 2))}")
     assert later.json()["total"] == 0
 
 
-async def test_a_token_for_development(app: FastAPI, nobody: httpx.AsyncClient) -> None:
-    issue = app.state.dependencies.use_cases.issue_development_token
+async def test_a_token_for_development(service: Service, nobody: httpx.AsyncClient) -> None:
+    issue = service.use_cases.issue_development_token
     first = await issue("Ann@example.com", new_id="a")
     second = await issue("ann@example.com", new_id="b")
     assert (await show(nobody, f"Bearer {first}")).status_code == 200

@@ -4,13 +4,10 @@ from typing import Final
 
 import httpx
 import pytest
-from fastapi import FastAPI
 
 from adapters.http.routing import DirectRoute
-from adapters.memory.store import MemoryStore
-from entrypoints.app import from_settings
-from entrypoints.settings import Settings
-from tests.http.client import SECRET, ask, code
+from tests.http.backend import Backend, build_backend
+from tests.http.client import ask, code
 from tests.http.people import (
     BEARERS,
     COOKIE,
@@ -23,7 +20,6 @@ from tests.http.people import (
     add_user,
     contents,
     signed,
-    store_of,
 )
 from tests.http.test_matrix import PROTECTED
 
@@ -147,20 +143,17 @@ ROWS: Final = [
 
 
 @pytest.fixture(scope="session")
-def trusting_app() -> FastAPI:
+def trusting_backend() -> Backend:
     """Two origins of CORS, and Better Auth at a third."""
-    cors = f"{APP},{TOOLS}"
-    return from_settings(
-        Settings(better_auth_secret=SECRET, cors_origins=cors, better_auth_url=f"{LOCAL}/")
-    )
+    return build_backend(cors_origins=f"{APP},{TOOLS}", better_auth_url=f"{LOCAL}/")
 
 
 @pytest.fixture
-def routes(trusting_app: FastAPI) -> list[tuple[str, str]]:
+def routes(trusting_backend: Backend) -> list[tuple[str, str]]:
     """Every route that changes something for somebody who is signed in."""
     return [
         (method, route.path)
-        for route in trusting_app.routes
+        for route in trusting_backend.app.routes
         if isinstance(route, DirectRoute)
         for method in (route.methods or set()) - SAFE
         if route.is_protected or (method, route.path) == LOG_OUT
@@ -170,9 +163,8 @@ def routes(trusting_app: FastAPI) -> list[tuple[str, str]]:
 class World:
     """Ann, signed in twice, with a task; and her browser."""
 
-    def __init__(self, app: FastAPI) -> None:
-        self.app = app
-        self.store: MemoryStore = store_of(app)
+    def __init__(self, backend: Backend) -> None:
+        self.app, self.store = backend.app, backend.store
         self.begin()
 
     def begin(self) -> None:
@@ -191,8 +183,8 @@ class World:
 
 
 @pytest.fixture
-def world(trusting_app: FastAPI) -> World:
-    return World(trusting_app)
+def world(trusting_backend: Backend) -> World:
+    return World(trusting_backend)
 
 
 def test_there_are_routes_to_look_after(routes: list[tuple[str, str]]) -> None:

@@ -11,9 +11,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from entrypoints.app import from_settings
-from entrypoints.settings import Settings
-from tests.http.client import SECRET
+from tests.http.backend import Backend, build_backend
 from tests.http.people import COOKIE, PASSWORD, Headers, access_token, bearer, contents
 from tests.http.test_csrf import APP, LOCAL, TOOLS, World, origin, referer, site
 from tests.http.test_hostile_input import JSON, problem_of, send
@@ -96,16 +94,19 @@ def expected(route: tuple[str, str], credential: str, page: Headers) -> tuple[in
 
 
 @pytest.fixture(scope="module")
-def origins_app() -> FastAPI:
+def origins_backend() -> Backend:
     """Two origins of CORS, and Better Auth at a third."""
-    return from_settings(
-        Settings(better_auth_secret=SECRET, cors_origins=",".join(CORS), better_auth_url=LOCAL)
-    )
+    return build_backend(cors_origins=",".join(CORS), better_auth_url=LOCAL)
 
 
 @pytest.fixture
-def world(origins_app: FastAPI) -> World:
-    return World(origins_app)
+def world(origins_backend: Backend) -> World:
+    return World(origins_backend)
+
+
+@pytest.fixture
+def app(origins_backend: Backend) -> FastAPI:
+    return origins_backend.app
 
 
 def shown(world: World, credential: str) -> Headers:
@@ -245,11 +246,11 @@ def words(text: str) -> set[str]:
 
 
 @pytest.mark.parametrize("trusted", CORS)
-async def test_preflights_of_the_front_end(origins_app: FastAPI, trusted: str) -> None:
+async def test_preflights_of_the_front_end(app: FastAPI, trusted: str) -> None:
     for method in METHODS:
         for headers in ([], [("Access-Control-Request-Headers", ", ".join(REQUEST_HEADERS))]):
             asked = [origin(trusted), ("Access-Control-Request-Method", method), *headers]
-            answer = await send(origins_app, "OPTIONS", "/api/tasks", asked)
+            answer = await send(app, "OPTIONS", "/api/tasks", asked)
             assert answer.status_code == 200
             said = answer.headers
             assert said["access-control-allow-origin"] == trusted
@@ -261,7 +262,7 @@ async def test_preflights_of_the_front_end(origins_app: FastAPI, trusted: str) -
             assert "Origin" in said["vary"]
 
 
-async def test_preflights_for_too_much(origins_app: FastAPI) -> None:
+async def test_preflights_for_too_much(app: FastAPI) -> None:
     for name, value in (
         ("Access-Control-Request-Method", "TRACE"),
         ("Access-Control-Request-Method", "CONNECT"),
@@ -271,7 +272,7 @@ async def test_preflights_for_too_much(origins_app: FastAPI) -> None:
         ("Access-Control-Request-Private-Network", "true"),
     ):
         asked = {"Access-Control-Request-Method": "PUT", name: value}
-        answer = await send(origins_app, "OPTIONS", "/api/tasks", [origin(APP), *asked.items()])
+        answer = await send(app, "OPTIONS", "/api/tasks", [origin(APP), *asked.items()])
         assert answer.status_code == 403, (name, value)
         assert problem_of(answer)["error_code"] == "FORBIDDEN"
         assert "Origin" in answer.headers["vary"]

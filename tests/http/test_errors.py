@@ -4,7 +4,6 @@ import asyncio
 import json
 import re
 import sys
-import time
 import uuid
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -20,8 +19,11 @@ from adapters.asgi.errors import MalformedRequest, WireError
 from adapters.http.errors import STATUSES, status_of
 from domain import errors, tasks, users
 from domain.errors import TaskportError, Unavailable
-from tests.conftest import Logged
-from tests.http.client import code, new_task, scope_of, token
+from domain.tasks import TaskRepository
+from tests.conftest import Logged, Skip
+from tests.http.backend import build_backend
+from tests.http.client import ORIGIN, client_of, code, new_task, scope_of, token
+from tests.http.fakes import FailingTasks, HangingTasks
 
 PATH = "/api/tasks"
 CODES = {
@@ -170,7 +172,7 @@ async def test_bodies_that_cannot_be_read(ann: httpx.AsyncClient, body: bytes) -
     assert code(answer) == (400, "MALFORMED_REQUEST")
 
 
-async def test_a_body_is_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_body_is_looked_at_once() -> None:
     """Twice the body is twice the work, also where a string never ends: counted, not timed."""
 
     def instructions(body: bytes) -> int:
@@ -256,16 +258,19 @@ async def test_a_body_may_have_64_kib_and_not_a_byte_more(ann: httpx.AsyncClient
     assert code(await ann.post(PATH, content=chunks(), headers=headers)) == (413, "BODY_TOO_LARGE")
 
 
-async def test_a_body_that_does_not_arrive(
-    app: FastAPI, ann: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(json_body, "BODY_SECONDS", 0.1)
+async def test_a_body_that_does_not_arrive(ann: httpx.AsyncClient, skip: Skip) -> None:
+    started = asyncio.Event()
 
     async def never() -> Any:
         yield b"{"
-        await asyncio.sleep(30)
+        started.set()
+        await asyncio.Event().wait()
 
-    answer = await ann.post(PATH, content=never(), headers={"Content-Type": "application/json"})
+    headers = {"Content-Type": "application/json"}
+    request = asyncio.create_task(ann.post(PATH, content=never(), headers=headers))
+    await started.wait()
+    skip(json_body.BODY_SECONDS)
+    answer = await request
     assert code(answer) == (408, "REQUEST_TIMEOUT")
     assert answer.headers["connection"] == "close"
 
@@ -309,92 +314,66 @@ async def test_nothing_that_was_sent_comes_back(ann: httpx.AsyncClient) -> None:
         assert canary not in answer.text
 
 
-async def test_a_crash_is_an_error_like_any_other(
-    app: FastAPI,
-    ann: httpx.AsyncClient,
-    monkeypatch: pytest.MonkeyPatch,
-    logged: Logged,
-) -> None:
+async def test_a_crash_is_an_error_like_any_other(logged: Logged) -> None:
     """500 with all headers; the traceback is for the log, and the process goes on."""
-
-    async def crash(*_: object, **__: object) -> None:
-        raise RuntimeError("canary-5b1c")
-
-    monkeypatch.setattr(type(app.state.dependencies.use_cases.list_tasks), "__call__", crash)
-    headers = {"Origin": "http://localhost:3000"}
-    answer = await ann.get(PATH, headers=headers)
+    error = RuntimeError("canary-5b1c")
+    backend = build_backend({TaskRepository: FailingTasks(error)}, cors_origins=ORIGIN)
+    async with client_of(backend.app, "ann") as ann:
+        answer = await ann.get(PATH, headers={"Origin": ORIGIN})
+        assert (await ann.get("/health")).status_code == 200
     assert code(answer) == (500, "INTERNAL_ERROR")
     assert "canary" not in answer.text
     [crash_line] = [event for event in logged if event["event"] == "request_crashed"]
     assert crash_line["log_level"] == "error"
     assert crash_line["exc_info"]
     assert crash_line["request_id"] == answer.json()["request_id"]
-    assert answer.headers["access-control-allow-origin"] == "http://localhost:3000"
+    assert answer.headers["access-control-allow-origin"] == ORIGIN
     assert answer.headers["x-content-type-options"] == "nosniff"
     assert answer.headers["x-request-id"] == answer.json()["request_id"]
-    assert (await ann.get("/health")).status_code == 200
 
 
-async def test_a_request_that_takes_too_long(
-    app: FastAPI, ann: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, logged: Logged
-) -> None:
-    monkeypatch.setattr(deadline, "REQUEST_SECONDS", 0.1)
-
-    async def hang(*_: object, **__: object) -> None:
-        await asyncio.sleep(30)
-
-    monkeypatch.setattr(type(app.state.dependencies.use_cases.list_tasks), "__call__", hang)
-    answer = await ann.get(PATH)
+async def test_a_request_that_takes_too_long(logged: Logged, skip: Skip) -> None:
+    tasks = HangingTasks()
+    async with client_of(build_backend({TaskRepository: tasks}).app, "ann") as ann:
+        request = asyncio.create_task(ann.get(PATH))
+        await tasks.started.wait()
+        skip(deadline.REQUEST_SECONDS)
+        answer = await request
     assert code(answer) == (503, "UNAVAILABLE")
     assert int(answer.headers["retry-after"]) >= 1
     [line] = [event for event in logged if event["event"] == "request_given_up"]
     assert line["request_id"] == answer.json()["request_id"]
 
 
-async def test_who_ends_a_request_from_outside_is_obeyed(
-    app: FastAPI, ann: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, logged: Logged
-) -> None:
+async def test_who_ends_a_request_from_outside_is_obeyed(logged: Logged) -> None:
     """As a server does that stops. It is neither late nor a crash, nor is it answered."""
-    begun = asyncio.Event()
-
-    async def hang(*_: object, **__: object) -> None:
-        begun.set()
-        await asyncio.sleep(30)
-
-    monkeypatch.setattr(type(app.state.dependencies.use_cases.list_tasks), "__call__", hang)
-    request = asyncio.create_task(ann.get(PATH))
-    await begun.wait()
-    request.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await request
+    tasks = HangingTasks()
+    async with client_of(build_backend({TaskRepository: tasks}).app, "ann") as ann:
+        request = asyncio.create_task(ann.get(PATH))
+        await tasks.started.wait()
+        request.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await request
     assert not {"request_given_up", "request_crashed"} & {event["event"] for event in logged}
 
 
-async def test_who_ends_a_late_request_is_obeyed_too(
-    app: FastAPI, ann: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(deadline, "REQUEST_SECONDS", 0.01)
-
-    async def hang(*_: object, **__: object) -> None:
-        asyncio.get_running_loop().call_later(0.01, request.cancel)
-        # Both timers are due by now.
-        time.sleep(0.05)  # noqa: ASYNC251
-        await asyncio.sleep(30)
-
-    monkeypatch.setattr(type(app.state.dependencies.use_cases.list_tasks), "__call__", hang)
-    request = asyncio.create_task(ann.get(PATH))
-    with pytest.raises(asyncio.CancelledError):
-        await request
+async def test_who_ends_a_late_request_is_obeyed_too(skip: Skip) -> None:
+    tasks = HangingTasks()
+    async with client_of(build_backend({TaskRepository: tasks}).app, "ann") as ann:
+        request = asyncio.create_task(ann.get(PATH))
+        await tasks.started.wait()
+        later = deadline.REQUEST_SECONDS + 1
+        asyncio.get_running_loop().call_later(later, request.cancel)
+        # Both timers are due in the same iteration of the event loop.
+        skip(later)
+        with pytest.raises(asyncio.CancelledError):
+            await request
 
 
-async def test_a_timeout_of_something_else_is_a_crash(
-    app: FastAPI, ann: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def fail(*_: object, **__: object) -> None:
-        raise TimeoutError
-
-    monkeypatch.setattr(type(app.state.dependencies.use_cases.list_tasks), "__call__", fail)
-    assert code(await ann.get(PATH)) == (500, "INTERNAL_ERROR")
+async def test_a_timeout_of_something_else_is_a_crash() -> None:
+    backend = build_backend({TaskRepository: FailingTasks(TimeoutError())})
+    async with client_of(backend.app, "ann") as ann:
+        assert code(await ann.get(PATH)) == (500, "INTERNAL_ERROR")
 
 
 async def test_a_crash_in_the_middle_of_an_answer_is_not_answered_again(
@@ -418,14 +397,10 @@ async def test_a_crash_in_the_middle_of_an_answer_is_not_answered_again(
     ]
 
 
-async def test_what_is_unavailable_says_when_to_come_back(
-    app: FastAPI, ann: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def fail(*_: object, **__: object) -> None:
-        raise Unavailable(retry_after=7)
-
-    monkeypatch.setattr(type(app.state.dependencies.use_cases.list_tasks), "__call__", fail)
-    answer = await ann.get(PATH)
+async def test_what_is_unavailable_says_when_to_come_back() -> None:
+    backend = build_backend({TaskRepository: FailingTasks(Unavailable(retry_after=7))})
+    async with client_of(backend.app, "ann") as ann:
+        answer = await ann.get(PATH)
     assert code(answer) == (503, "UNAVAILABLE")
     assert answer.headers["retry-after"] == "7"
 

@@ -4,45 +4,23 @@ import asyncio
 
 import httpx
 import pytest
-from fastapi import FastAPI
 
-from adapters.http import health
-from adapters.http.app import HttpOptions, create_app
-from adapters.memory.counters import MemoryCounters
-from application.limits import RequestLimit
-from application.use_cases import UseCases
-from domain.errors import Unavailable
-from tests.http.client import COOKIES, client_of, code
-
-
-class Storage:
-    """A `StorageHealth` that is as well as it is told to be."""
-
-    def __init__(self) -> None:
-        self.is_down = self.is_slow = self.behind = False
-
-    async def ping(self) -> None:
-        if self.is_slow:
-            await asyncio.sleep(30)
-        if self.is_down:
-            raise Unavailable
-
-    async def is_behind(self) -> bool:
-        await self.ping()
-        return self.behind
+from adapters.http.health import READY_SECONDS
+from application.ports.health import StorageHealth
+from tests.conftest import Skip
+from tests.http.backend import build_backend
+from tests.http.client import client_of, code
+from tests.http.fakes import FakeHealth
 
 
 @pytest.fixture
-def storage() -> Storage:
-    return Storage()
+def storage() -> FakeHealth:
+    return FakeHealth()
 
 
 @pytest.fixture
-def client(app: FastAPI, storage: Storage) -> httpx.AsyncClient:
-    use_cases: UseCases = app.state.dependencies.use_cases
-    return client_of(
-        create_app(use_cases, storage, COOKIES, RequestLimit(MemoryCounters(), ()), HttpOptions())
-    )
+def client(storage: FakeHealth) -> httpx.AsyncClient:
+    return client_of(build_backend({StorageHealth: storage}).app)
 
 
 async def test_all_is_well(client: httpx.AsyncClient) -> None:
@@ -55,24 +33,35 @@ async def test_all_is_well(client: httpx.AsyncClient) -> None:
     assert 0 <= body["latency_ms"] < 1_000
 
 
-@pytest.mark.parametrize("trouble", ["is_down", "is_slow"])
 async def test_the_database_does_not_answer(
-    client: httpx.AsyncClient, storage: Storage, trouble: str, monkeypatch: pytest.MonkeyPatch
+    client: httpx.AsyncClient, storage: FakeHealth, skip: Skip
 ) -> None:
     """Readiness fails in time, and liveness does not even ask."""
-    monkeypatch.setattr(health, "READY_SECONDS", 0.1)
-    setattr(storage, trouble, True)
+    storage.is_hanging = True
     for path in ("/health/db", "/readyz"):
-        answer = await client.get(path)
-        assert code(answer) == (503, "UNAVAILABLE")
-        assert "retry-after" in answer.headers
+        request = asyncio.create_task(client.get(path))
+        await storage.started.wait()
+        storage.started.clear()
+        skip(READY_SECONDS)
+        await assert_unavailable(client, await request)
+
+
+async def test_the_database_is_unavailable(client: httpx.AsyncClient, storage: FakeHealth) -> None:
+    storage.is_unavailable = True
+    for path in ("/health/db", "/readyz"):
+        await assert_unavailable(client, await client.get(path))
+
+
+async def assert_unavailable(client: httpx.AsyncClient, answer: httpx.Response) -> None:
+    assert code(answer) == (503, "UNAVAILABLE")
+    assert "retry-after" in answer.headers
     for path in ("/health", "/livez"):
         assert (await client.get(path)).status_code == 200
 
 
 async def test_a_schema_that_is_behind_is_not_ready(
-    client: httpx.AsyncClient, storage: Storage
+    client: httpx.AsyncClient, storage: FakeHealth
 ) -> None:
-    storage.behind = True
+    storage.is_old = True
     assert code(await client.get("/readyz")) == (503, "UNAVAILABLE")
     assert (await client.get("/health/db")).status_code == 200

@@ -23,9 +23,8 @@ from starlette.types import Message
 from adapters.http.routing import DirectRoute
 from adapters.http.schema import all_schemas
 from adapters.memory.store import MemoryStore
-from entrypoints.app import from_settings
-from entrypoints.settings import Settings
-from tests.http.client import SECRET, scope_of, token
+from tests.http.backend import build_backend
+from tests.http.client import scope_of, token
 from tests.http.people import PASSWORD, Headers, add_user, bearer
 
 pytestmark = pytest.mark.slow  # A row for each value, and there are thousands.
@@ -824,7 +823,7 @@ async def test_searches(world: World) -> None:
 @pytest.mark.postgres
 async def test_postgres_sees_nothing_of_it(database_url: str) -> None:
     """S1, S2, S4, S8, S9, S22: refused before it gets there, or kept as it is."""
-    app = from_settings(Settings(database_url=database_url, better_auth_secret=SECRET))
+    app = build_backend(database_url=database_url).app
     async with app.router.lifespan_context(app):
         world = World(app, None)
         await world.begin()

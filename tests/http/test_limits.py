@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final
 
@@ -14,14 +14,15 @@ from prometheus_client import REGISTRY
 from adapters.asgi import access_log
 from adapters.asgi.client_address import ForwardedFor
 from adapters.asgi.request_record import PROBE_PATHS
-from adapters.better_auth import passwords
-from adapters.memory.counters import MemoryCounters
-from application.limits import FallbackCounters
-from domain.errors import Unavailable
-from entrypoints.app import from_settings
+from adapters.memory.store import MemoryStore
+from application.limits import RequestLimit, SignInLimits
+from application.ports.passwords import Passwords
+from domain.users import UserRepository
 from entrypoints.settings import Settings
-from tests.conftest import Logged
+from tests.conftest import Logged, Skip
+from tests.http.backend import Backend, build_backend
 from tests.http.client import ORIGIN, SECRET, TASK, client_of, code
+from tests.http.fakes import FakePasswords, ResettableCounters, UnavailableUsers
 from tests.http.people import (
     ANN,
     LOG_IN,
@@ -33,49 +34,70 @@ from tests.http.people import (
     add_session,
     add_user,
     bearer,
-    cheap_key,
     contents,
     cookie_of,
     cookies_of,
-    store_of,
 )
 
 HOME, CAFE, EVE = "192.0.2.1", "192.0.2.2", "203.0.113.66"
 PATH: Final = "/api/tasks"
 REFUSED: Final = (429, "TOO_MANY_REQUESTS")
 PREFLIGHT: Final = {"Origin": ORIGIN, "Access-Control-Request-Method": "POST"}
-Skip = Callable[[float], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Limited:
+    """An application, and what is kept beside its store."""
+
+    backend: Backend
+    counters: tuple[ResettableCounters, ResettableCounters]
+    passwords: FakePasswords
 
 
 @cache
-def _built(**settings: Any) -> FastAPI:
-    return from_settings(Settings(better_auth_secret=SECRET, cors_origins=ORIGIN, **settings))
+def _built(**settings: Any) -> Limited:
+    parsed = Settings(better_auth_secret=SECRET, **settings)
+    requests, sign_ins, passwords = ResettableCounters(), ResettableCounters(), FakePasswords()
+    replace: dict[Any, object] = {
+        RequestLimit: RequestLimit(requests, parsed.rate_limit),
+        SignInLimits: SignInLimits(sign_ins, parsed.auth_rate_limit),
+        Passwords: passwords,
+    }
+    backend = build_backend(replace, cors_origins=ORIGIN, **settings)
+    return Limited(backend, (requests, sign_ins), passwords)
 
 
-def serving(**settings: Any) -> FastAPI:
+def serving(**settings: Any) -> Backend:
     """An application with these settings, which knows nobody and has counted nothing."""
-    app = _built(**settings)
-    store_of(app).clear()
-    sign_ins = app.state.dependencies.use_cases.log_in.limits.counters
-    local = sign_ins.substitute if isinstance(sign_ins, FallbackCounters) else sign_ins
-    for counters in (app.state.dependencies.gate.limiter.limit.counters, local):
-        if isinstance(counters, MemoryCounters):
-            counters._windows.clear()
-    return app
+    limited = _built(**settings)
+    limited.backend.store.clear()
+    limited.passwords.hashed.clear()
+    for counters in limited.counters:
+        counters.reset()
+    return limited.backend
 
 
 @pytest.fixture
-def app() -> FastAPI:
+def backend() -> Backend:
     """Three requests a minute; as many log-ins as one likes."""
     return serving(rate_limit="3/minute")
 
 
+SIGN_IN_LIMIT: Final = {"auth_rate_limit": "2/5minutes"}
+
+
 @pytest.fixture
-def door() -> FastAPI:
+def door() -> Backend:
     """Two failures to sign in, and two sign-ups, in five minutes; Ann has an account."""
-    app = serving(auth_rate_limit="2/5minutes")
-    add_user(store_of(app))
-    return app
+    backend = serving(**SIGN_IN_LIMIT)
+    add_user(backend.store)
+    return backend
+
+
+@pytest.fixture
+def hashed(door: Backend) -> list[str]:
+    """The passwords that were hashed at the door."""
+    return _built(**SIGN_IN_LIMIT).passwords.hashed
 
 
 def at(
@@ -109,19 +131,6 @@ def decided(decision: str, limit: str = "requests") -> float:
     return REGISTRY.get_sample_value("taskport_rate_limit_decisions_total", labels) or 0
 
 
-@pytest.fixture
-def hashed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The passwords that were hashed."""
-    seen: list[str] = []
-
-    def derive(password: str, salt: str) -> str:
-        seen.append(password)
-        return cheap_key(password, salt)
-
-    monkeypatch.setattr(passwords, "derive", derive)
-    return seen
-
-
 # What the answers say
 
 
@@ -138,7 +147,7 @@ async def test_each_answer_says_what_is_left(app: FastAPI, skip: Skip) -> None:
 
 async def test_several_limits_are_said_in_one_field(skip: Skip) -> None:
     """And hold, each for itself."""
-    ann = at(serving(rate_limit="2/second; 3/minute"), user_id="ann")
+    ann = at(serving(rate_limit="2/second; 3/minute").app, user_id="ann")
     answer = await ann.get(PATH)
     assert answer.headers["ratelimit-policy"] == '"1s";q=2;w=1, "60s";q=3;w=60'
     assert answer.headers["ratelimit"] == '"1s";r=1;t=1, "60s";r=2;t=60'
@@ -150,7 +159,7 @@ async def test_several_limits_are_said_in_one_field(skip: Skip) -> None:
     assert answer.headers["ratelimit"] == '"1s";r=1;t=1, "60s";r=0;t=59'
 
 
-async def test_one_too_many(app: FastAPI, skip: Skip) -> None:
+async def test_one_too_many(app: FastAPI, store: MemoryStore, skip: Skip) -> None:
     """An error as all others are, with what a page of ours may read."""
     ann = at(app, user_id="ann", Origin=ORIGIN)
     assert await statuses(ann, 3) == [200] * 3
@@ -170,7 +179,7 @@ async def test_one_too_many(app: FastAPI, skip: Skip) -> None:
         body = answer.json()
         assert body["request_id"] == answer.headers["x-request-id"]
         assert (body["details"], body["title"]) == ({}, "Too Many Requests")
-    assert store_of(app).tasks == {}
+    assert store.tasks == {}
     skip(40.5)
     assert await statuses(ann, 4) == [200, 200, 200, 429]
 
@@ -192,7 +201,7 @@ async def test_many_at_the_same_time(app: FastAPI) -> None:
 
 async def test_without_a_limit_there_is_nothing_to_say() -> None:
     before = decided("uncounted")
-    app = serving()
+    app = serving().app
     for client in (at(app), at(app, user_id="ann")):
         answer = await client.get(PATH)
         assert not {"ratelimit", "ratelimit-policy"} & set(answer.headers)
@@ -214,9 +223,9 @@ async def test_decisions_are_counted_and_a_refusal_is_logged_once(
 # Who is counted as whom
 
 
-async def test_a_user_is_counted_wherever_they_are(app: FastAPI) -> None:
+async def test_a_user_is_counted_wherever_they_are(backend: Backend, app: FastAPI) -> None:
     """Whatever proves who they are; and two users at one address are two."""
-    session = add_session(store_of(app), add_user(store_of(app), "ann").id)
+    session = add_session(backend.store, add_user(backend.store, "ann").id)
     assert await statuses(at(app, HOME, "ann"), 1) == [200]
     by_cookie = at(app, CAFE, **dict(cookie_of(session)))
     by_session = at(app, EVE, **dict(bearer(session.token)))
@@ -303,16 +312,16 @@ async def test_the_path_that_a_rewrite_adds_changes_nothing(app: FastAPI) -> Non
         assert [(await client.get(PATH)).status_code for _ in range(4)] == [401, 401, 401, 429]
 
 
-async def test_who_is_refused_changes_nothing(app: FastAPI, hashed: list[str]) -> None:
+async def test_who_is_refused_changes_nothing(backend: Backend) -> None:
     """What is done for nobody is counted before it is done; an answer that is replaced would
     else have done something."""
-    store = store_of(app)
+    app, store = backend.app, backend.store
+    hashed = _built(rate_limit="3/minute").passwords.hashed
     add_user(store)
     session = add_session(store)
     nobody, before = at(app), contents(store)
-    limit = app.state.dependencies.gate.limiter.limit
     for _ in range(3):
-        await limit.count_sign_in(HOME)
+        await backend.service.request_limit.count_sign_in(HOME)
     answers = [
         await nobody.post(LOG_IN, json=ANN),
         await nobody.post(LOG_IN, json=OTHERWISE),
@@ -335,9 +344,11 @@ async def test_who_is_refused_changes_nothing(app: FastAPI, hashed: list[str]) -
     assert contents(store) == before
 
 
-async def test_what_else_is_asked_from_an_address_shuts_nobody_out(app: FastAPI) -> None:
+async def test_what_else_is_asked_from_an_address_shuts_nobody_out(
+    app: FastAPI, store: MemoryStore
+) -> None:
     """A page of somebody else can make its visitors ask for a thousand images."""
-    add_user(store_of(app))
+    add_user(store)
     nobody = at(app)
     assert await statuses(nobody, 4) == [401, 401, 401, 429]
     assert (await nobody.post(LOG_IN, json=ANN)).status_code == 200
@@ -347,97 +358,90 @@ async def test_what_else_is_asked_from_an_address_shuts_nobody_out(app: FastAPI)
     assert cookies_of(answer) != []
 
 
-async def test_what_nobody_can_answer_is_not_counted(
-    app: FastAPI, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_what_nobody_can_answer_is_not_counted() -> None:
     """While the database is away, to ask again and again is what all are told to do."""
-
-    async def fail(*_: object) -> None:
-        raise Unavailable
-
-    monkeypatch.setattr(type(app.state.dependencies.use_cases.authenticate), "__call__", fail)
+    app = build_backend({UserRepository: UnavailableUsers()}, rate_limit="3/minute").app
     assert await statuses(at(app, user_id="ann"), 5) == [503] * 5
-    monkeypatch.undo()
     assert await statuses(at(app), 3) == [401] * 3
 
 
-async def test_a_page_of_others_spends_nothing_of_a_log_in(app: FastAPI, door: FastAPI) -> None:
+async def test_a_page_of_others_spends_nothing_of_a_log_in(app: FastAPI, door: Backend) -> None:
     """It is refused before anybody's failures are counted."""
-    foreign = at(door, Origin="https://evil.example")
+    foreign = at(door.app, Origin="https://evil.example")
     for _ in range(5):
         assert (await foreign.post(LOG_IN, json=OTHERWISE)).status_code == 403
-    assert await log_in(door, ANN) == 200
+    assert await log_in(door.app, ANN) == 200
 
 
 # Signing in and up
 
 
-async def test_failing_to_log_in(door: FastAPI, hashed: list[str], skip: Skip) -> None:
+async def test_failing_to_log_in(door: Backend, hashed: list[str], skip: Skip) -> None:
     """Past the limit nothing is hashed any more, be the password right or wrong; other addresses
     get in."""
-    assert [await log_in(door, OTHERWISE) for _ in range(2)] == [401, 401]
+    assert [await log_in(door.app, OTHERWISE) for _ in range(2)] == [401, 401]
     assert len(hashed) == 2
     skip(99.5)
     for sent in (ANN, OTHERWISE, {**ANN, "email": "nobody@example.com"}):
-        answer = await at(door, HOME, Origin=ORIGIN).post(LOG_IN, json=sent)
+        answer = await at(door.app, HOME, Origin=ORIGIN).post(LOG_IN, json=sent)
         assert code(answer) == REFUSED
         assert answer.headers["retry-after"] == "201"
         assert answer.headers["access-control-allow-origin"] == ORIGIN
         assert cookies_of(answer) == []
     assert len(hashed) == 2
-    assert await log_in(door, ANN, CAFE) == 200
+    assert await log_in(door.app, ANN, CAFE) == 200
     skip(200.5)
-    assert await log_in(door, ANN) == 200
+    assert await log_in(door.app, ANN) == 200
 
 
-async def test_nobody_locks_a_stranger_out(door: FastAPI) -> None:
+async def test_nobody_locks_a_stranger_out(door: Backend) -> None:
     """Simulated stuffing: guesses from everywhere, and the owner still gets in from home."""
-    found = [await log_in(door, OTHERWISE, f"198.51.100.{n}") for n in range(12)]
+    found = [await log_in(door.app, OTHERWISE, f"198.51.100.{n}") for n in range(12)]
     assert found == [401] * 12
-    again = [await log_in(door, ANN, f"198.51.100.{n}") for n in range(12)]
+    again = [await log_in(door.app, ANN, f"198.51.100.{n}") for n in range(12)]
     assert again == [429] * 12
     for _ in range(5):
-        assert await log_in(door, ANN) == 200
+        assert await log_in(door.app, ANN) == 200
     # One mistake, and it is as with everybody else.
-    assert [await log_in(door, OTHERWISE), await log_in(door, ANN)] == [401, 429]
-    assert await log_in(door, ANN, CAFE) == 200
+    assert [await log_in(door.app, OTHERWISE), await log_in(door.app, ANN)] == [401, 429]
+    assert await log_in(door.app, ANN, CAFE) == 200
 
 
-async def test_an_account_is_one_however_its_address_is_written(door: FastAPI) -> None:
+async def test_an_account_is_one_however_its_address_is_written(door: Backend) -> None:
     for n, email in enumerate(("ANN@example.com", "Ann@Example.COM")):
-        assert await log_in(door, {**OTHERWISE, "email": email}, f"198.51.100.{n}") == 401
-    assert await log_in(door, OTHERWISE, "198.51.100.1") == 429
+        assert await log_in(door.app, {**OTHERWISE, "email": email}, f"198.51.100.{n}") == 401
+    assert await log_in(door.app, OTHERWISE, "198.51.100.1") == 429
 
 
-async def test_an_account_that_is_not_there_is_as_one_that_is(door: FastAPI) -> None:
+async def test_an_account_that_is_not_there_is_as_one_that_is(door: Backend) -> None:
     """Or the limit would tell them apart."""
     for email in ("ann@example.com", "nobody@example.com"):
         sent, home = {**OTHERWISE, "email": email}, f"198.51.100.{len(email)}"
-        assert [await log_in(door, sent, home) for _ in range(3)] == [401, 401, 429]
+        assert [await log_in(door.app, sent, home) for _ in range(3)] == [401, 401, 429]
 
 
-async def test_what_is_no_failure_does_not_count(door: FastAPI) -> None:
-    store = store_of(door)
+async def test_what_is_no_failure_does_not_count(door: Backend) -> None:
+    store = door.store
     add_user(store, "bob", banned=True)
     add_user(store, "tom", has_second_factor=True)
     for _ in range(5):
-        assert await log_in(door, ANN) == 200
-        assert await log_in(door, {**ANN, "email": "bob@example.com"}) == 403
-        assert await log_in(door, {**ANN, "email": "tom@example.com"}) == 403
-        assert await log_in(door, {**ANN, "email": "no address"}) == 422
-        assert await log_in(door, {**ANN, "password": "x" * 129}) == 422
-    assert [await log_in(door, OTHERWISE) for _ in range(3)] == [401, 401, 429]
+        assert await log_in(door.app, ANN) == 200
+        assert await log_in(door.app, {**ANN, "email": "bob@example.com"}) == 403
+        assert await log_in(door.app, {**ANN, "email": "tom@example.com"}) == 403
+        assert await log_in(door.app, {**ANN, "email": "no address"}) == 422
+        assert await log_in(door.app, {**ANN, "password": "x" * 129}) == 422
+    assert [await log_in(door.app, OTHERWISE) for _ in range(3)] == [401, 401, 429]
 
 
-async def test_guesses_at_the_same_time(door: FastAPI, hashed: list[str]) -> None:
-    guesses = [log_in(door, OTHERWISE) for _ in range(30)]
+async def test_guesses_at_the_same_time(door: Backend, hashed: list[str]) -> None:
+    guesses = [log_in(door.app, OTHERWISE) for _ in range(30)]
     assert sorted(await asyncio.gather(*guesses)) == [401] * 2 + [429] * 28
     assert len(hashed) == 2
 
 
-async def test_signing_up(door: FastAPI, hashed: list[str], skip: Skip) -> None:
+async def test_signing_up(door: Backend, hashed: list[str], skip: Skip) -> None:
     """Each counts, also one whose address is taken: or somebody could ask for all of them."""
-    client, store = at(door), store_of(door)
+    client, store = at(door.app), door.store
     assert (await client.post(SIGN_UP, json=ANN)).status_code == 409
     assert (await client.post(SIGN_UP, json={**ANN, "email": "no"})).status_code == 422
     new = {**ANN, "email": "new@example.com"}
@@ -450,20 +454,20 @@ async def test_signing_up(door: FastAPI, hashed: list[str], skip: Skip) -> None:
         assert answer.headers["retry-after"] == "1"
         assert cookies_of(answer) == []
     assert (contents(store), len(hashed)) == (before, seen)
-    other = await at(door, CAFE).post(SIGN_UP, json={**ANN, "email": "newer@example.com"})
+    other = await at(door.app, CAFE).post(SIGN_UP, json={**ANN, "email": "newer@example.com"})
     assert other.status_code == 201
-    assert await log_in(door, ANN) == 200
+    assert await log_in(door.app, ANN) == 200
 
 
-async def test_refused_sign_ins_are_counted_and_logged(door: FastAPI, logged: Logged) -> None:
+async def test_refused_sign_ins_are_counted_and_logged(door: Backend, logged: Logged) -> None:
     def counts() -> list[float]:
         limits = ("log_ins", "sign_ups")
         return [decided(decision, limit) for limit in limits for decision in ("allowed", "refused")]
 
     before = counts()
     for _ in range(3):
-        await log_in(door, OTHERWISE)
-        await at(door).post(SIGN_UP, json=ANN)
+        await log_in(door.app, OTHERWISE)
+        await at(door.app).post(SIGN_UP, json=ANN)
     assert [new - old for new, old in zip(counts(), before, strict=True)] == [2, 1, 2, 1]
     lines = [line for line in logged if line["event"] == "limit_reached"]
     assert [(line["limit"], line["address"]) for line in lines] == [
@@ -474,17 +478,19 @@ async def test_refused_sign_ins_are_counted_and_logged(door: FastAPI, logged: Lo
 
 
 async def test_the_session_names_the_client_behind_the_proxy() -> None:
-    app = serving(trusted_proxies=1)
-    add_user(store_of(app))
+    backend = serving(trusted_proxies=1)
+    app = backend.app
+    add_user(backend.store)
     forged = f"10.0.0.1, {CAFE}"
     answer = await at(app, HOME, X_Forwarded_For=forged).post(LOG_IN, json=ANN)
-    [session] = store_of(app).sessions.values()
+    [session] = backend.store.sessions.values()
     assert answer.json()["session"]["ip_address"] == session.ip_address == CAFE
 
 
 async def test_the_session_names_no_client_that_a_header_made_up() -> None:
-    app = serving()
-    add_user(store_of(app))
+    backend = serving()
+    app = backend.app
+    add_user(backend.store)
     answer = await at(app, HOME, X_Forwarded_For=CAFE).post(LOG_IN, json=ANN)
     assert answer.json()["session"]["ip_address"] == HOME
 
@@ -494,10 +500,11 @@ async def test_the_session_names_no_client_that_a_header_made_up() -> None:
 
 async def test_redis_is_away(logged: Logged) -> None:
     """Requests pass, uncounted; log-ins and sign-ups have a limit of this process."""
-    app = serving(
+    backend = build_backend(
         rate_limit="3/minute", auth_rate_limit="2/5minutes", rate_limit_storage="redis://127.0.0.1"
     )
-    add_user(store_of(app))
+    app = backend.app
+    add_user(backend.store)
     before = decided("uncounted")
     ann, nobody = at(app, user_id="ann"), at(app)
     assert await statuses(ann, 5) == [200] * 5
@@ -542,8 +549,9 @@ PROXIES: Final = {0: (), 1: (EVE,), 2: (EVE, "10.0.0.2")}
 @pytest.mark.parametrize("proxies", PROXIES)
 async def test_a_made_up_address_gains_nothing(proxies: int) -> None:
     """Whatever the first line says: three guesses in all, and with nobody else's address."""
-    app = serving(rate_limit="3/minute", auth_rate_limit="2/5minutes", trusted_proxies=proxies)
-    add_user(store_of(app))
+    backend = serving(rate_limit="3/minute", auth_rate_limit="2/5minutes", trusted_proxies=proxies)
+    app = backend.app
+    add_user(backend.store)
     peer = "10.0.0.1" if proxies else EVE
 
     def lying(lie: str) -> httpx.AsyncClient:
@@ -564,8 +572,9 @@ async def test_a_made_up_address_gains_nothing(proxies: int) -> None:
 
 @pytest.mark.parametrize("proxies", PROXIES)
 async def test_nor_does_it_in_signing_in(proxies: int) -> None:
-    app = serving(auth_rate_limit="2/5minutes", trusted_proxies=proxies)
-    add_user(store_of(app))
+    backend = serving(auth_rate_limit="2/5minutes", trusted_proxies=proxies)
+    app = backend.app
+    add_user(backend.store)
     peer = "10.0.0.1" if proxies else EVE
     found = [
         await log_in(
@@ -577,7 +586,7 @@ async def test_nor_does_it_in_signing_in(proxies: int) -> None:
 
 
 async def test_clients_behind_a_proxy_are_told_apart() -> None:
-    app = serving(rate_limit="3/minute", trusted_proxies=1)
+    app = serving(rate_limit="3/minute", trusted_proxies=1).app
     for address in (HOME, CAFE):
         assert await statuses(at(app, "10.0.0.1", X_Forwarded_For=address), 4) == [
             *(401, 401, 401, 429)
@@ -592,7 +601,7 @@ async def test_clients_behind_a_proxy_are_told_apart() -> None:
     ],
 )
 async def test_one_client_however_a_proxy_writes_it(addresses: tuple[str, ...]) -> None:
-    app = serving(rate_limit="3/minute", trusted_proxies=1)
+    app = serving(rate_limit="3/minute", trusted_proxies=1).app
     found = [
         (await at(app, "10.0.0.1", X_Forwarded_For=f" {said} ").get(PATH)).status_code
         for said in addresses
@@ -649,12 +658,12 @@ async def test_a_proxy_that_nobody_told_us_of_is_said_once(logged: Logged) -> No
         return [line for line in logged if line["event"] == "proxy_not_trusted"]
 
     # It is said once in the life of a process, which is what this test needs, too.
-    silent = from_settings(Settings(better_auth_secret=SECRET))
+    silent = build_backend().app
     await at(silent).get(PATH)
     assert warnings() == []
     for _ in range(5):
         await at(silent, X_Forwarded_For="1.2.3.4").get("/livez")
     [line] = warnings()
     assert "TRUSTED_PROXIES" in line["hint"]
-    await at(serving(trusted_proxies=1), X_Forwarded_For="1.2.3.4").get(PATH)
+    await at(serving(trusted_proxies=1).app, X_Forwarded_For="1.2.3.4").get(PATH)
     assert len(warnings()) == 1

@@ -13,10 +13,9 @@ from starlette.routing import Route
 from adapters.http.routing import DirectRoute
 from adapters.memory.store import MemoryStore
 from domain.sessions import Session
-from entrypoints.app import from_settings
-from entrypoints.settings import Settings
 from tests.conftest import Logged
-from tests.http.client import SECRET, client_of, code, new_task
+from tests.http.backend import build_backend
+from tests.http.client import client_of, code, new_task
 from tests.http.people import (
     OF_NO_SESSION,
     PROOFS,
@@ -140,7 +139,7 @@ async def test_another_user_where_foreign_tasks_are_hidden(
     method: str, path: str, sent: dict[str, Any], status: int
 ) -> None:
     """The answer is the same as for no task at all, but for what names the request."""
-    app = from_settings(Settings(better_auth_secret=SECRET, hide_foreign_tasks=True))
+    app = build_backend(hide_foreign_tasks=True).app
     async with client_of(app, "ann") as ann, client_of(app, "bob") as bob:
         task = await new_task(ann)
         foreign = await bob.request(method, path.format(task_id=task["id"], session_id="s"), **sent)

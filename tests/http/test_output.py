@@ -6,22 +6,20 @@ new answer, that cannot be provoked fails.
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 import httpx
 import pytest
 from fastapi import FastAPI
 from starlette.routing import Route
-from starlette.types import Message
+from starlette.types import ASGIApp, Message
 
 from adapters.asgi import body as json_body
 from adapters.asgi.request_record import PROBE_PATHS
-from adapters.http import routing
-from domain.errors import Unavailable
-from entrypoints.app import from_settings
-from entrypoints.settings import Settings
-from tests.conftest import Logged
-from tests.http.client import ORIGIN, SECRET, scope_of, token
+from tests.conftest import Logged, Skip
+from tests.http.backend import Backend, build_backend
+from tests.http.client import ORIGIN, scope_of, token
+from tests.http.fakes import crashing_endpoint, unavailable_endpoint
 from tests.http.people import (
     PASSWORD,
     Headers,
@@ -32,7 +30,6 @@ from tests.http.people import (
     bearer,
     cookie,
     signed,
-    store_of,
 )
 from tests.http.test_hostile_input import (
     BODIES,
@@ -90,8 +87,8 @@ def assert_dressed(
 class World:
     """Ann and Bob, each with a task; Ann is signed in. Requests come from a page of ours."""
 
-    def __init__(self, app: FastAPI) -> None:
-        self.app, self.store = app, store_of(app)
+    def __init__(self, backend: Backend) -> None:
+        self.app, self.store = backend.app, backend.store
         self.begin()
 
     def begin(self) -> None:
@@ -141,8 +138,8 @@ Address = tuple[str, str]
 class Provocations:
     """How to get each status and code out of a route."""
 
-    def __init__(self, world: World, closed: FastAPI, limited: FastAPI) -> None:
-        self.world, self.closed, self.limited = world, closed, limited
+    def __init__(self, world: World, backends: dict[str, Backend], skip: Skip) -> None:
+        self.world, self.backends, self.skip = world, backends, skip
 
     async def provoke(self, route: Address, status: int, code: str) -> Provoked:
         self.world.begin()
@@ -153,8 +150,7 @@ class Provocations:
             **{413: self.large, 415: self.strange, 422: self.wrong, 429: self.often},
             **{500: self.crash, 503: self.unavailable},
         }
-        with pytest.MonkeyPatch.context() as self.patch:
-            answer: httpx.Response = await ways[status](route, code)
+        answer: httpx.Response = await ways[status](route, code)
         return answer
 
     async def success(self, route: Address, _code: str) -> Provoked:
@@ -190,7 +186,7 @@ class Provocations:
             store.users["ann"].has_second_factor = True
             return await world.ask(route)
         if code in ("SIGN_UP_CLOSED", "EMAIL_NOT_VERIFIED"):
-            return await World(self.closed).ask(route)
+            return await World(self.backends["closed"]).ask(route)
         if route[1] == REFRESH:
             return await world.ask(route, bearer(token()))
         return await world.ask(route, task_id=world.bobs.id)
@@ -199,10 +195,11 @@ class Provocations:
         return await self.world.ask(route, task_id=4711, session_id="s")
 
     async def late(self, route: Address, _code: str) -> Provoked:
-        self.patch.setattr(json_body, "BODY_SECONDS", 0.001)
         said: list[Message] = []
 
         async def receive() -> Message:
+            # Time passes in the next iteration, when the deadline has been set.
+            asyncio.get_running_loop().call_soon(self.skip, json_body.BODY_SECONDS)
             return await asyncio.Event().wait()  # type: ignore[return-value]
 
         async def keep(message: Message) -> None:
@@ -233,7 +230,7 @@ class Provocations:
         return await self.world.ask(route, query="unknown=1")
 
     async def often(self, route: Address, _code: str) -> Provoked:
-        world = World(self.limited)
+        world = World(self.backends["limited"])
         # Of nobody, to sign out is not counted.
         is_anybodys = route[1] in PUBLIC and not route[1].endswith("/logout")
         shown = [] if is_anybodys else bearer(token(f"user-of-{abs(hash(route))}"))
@@ -241,40 +238,39 @@ class Provocations:
         return await world.ask(route, shown)
 
     async def crash(self, route: Address, _code: str) -> Provoked:
-        def crash(*_: object) -> NoReturn:
-            raise RuntimeError("a pipe has burst")
-
-        self.patch.setattr(routing, "JsonRequest", crash)
-        answer = await self.world.ask(route)
+        answer = await World(self.backends["crashing"]).ask(route)
         assert "pipe" not in answer.text
         return answer
 
     async def unavailable(self, route: Address, _code: str) -> Provoked:
-        def fail(*_: object) -> NoReturn:
-            raise Unavailable
-
-        self.patch.setattr(routing, "JsonRequest", fail)
-        return await self.world.ask(route)
+        return await World(self.backends["unavailable"]).ask(route)
 
     def good(self) -> Headers:
         return bearer(access_token(self.world.session))
 
 
-@pytest.fixture(scope="module")
-def closed_app() -> FastAPI:
-    return from_settings(
-        Settings(better_auth_secret=SECRET, sign_up=False, require_email_verification=True)
-    )
+def with_endpoints(endpoint: ASGIApp) -> Backend:
+    """An application all of whose routes do the same."""
+    backend = build_backend(cors_origins=ORIGIN)
+    for route in backend.app.routes:
+        assert isinstance(route, Route)
+        route.app = endpoint
+    return backend
 
 
 @pytest.fixture(scope="module")
-def limited_app() -> FastAPI:
-    return from_settings(Settings(better_auth_secret=SECRET, rate_limit="1/day"))
+def other_backends() -> dict[str, Backend]:
+    return {
+        "closed": build_backend(sign_up=False, require_email_verification=True),
+        "limited": build_backend(rate_limit="1/day"),
+        "crashing": with_endpoints(crashing_endpoint),
+        "unavailable": with_endpoints(unavailable_endpoint),
+    }
 
 
 @pytest.fixture
-def provocations(app: FastAPI, closed_app: FastAPI, limited_app: FastAPI) -> Provocations:
-    return Provocations(World(app), closed_app, limited_app)
+def provocations(backend: Backend, other_backends: dict[str, Backend], skip: Skip) -> Provocations:
+    return Provocations(World(backend), other_backends, skip)
 
 
 def answers_of(app: FastAPI) -> list[tuple[Address, int, str]]:
@@ -384,9 +380,9 @@ async def test_addresses_that_nobody_serves(app: FastAPI) -> None:
             assert_dressed(answer)
 
 
-async def test_head_wherever_there_is_get(app: FastAPI) -> None:
+async def test_head_wherever_there_is_get(backend: Backend, app: FastAPI) -> None:
     """The same headers, and nothing behind them."""
-    world = World(app)
+    world = World(backend)
     for path, methods in addresses(app).items():
         if "GET" not in methods:
             continue
@@ -457,14 +453,11 @@ UNWELCOME: Final = [
 @pytest.fixture(scope="module")
 def hosted_app() -> FastAPI:
     """At a few names, behind HTTPS."""
-    return from_settings(
-        Settings(
-            better_auth_secret=SECRET,
-            better_auth_url="https://app.example.com",
-            cors_origins=ORIGIN,
-            allowed_hosts="api.example.com, *.example.org, [::1], localhost",
-        )
-    )
+    return build_backend(
+        better_auth_url="https://app.example.com",
+        cors_origins=ORIGIN,
+        allowed_hosts="api.example.com, *.example.org, [::1], localhost",
+    ).app
 
 
 async def test_hosts_that_are_allowed(hosted_app: FastAPI) -> None:

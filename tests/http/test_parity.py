@@ -12,9 +12,8 @@ from starlette.responses import Response
 
 from adapters.asgi.body import ABSENT, JsonRequest
 from adapters.http import app as http_app
-from entrypoints.app import from_settings
-from entrypoints.settings import Settings
-from tests.http.client import SECRET, client_of
+from tests.http.backend import build_backend
+from tests.http.client import client_of
 
 
 class Body(JsonRequest):
@@ -81,10 +80,9 @@ def comparable(answer: httpx.Response) -> Any:
 
 
 async def test_both_ways_answer_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = Settings(better_auth_secret=SECRET)
-    direct = from_settings(settings)
+    direct = build_backend().app
     monkeypatch.setattr(http_app, "DirectRoute", SolvedRoute)
-    solved = from_settings(settings)
+    solved = build_backend().app
     assert {type(route) for route in solved.routes} >= {SolvedRoute}
     async with client_of(direct, "ann") as one, client_of(solved, "ann") as other:
         for number, (method, path, sent) in zip(count(), REQUESTS, strict=False):

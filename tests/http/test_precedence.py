@@ -4,13 +4,11 @@ from typing import Final
 
 import httpx
 import pytest
-from fastapi import FastAPI
 
 from adapters.memory.store import MemoryStore
 from domain.sessions import Session
-from entrypoints.app import from_settings
-from entrypoints.settings import Settings
-from tests.http.client import SECRET, client_of, code, token
+from tests.http.backend import build_backend
+from tests.http.client import client_of, code, token
 from tests.http.people import (
     BEARERS,
     COOKIE,
@@ -26,7 +24,6 @@ from tests.http.people import (
     plugin_token,
     signature,
     signed,
-    store_of,
 )
 
 VALIDATE: Final = "/api/auth/session/validate"
@@ -229,9 +226,9 @@ async def test_the_forms_that_better_auth_reads(world: World) -> None:
 )
 async def test_one_name_is_read_and_never_the_other(url: str, read: str, ignored: str) -> None:
     """Or a page on plain http could toss in its own cookie over that of https."""
-    app: FastAPI = from_settings(Settings(better_auth_secret=SECRET, better_auth_url=url))
-    async with client_of(app) as client:
-        world = World(store_of(app), client)
+    backend = build_backend(better_auth_url=url)
+    async with client_of(backend.app) as client:
+        world = World(backend.store, client)
         good, bobs = of(world.session), of(world.bobs)
         await world.assert_refused([("Cookie", f"{ignored}={good}")])
         for shown in (f"{read}={good}; {ignored}={bobs}", f"{ignored}={bobs}; {read}={good}"):

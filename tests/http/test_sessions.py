@@ -8,12 +8,12 @@ import httpx
 import pytest
 
 from adapters.memory.store import MemoryStore
+from application.ports.clock import Clock
 from application.ports.credentials import CredentialKind
 from domain.sessions import Session
-from entrypoints.app import from_settings
-from entrypoints.settings import Settings
 from tests.conftest import FixedClock
-from tests.http.client import ORIGIN, SECRET, client_of, code, token
+from tests.http.backend import build_backend
+from tests.http.client import ORIGIN, client_of, code, token
 from tests.http.people import (
     ANN,
     ANSWER_FIELDS,
@@ -49,7 +49,6 @@ from tests.http.people import (
     given,
     plugin_token,
     signed,
-    store_of,
 )
 from tests.http.test_matrix import PROTECTED
 
@@ -140,14 +139,12 @@ async def test_refreshing(
 
 async def test_sessions_live_as_long_as_the_front_end_says(moment: FixedClock) -> None:
     """A quarter of an hour stays a quarter of an hour."""
-    app = from_settings(
-        Settings(better_auth_secret=SECRET, session_expires_in=900, session_update_age=300)
-    )
-    async with client_of(app) as nobody:
+    backend = build_backend({Clock: moment}, session_expires_in=900, session_update_age=300)
+    async with client_of(backend.app) as nobody:
         answer = await nobody.post(SIGN_UP, json=ANN)
         token, session_id = answer.json()["session_token"], answer.json()["session"]["id"]
         assert "; Max-Age=900;" in cookies_of(answer)[0]
-        kept = store_of(app).sessions
+        kept = backend.store.sessions
         for seconds, life in ((299, 900), (1, 1200), (301, 1501)):
             moment.advance(seconds)
             await nobody.get(ME, headers=bearer(token))
@@ -417,10 +414,10 @@ async def test_cookies_as_the_settings_have_them(
 ) -> None:
     """The same where they are set and where they are cleared, or a browser would keep them; and
     what was given to this host alone, before there was a domain, is cleared as well."""
-    app = from_settings(Settings(better_auth_secret=SECRET, **settings))
+    backend = build_backend({Clock: moment}, **settings)
     rest = f"; Path=/; HttpOnly{secure}; SameSite=Lax"
     names = [f"{prefix}.{name}" for name in ("session_token", "session_data", "dont_remember")]
-    async with client_of(app) as nobody:
+    async with client_of(backend.app) as nobody:
         answer = await nobody.post(SIGN_UP, json=ANN)
         token = answer.json()["session_token"]
         assert cookies_of(answer) == [f"{names[0]}={signed(token)}; Max-Age={WEEK}{domain}{rest}"]
@@ -432,7 +429,7 @@ async def test_cookies_as_the_settings_have_them(
         assert sorted(cookies_of(out)) == sorted(
             f"{name}=; Max-Age=0{where}{rest}" for name in names for where in everywhere
         )
-        assert not store_of(app).sessions
+        assert not backend.store.sessions
 
 
 # One's sessions

@@ -10,13 +10,15 @@ import httpx
 import jwt
 import pytest
 
-from adapters.better_auth import passwords
+from adapters.better_auth.passwords import ScryptPasswords
 from adapters.memory.store import MemoryStore
+from application.ports.clock import Clock
+from application.ports.passwords import Passwords
 from domain.sessions import Session
-from entrypoints.app import from_settings
-from entrypoints.settings import Settings
 from tests.conftest import FixedClock
+from tests.http.backend import build_backend
 from tests.http.client import ORIGIN, SECRET, client_of, code
+from tests.http.fakes import FakePasswords
 from tests.http.people import (
     ANN,
     ANSWER_FIELDS,
@@ -36,16 +38,13 @@ from tests.http.people import (
     WEEK,
     add_user,
     bearer,
-    cheap_key,
     contents,
     cookie_of,
     cookies_of,
     given,
     signed,
-    store_of,
 )
 
-REAL_DERIVE: Final = passwords.derive
 VECTORS: Final = json.loads(
     (Path(__file__).parents[1] / "better_auth" / "vectors_identity.json").read_text()
 )
@@ -153,21 +152,19 @@ async def test_no_answer_tells_a_secret(nobody: httpx.AsyncClient, store: Memory
     assert not any(session.token in answer.text for answer in others)
 
 
-async def test_a_hash_that_better_auth_made(
-    nobody: httpx.AsyncClient, store: MemoryStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Its scrypt over NFKC, salted with the hex text itself: any spelling will do."""
-    monkeypatch.setattr(passwords, "derive", REAL_DERIVE)
+async def test_real_hashes() -> None:
+    """Better Auth's scrypt over NFKC, salted with the hex text itself: any spelling will do. New
+    ones have the same form."""
+    backend = build_backend({Passwords: ScryptPasswords()})
+    store = backend.store
     add_user(store)
     vector = VECTORS["passwords"][0]
     store.password_hashes["ann"] = vector["stored"]
-    answer = await nobody.post(LOG_IN, json={**ANN, "password": vector["plain"]})
-    assert answer.status_code == 200
-
-
-async def test_a_hash_has_better_auths_form(nobody: httpx.AsyncClient, store: MemoryStore) -> None:
-    await sign_up(nobody)
-    [stored] = store.password_hashes.values()
+    async with client_of(backend.app) as nobody:
+        answer = await nobody.post(LOG_IN, json={**ANN, "password": vector["plain"]})
+        assert answer.status_code == 200
+        made = (await sign_up(nobody, email="new@example.com")).json()
+    stored = store.password_hashes[made["user"]["id"]]
     assert re.fullmatch("[0-9a-f]{32}:[0-9a-f]{128}", stored)
 
 
@@ -233,25 +230,25 @@ async def test_an_address_that_is_taken(
 
 
 async def test_signing_up_can_be_closed(moment: FixedClock) -> None:
-    app = from_settings(Settings(better_auth_secret=SECRET, sign_up=False))
-    add_user(store_of(app), "bob")
-    before = contents(store_of(app))
-    async with client_of(app) as nobody:
+    backend = build_backend({Clock: moment}, sign_up=False)
+    add_user(backend.store, "bob")
+    before = contents(backend.store)
+    async with client_of(backend.app) as nobody:
         for email in ("ann@example.com", "bob@example.com"):
             answer = await sign_up(nobody, email=email)
             assert code(answer) == (403, "SIGN_UP_CLOSED")
             assert not cookies_of(answer)
         assert code(await sign_up(nobody, email="ann")) == (422, "VALIDATION_ERROR")
-        assert contents(store_of(app)) == before
+        assert contents(backend.store) == before
         answer = await nobody.post(LOG_IN, json={**ANN, "email": "bob@example.com"})
         assert answer.status_code == 200
 
 
 async def test_an_address_may_have_to_be_verified_first() -> None:
     """Until then there is neither a session nor a token; only the right password is told why."""
-    app = from_settings(Settings(better_auth_secret=SECRET, require_email_verification=True))
-    store = store_of(app)
-    async with client_of(app) as nobody:
+    backend = build_backend(require_email_verification=True)
+    store = backend.store
+    async with client_of(backend.app) as nobody:
         answer = await sign_up(nobody)
         body = answer.json()
         assert answer.status_code == 201
@@ -291,17 +288,10 @@ async def test_logging_in(
 
 
 async def test_who_cannot_log_in_does_not_learn_why(
-    nobody: httpx.AsyncClient, store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+    nobody: httpx.AsyncClient, store: MemoryStore, passwords: FakePasswords
 ) -> None:
     """Unknown address, wrong password, no password, one in another format: the same answer, and
     the same work."""
-    hashed = []
-
-    def derive(password: str, salt: str) -> str:
-        hashed.append(password)
-        return cheap_key(password, salt)
-
-    monkeypatch.setattr(passwords, "derive", derive)
     for user_id in ("ann", "social", "foreign"):
         add_user(store, user_id)
     del store.password_hashes["social"]
@@ -318,7 +308,7 @@ async def test_who_cannot_log_in_does_not_learn_why(
             ("ann", ""),
         )
     ]
-    assert len(hashed) == len(refused)
+    assert len(passwords.hashed) == len(refused)
     seen = set()
     for answer in refused:
         assert code(answer) == (401, "INVALID_CREDENTIALS")

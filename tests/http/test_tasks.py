@@ -6,9 +6,8 @@ from typing import Any
 import httpx
 import pytest
 
-from entrypoints.app import from_settings
-from entrypoints.settings import Settings
-from tests.http.client import SECRET, client_of, code, new_task, token
+from tests.http.backend import build_backend
+from tests.http.client import client_of, code, new_task, token
 
 PATH = "/api/tasks"
 
@@ -345,7 +344,7 @@ async def test_fifty_toggles_over_http(app: Any, ann: httpx.AsyncClient) -> None
 
 
 async def test_a_location_knows_the_prefix_of_a_rewrite() -> None:
-    app = from_settings(Settings(better_auth_secret=SECRET, api_root_path="/backend"))
+    app = build_backend(api_root_path="/backend").app
     transport = httpx.ASGITransport(app, root_path="/backend")
     headers = {"Authorization": f"Bearer {token()}"}
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:

@@ -15,11 +15,12 @@ from fastapi import FastAPI
 from pydantic import AwareDatetime, TypeAdapter, ValidationError
 
 from adapters.asgi.problems import title_of
-from adapters.better_auth import passwords
-from entrypoints.app import from_settings
+from application.ports.passwords import Passwords
+from entrypoints.app import from_service
+from entrypoints.container import build
 from entrypoints.settings import Settings
 from tests.http.client import SECRET, token
-from tests.http.people import cheap_key
+from tests.http.fakes import FakePasswords
 from tests.specs.markdown import Code, Document, document
 from tests.specs.test_api import API, operations
 from tests.specs.test_links import DOCUMENTS, ids
@@ -166,7 +167,7 @@ async def play(found: list[Example], app: FastAPI) -> None:
 
 @asynccontextmanager
 async def service(settings: Settings) -> AsyncIterator[FastAPI]:
-    app = from_settings(settings)
+    app = from_service(build(settings, {Passwords: FakePasswords()}), settings)
     async with app.router.lifespan_context(app):
         yield app
 
@@ -177,7 +178,6 @@ WITH_EXAMPLES: Final = [path for path in DOCUMENTS if list(examples(document(pat
 @pytest.fixture
 def settings(monkeypatch: pytest.MonkeyPatch) -> Settings:
     """As they are by themselves."""
-    monkeypatch.setattr(passwords, "derive", cheap_key)
     for name in ("RATE_LIMIT", "AUTH_RATE_LIMIT"):
         monkeypatch.delenv(name)
     return Settings(better_auth_secret=SECRET)
