@@ -1,4 +1,4 @@
-"""The clock and the waiting of the machine itself."""
+"""The system's clock, and delays between retries."""
 
 import asyncio
 import random
@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 @dataclass(frozen=True, slots=True)
 class SystemClock:
-    """A `Clock`."""
+    """`Clock`: the current time in UTC."""
 
     def now(self) -> datetime:
         return datetime.now(UTC)
@@ -17,24 +17,27 @@ class SystemClock:
 
 @dataclass(frozen=True, slots=True)
 class JitteredRetries:
-    """`Retries` with full jitter: each wait is random, up to a bound that doubles.
+    """`Retries`: exponential backoff with full jitter.
 
-    Without jitter the losers of a race meet again at once: 50 concurrent changes of one task took
-    47 tries without, 8 with it. Ends after `patience` seconds: before the request itself is
-    given up, which would not say why.
+    Without jitter, writers that lost a race retry at the same moment and collide again: 50
+    concurrent changes of one task took 47 attempts without jitter, and 8 with it.
     """
 
-    patience: float = 8.0
+    #: Seconds from the first attempt to the last. Less than the deadline of a request, whose error
+    #: would not name the cause.
+    timeout: float = 8.0
+    #: Upper bound of the first delay, in seconds; doubles with each attempt.
     first_bound: float = 0.01
+    #: Upper bound of all delays, in seconds.
     last_bound: float = 0.5
 
     async def __call__(self) -> AsyncIterator[int]:
-        give_up = asyncio.get_running_loop().time() + self.patience
+        deadline = asyncio.get_running_loop().time() + self.timeout
         bound = self.first_bound
         attempt = 1
         yield attempt
-        while (left := give_up - asyncio.get_running_loop().time()) > 0:
-            # Not a secret: it only keeps two writers apart.
+        while (left := deadline - asyncio.get_running_loop().time()) > 0:
+            # Jitter needs no secure random numbers.
             await asyncio.sleep(min(left, random.uniform(0, bound)))  # noqa: S311
             bound = min(bound * 2, self.last_bound)
             attempt += 1

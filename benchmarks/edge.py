@@ -94,7 +94,7 @@ async def serve(url: str, requests: dict[str, list[bytes]], times: int, nowhere:
     from entrypoints.settings import Settings  # noqa: PLC0415
 
     try:
-        from adapters.logs.configuration import configure  # noqa: PLC0415
+        from adapters.logs.process_log import configure  # noqa: PLC0415
     except ImportError:
         pass
     else:
@@ -133,7 +133,7 @@ def prepare(url: str) -> dict[str, list[str]]:
     import psycopg  # noqa: PLC0415
 
     from adapters.better_auth.shared_secret import SharedSecretTokens  # noqa: PLC0415
-    from adapters.logs.configuration import configure  # noqa: PLC0415
+    from adapters.logs.process_log import configure  # noqa: PLC0415
     from adapters.postgres.schema import migrate  # noqa: PLC0415
     from entrypoints.seeding import seed  # noqa: PLC0415
     from entrypoints.settings import Settings  # noqa: PLC0415

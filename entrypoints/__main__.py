@@ -1,4 +1,4 @@
-"""`python -m entrypoints`: the command line, where `taskport` itself is not installed."""
+"""`python -m entrypoints`: the command line, if `taskport` itself is not installed."""
 
 from entrypoints.cli import main
 

@@ -15,7 +15,7 @@ from prometheus_client import disable_created_metrics
 
 from adapters.asgi.access_log import flush
 from adapters.http.app import HttpOptions, create_app
-from adapters.logs import configuration as logs
+from adapters.logs import process_log
 from entrypoints.container import Service, build
 from entrypoints.settings import Settings
 
@@ -49,7 +49,7 @@ def from_service(service: Service, settings: Settings) -> FastAPI:
             raise
         finally:
             flush()
-            logs.flush()
+            process_log.flush()
 
     return create_app(
         service.use_cases,
@@ -73,7 +73,7 @@ def from_environment() -> FastAPI:
     """The application of a worker process, whose parent has set the environment."""
     threading.Thread(target=_exit_with_parent, daemon=True).start()
     settings = Settings()
-    logs.configure(settings.effective_log_level, settings.effective_log_format)
+    process_log.configure(settings.effective_log_level, settings.effective_log_format)
     return from_settings(settings)
 
 

@@ -9,9 +9,10 @@ from typing import Annotated, NoReturn
 import typer
 from pydantic import ValidationError
 
-from adapters.logs import configuration as logs
+from adapters.logs import process_log
 from adapters.postgres import schema
 from adapters.postgres_server.errors import EmbeddedPostgresError
+from adapters.uvicorn.listener import PortTaken
 from domain.errors import Invalid, TaskportError
 from entrypoints import seeding, serving
 from entrypoints.container import build, shared_counters_answer
@@ -28,24 +29,26 @@ app = typer.Typer(
 
 @app.command()
 def serve(
-    host: Annotated[str | None, typer.Option(help="Where to listen. [default: API_HOST]")] = None,
-    port: Annotated[
-        int | None, typer.Option(min=0, max=65_535, help="Which port. [default: API_PORT]")
+    host: Annotated[
+        str | None, typer.Option(help="Address to listen on. [default: API_HOST]")
     ] = None,
-    workers: Annotated[int, typer.Option(min=1, help="How many processes.")] = 1,
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65_535, help="Port to listen on. [default: API_PORT]")
+    ] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Number of server processes.")] = 1,
     memory: Annotated[
-        bool, typer.Option("--memory", help="Keep everything in memory; no database at all.")
+        bool, typer.Option("--memory", help="Keep all data in memory, without a database.")
     ] = False,
     no_migrate: Annotated[
-        bool, typer.Option("--no-migrate", help="Leave the schema as it is.")
+        bool, typer.Option("--no-migrate", help="Do not migrate the schema.")
     ] = False,
 ) -> None:
-    """Serve the API, on the embedded PostgreSQL where no DATABASE_URL is set."""
-    with _failing_clearly():
+    """Serve the API, on the embedded PostgreSQL if no DATABASE_URL is set."""
+    with _exiting_with_message():
         settings = _settings(host=host, port=port)
         if memory:
             if workers > 1:
-                _fail("--memory keeps everything in one process: leave out --workers")
+                _fail("--memory keeps all data in one process: leave out --workers")
             serving.serve_memory(settings)
         else:
             serving.serve_database(settings, workers=workers, migrate=not no_migrate)
@@ -53,8 +56,8 @@ def serve(
 
 @app.command()
 def migrate() -> None:
-    """Bring the schema of the database to this version."""
-    with _failing_clearly(), with_database(_settings()) as settings:
+    """Migrate the schema of the database to this version."""
+    with _exiting_with_message(), with_database(_settings()) as settings:
         assert settings.direct_url is not None
         schema.migrate(settings.direct_url)
         typer.echo("The schema is at head.")
@@ -62,14 +65,14 @@ def migrate() -> None:
 
 @app.command()
 def seed(
-    users: Annotated[int, typer.Option(min=1, max=10_000, help="How many users.")] = 10,
-    tasks: Annotated[int, typer.Option(min=0, max=10_000, help="How many tasks each.")] = 20,
+    users: Annotated[int, typer.Option(min=1, max=10_000, help="Number of users.")] = 10,
+    tasks: Annotated[int, typer.Option(min=0, max=10_000, help="Number of tasks per user.")] = 20,
     yes: Annotated[
-        bool, typer.Option("--yes", help="Also into a database that has users already.")
+        bool, typer.Option("--yes", help="Even if the database has users already.")
     ] = False,
 ) -> None:
-    """Fill the database with example users and tasks."""
-    with _failing_clearly():
+    """Create example users and tasks in the database."""
+    with _exiting_with_message():
         configured = _settings()
         with with_database(configured) as settings:
             _prepare(configured, settings)
@@ -85,16 +88,16 @@ def seed(
 
 @app.command()
 def token(
-    email: Annotated[str, typer.Argument(help="Whose token.")],
+    email: Annotated[str, typer.Argument(help="E-mail address of the user.")],
     memory: Annotated[
-        bool, typer.Option("--memory", help="For `serve --memory`: no database is asked.")
+        bool, typer.Option("--memory", help="For `serve --memory`: use no database.")
     ] = False,
 ) -> None:
-    """Print a development token for a user, who is created where missing.
+    """Print a development token for a user, and create the user if there is none.
 
     Only with the embedded database, or with DEBUG=true.
     """
-    with _failing_clearly():
+    with _exiting_with_message():
         configured = _settings()
         if configured.url is not None and not configured.debug:
             _fail("tokens for a configured database are printed only with DEBUG=true")
@@ -110,8 +113,8 @@ def token(
 
 @app.command()
 def check() -> None:
-    """Say what is wrong with the settings, the database and its schema, and how to mend it."""
-    with _failing_clearly():
+    """Check the settings, the database and its schema, and say how to fix what is wrong."""
+    with _exiting_with_message():
         configured = _settings()
         typer.echo("settings    fine")
         if configured.better_auth_url not in configured.cors_origins:
@@ -121,11 +124,11 @@ def check() -> None:
             )
         if not asyncio.run(shared_counters_answer(configured)):
             typer.echo(
-                "            RATE_LIMIT_STORAGE does not answer: until it does, each worker limits"
+                "            RATE_LIMIT_STORAGE does not respond: until it does, each worker limits"
                 " sign-ins for itself, and nothing else"
             )
         if configured.url is None and not (configured.taskport_data_dir / "postgres").exists():
-            typer.echo("database    none yet: `taskport serve` makes one")
+            typer.echo("database    none yet: `taskport serve` creates one")
             return
         with with_database(configured) as settings:
             assert settings.direct_url is not None
@@ -137,10 +140,7 @@ def check() -> None:
 
 
 def _prepare(configured: Settings, settings: Settings) -> None:
-    """Our own database is brought to head; one of somebody else's is left as it is.
-
-    Raises `SchemaError`.
-    """
+    """Migrate the embedded database; only check a configured one. Raises `SchemaError`."""
     assert settings.direct_url is not None
     if configured.url is None:
         schema.migrate(settings.direct_url)
@@ -156,20 +156,20 @@ async def _token(settings: Settings, email: str) -> str:
 
 def _settings(*, host: str | None = None, port: int | None = None) -> Settings:
     settings = Settings()
-    logs.configure(settings.effective_log_level, settings.effective_log_format)
-    given = {"api_host": host, "api_port": port}
-    return settings.model_copy(update={k: v for k, v in given.items() if v is not None})
+    process_log.configure(settings.effective_log_level, settings.effective_log_format)
+    options = {"api_host": host, "api_port": port}
+    return settings.model_copy(update={k: v for k, v in options.items() if v is not None})
 
 
 @contextmanager
-def _failing_clearly() -> Iterator[None]:
-    """Turn what an operator can mend into one sentence and exit code 1."""
+def _exiting_with_message() -> Iterator[None]:
+    """Turn errors that an operator can fix into one sentence each and exit code 1."""
     try:
         yield
     except ValidationError as error:
         _fail(*problems(error))
     except UnicodeDecodeError:
-        # The error itself would quote a part of what may be a secret.
+        # The error itself would quote bytes of the file, which may contain secrets.
         _fail(".env: is not text in UTF-8")
     except Invalid as error:
         _fail(*(f"{problem.field} {problem.error}" for problem in error.problems))
@@ -177,7 +177,7 @@ def _failing_clearly() -> Iterator[None]:
         TaskportError,
         EmbeddedPostgresError,
         schema.SchemaError,
-        serving.PortTaken,
+        PortTaken,
     ) as error:
         _fail(str(error))
     except OSError as error:

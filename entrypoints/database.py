@@ -1,4 +1,4 @@
-"""The settings of a process that may bring its own database."""
+"""Settings with a database: the configured one, or the embedded one."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,10 +12,9 @@ from entrypoints.settings import Settings
 
 @contextmanager
 def with_database(settings: Settings, *, stays: bool = False) -> Iterator[Settings]:
-    """The settings with a database in them: the configured one, or the embedded one, which runs
-    as long as the `with` block does; for `stays`, see `EmbeddedPostgres`.
+    """The settings with the configured database, or with an embedded one that runs in this block.
 
-    Raises `EmbeddedPostgresError`.
+    For `stays`, see `EmbeddedPostgres`. Raises `EmbeddedPostgresError`.
     """
     if settings.url is not None:
         yield settings
@@ -25,10 +24,7 @@ def with_database(settings: Settings, *, stays: bool = False) -> Iterator[Settin
 
 
 def without_database(settings: Settings) -> Settings:
-    """The settings with no database in them, and with a secret all the same.
-
-    Raises `EmbeddedPostgresError`.
-    """
+    """The settings without a database, but with a secret. Raises `EmbeddedPostgresError`."""
     return settings.model_copy(
         update={
             "database_url": None,

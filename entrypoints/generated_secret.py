@@ -1,4 +1,4 @@
-"""The generated secret, which is kept beside the data of the embedded database."""
+"""The generated secret, in a file beside the data of the embedded database."""
 
 import os
 import secrets
@@ -12,9 +12,9 @@ _SECRET_FILE: Final = "secret"  # noqa: S105
 
 
 def load_or_create_secret(settings: Settings) -> str:
-    """The secret beside the data; made, at the first call, by whoever comes first.
+    """Read the secret; create it at the first call. Raises `EmbeddedPostgresError`.
 
-    Raises `EmbeddedPostgresError`.
+    Several processes that start at once all get the same secret.
     """
     path = secret_file(settings)
     if not path.exists():
@@ -23,7 +23,7 @@ def load_or_create_secret(settings: Settings) -> str:
         partial.touch(mode=0o600, exist_ok=False)
         partial.write_text(f"{secrets.token_urlsafe(SECRET_MIN_LENGTH)}\n")
         try:
-            # Unlike a rename, a link never replaces what somebody else was faster to make.
+            # Unlike a rename, a link never replaces the file of a process that was faster.
             os.link(partial, path)
         except FileExistsError:
             pass
@@ -32,8 +32,8 @@ def load_or_create_secret(settings: Settings) -> str:
     secret = path.read_text().strip()
     if len(secret) < SECRET_MIN_LENGTH:
         raise EmbeddedPostgresError(
-            f"the secret in {path} has fewer than {SECRET_MIN_LENGTH} characters: remove the file,"
-            " and a new one is made"
+            f"the secret in {path} has fewer than {SECRET_MIN_LENGTH} characters: remove the file"
+            " to generate a new one"
         )
     return secret
 

@@ -1,4 +1,4 @@
-"""Example users and tasks, many at a time, with a progress bar."""
+"""Creates example users and tasks, several users at a time, with a progress bar."""
 
 import asyncio
 import random
@@ -13,7 +13,7 @@ from domain.tasks import TaskStatus
 from entrypoints.container import Service, build
 from entrypoints.settings import Settings
 
-_AT_ONCE: Final = 4
+_CONCURRENT_USERS: Final = 4
 _VERBS: Final = ("Water", "Call", "Draft", "Review", "Order", "Plan", "Mend", "Clean", "Book")
 _NOUNS: Final = (
     "the plants",
@@ -29,11 +29,14 @@ _NOUNS: Final = (
 
 
 class NotEmpty(TaskportError):
-    message = "this database has users already: say --yes to add to them"
+    message = "this database has users already: use --yes to add to them"
 
 
 async def seed(settings: Settings, *, users: int, tasks: int, only_if_empty: bool) -> None:
-    """Raises `NotEmpty`."""
+    """Create users with tasks.
+
+    Raises `NotEmpty` if there are users already and `only_if_empty` is set.
+    """
     service = build(settings)
     async with service.running():
         if only_if_empty and await service.users.exists():
@@ -48,18 +51,18 @@ async def seed(settings: Settings, *, users: int, tasks: int, only_if_empty: boo
             bar = progress.add_task("tasks", total=users * tasks)
             numbers = iter(range(users))
 
-            async def plant() -> None:
+            async def create_users() -> None:
                 for _ in numbers:
-                    await _plant_user(service, tasks)
+                    await _create_user(service, tasks)
                     progress.advance(bar, tasks)
 
             async with asyncio.TaskGroup() as group:
-                for _ in range(_AT_ONCE):
-                    group.create_task(plant())
+                for _ in range(_CONCURRENT_USERS):
+                    group.create_task(create_users())
     Console(stderr=True).print(f"{users} users with {tasks} tasks each.")
 
 
-async def _plant_user(service: Service, tasks: int) -> None:
+async def _create_user(service: Service, tasks: int) -> None:
     user_id = secrets.token_hex(16)
     name = f"Seed {user_id[:6]}"
     await service.use_cases.seed_user(
@@ -71,6 +74,6 @@ async def _plant_user(service: Service, tasks: int) -> None:
 
 
 def _task(number: int) -> tuple[str, TaskStatus]:
-    # Examples, not secrets.
+    # Example data, not secrets.
     verb, noun = random.choice(_VERBS), random.choice(_NOUNS)  # noqa: S311
     return f"{verb} {noun} ({number})", random.choice(tuple(TaskStatus))  # noqa: S311

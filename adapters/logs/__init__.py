@@ -1,1 +1,1 @@
-"""The log: structured lines in JSON, written in batches."""
+"""The log: structured lines, as JSON or for a console, written in batches."""

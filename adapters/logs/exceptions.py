@@ -9,8 +9,9 @@ _Event = MutableMapping[str, Any]
 
 
 def drop_exception_messages(_logger: object, _level: str, event: _Event) -> _Event:
-    if given := event.pop("exc_info", None):
-        error = sys.exc_info()[1] if given is True else given
+    """Replace `exc_info` by a traceback without messages: a processor for structlog."""
+    if exc_info := event.pop("exc_info", None):
+        error = sys.exc_info()[1] if exc_info is True else exc_info
         error = error[1] if isinstance(error, tuple) else error
         if isinstance(error, BaseException):
             event["exception"] = "".join(_format_without_message(error))
@@ -18,14 +19,14 @@ def drop_exception_messages(_logger: object, _level: str, event: _Event) -> _Eve
 
 
 def _format_without_message(error: BaseException) -> Iterator[str]:
-    """A traceback of this exception and those that led to it, the first one first."""
-    earlier = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
-    if earlier is not None:
-        yield from _format_without_message(earlier)
+    """The traceback of an exception, after those of the exceptions that caused it."""
+    cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    if cause is not None:
+        yield from _format_without_message(cause)
         yield "\n"
     yield "Traceback (most recent call last):\n"
     yield from traceback.format_tb(error.__traceback__)
     yield f"{type(error).__module__}.{type(error).__qualname__}\n"
     if isinstance(error, BaseExceptionGroup):
-        for inner in error.exceptions:
-            yield from _format_without_message(inner)
+        for member in error.exceptions:
+            yield from _format_without_message(member)

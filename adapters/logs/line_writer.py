@@ -1,4 +1,4 @@
-"""Writes lines to a file in batches, from a thread."""
+"""Writes lines to a file in batches, from a thread of its own."""
 
 import atexit
 import threading
@@ -11,26 +11,32 @@ from typing import Final, TextIO
 
 import structlog
 
+#: Seconds between two batches.
 FLUSH_SECONDS: Final = 0.1
-#: How long `flush` waits for a reader that does not read.
+#: Seconds that `flush` waits for a reader that does not read.
 FLUSH_TIMEOUT_SECONDS: Final = 1.0
+#: Lines that may wait to be written; further ones are dropped.
 PENDING_MAX: Final = 50_000
 
 _log = structlog.get_logger("taskport.logs")
 
 
 class LineWriter:
-    """Where lines go: to a file, in batches, by a thread of its own. Past `PENDING_MAX` that wait,
-    lines are lost, and another says how many."""
+    """Writes lines to a stream without blocking the threads that add them.
+
+    While `PENDING_MAX` lines are pending, further lines are dropped; a later line has their number.
+    """
 
     def __init__(self, stream: TextIO) -> None:
-        # Not the stream itself: whoever hangs in its `write` holds a lock that Python needs to end.
+        # Not the stream itself: a thread that blocks in its `write` holds a lock that the
+        # interpreter needs to exit.
         self._file = FileIO(stream.fileno(), "w", closefd=False)
         self._pending: deque[str] = deque()
         self._lost = 0
-        self._hurry = threading.Event()
-        self._waiting: deque[threading.Event] = deque()
-        threading.Thread(target=self._write_for_ever, name="log", daemon=True).start()
+        self._wake_up = threading.Event()
+        #: One event per call of `flush` that waits.
+        self._flushes: deque[threading.Event] = deque()
+        threading.Thread(target=self._run, name="log", daemon=True).start()
         atexit.register(self.flush)
 
     def add(self, line: str) -> None:
@@ -39,58 +45,60 @@ class LineWriter:
         else:
             self._lost += 1
 
-    def hurry(self) -> None:
-        """Write what there is without delay. Whoever says so does not wait for it."""
-        self._hurry.set()
+    def write_soon(self) -> None:
+        """Start to write all pending lines now, and return at once."""
+        self._wake_up.set()
 
     def flush(self) -> None:
-        """Wait until all is written, but not for a reader that does not read."""
+        """Write all pending lines; give up after `FLUSH_TIMEOUT_SECONDS`."""
         is_written = threading.Event()
-        self._waiting.append(is_written)
-        self.hurry()
+        self._flushes.append(is_written)
+        self.write_soon()
         is_written.wait(FLUSH_TIMEOUT_SECONDS)
 
-    def _write_for_ever(self) -> None:
+    def _run(self) -> None:
         while True:
-            self._hurry.wait(FLUSH_SECONDS)
-            self._hurry.clear()
-            waiting = [self._waiting.popleft() for _ in range(len(self._waiting))]
+            self._wake_up.wait(FLUSH_SECONDS)
+            self._wake_up.clear()
+            flushes = [self._flushes.popleft() for _ in range(len(self._flushes))]
             self._write_pending()
-            for is_written in waiting:
+            for is_written in flushes:
                 is_written.set()
 
     def _write_pending(self) -> None:
         pending = [self._pending.popleft() for _ in range(len(self._pending))]
-        is_heard = False
-        for part in _chunks(pending):
+        has_written = False
+        for chunk in _chunks(pending):
             try:
-                self._write(part)
-                is_heard = True
+                self._write(chunk)
+                has_written = True
             except OSError:
-                # The reader has gone, or the disk is full: no reason to stop serving.
-                self._lost += part.count(b"\n")
-        if is_heard and self._lost and len(self._pending) < PENDING_MAX:
+                # The reader has closed the pipe, or the disk is full: the service goes on.
+                self._lost += chunk.count(b"\n")
+        if has_written and self._lost and len(self._pending) < PENDING_MAX:
             lost, self._lost = self._lost, 0
             _log.error("log_lines_lost", count=lost)
 
-    def _write(self, part: bytes) -> None:
-        while part:
-            written: int | None = self._file.write(part)
+    def _write(self, chunk: bytes) -> None:
+        while chunk:
+            written: int | None = self._file.write(chunk)
             if written is None:
-                # Somebody who shares the pipe has made it one that does not block.
+                # Another process that shares the pipe has made it non-blocking, and it is full.
                 time.sleep(FLUSH_SECONDS)
-            part = part[written or 0 :]
+            chunk = chunk[written or 0 :]
 
 
 def _chunks(lines: Iterable[str]) -> Iterator[bytes]:
-    """Whole lines, as many as a pipe takes at once: several workers may share it, and what is
-    longer could end up in the middle of another's line."""
-    part = b""
+    """Whole lines, in chunks of `PIPE_BUF` bytes at most.
+
+    Workers may share a pipe, and a larger write could be interleaved with one of another worker.
+    """
+    chunk = b""
     for line in lines:
         encoded = line.encode("utf-8", "backslashreplace") + b"\n"
-        if part and len(part) + len(encoded) > PIPE_BUF:
-            yield part
-            part = b""
-        part += encoded
-    if part:
-        yield part
+        if chunk and len(chunk) + len(encoded) > PIPE_BUF:
+            yield chunk
+            chunk = b""
+        chunk += encoded
+    if chunk:
+        yield chunk

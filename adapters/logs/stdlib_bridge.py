@@ -8,26 +8,29 @@ import structlog
 
 
 class StdlibBridge(logging.Handler):
-    """Brings what libraries log to the same place. Of several lines only the first is kept: the
-    others tend to be the values at hand. What is said over and over, from one place, is let
-    through once a second: strangers can make some of them say it as often as they like."""
+    """Logs the first line of each record; further lines tend to quote values.
+
+    At most one record per second and line of source code: clients can trigger some of them at
+    will.
+    """
 
     def __init__(self, level: int = logging.NOTSET) -> None:
         super().__init__(level)
-        self._said_at: dict[tuple[str, int], float] = {}
+        #: The monotonic time of the last record, by file and line number.
+        self._last_logged: dict[tuple[str, int], float] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        place, now = (record.pathname, record.lineno), time.monotonic()
-        if now - self._said_at.get(place, -math.inf) < 1:
+        source, now = (record.pathname, record.lineno), time.monotonic()
+        if now - self._last_logged.get(source, -math.inf) < 1:
             return False
-        self._said_at[place] = now
+        self._last_logged[source] = now
         return True
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
             message = record.getMessage()
         except Exception:
-            # Whoever logs must never fail, whatever the values at hand are.
+            # The arguments do not fit the format: log the format alone.
             message = str(record.msg)
         first, *_ = message.splitlines() or [""]
         level = min(max(logging.DEBUG, record.levelno // 10 * 10), logging.CRITICAL)

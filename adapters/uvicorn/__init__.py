@@ -1,1 +1,1 @@
-"""The server process: a protocol with deadlines, an event loop that drains its backlog."""
+"""The server process: listener, workers, event loop, and an HTTP protocol with deadlines."""

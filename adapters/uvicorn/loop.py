@@ -1,4 +1,4 @@
-"""The event loop of a server process: who was let in before the door closed is not sent away."""
+"""An event loop that drains the accept backlog before it closes a listener."""
 
 import asyncio
 import socket
@@ -9,36 +9,37 @@ from adapters.uvicorn.socket_filter import drop_new_connections
 
 
 class DrainingEventLoop(asyncio.SelectorEventLoop):
-    """Closes a listener when nobody waits behind it any more.
+    """Accepts all connections of the backlog before it closes the listener.
 
-    The kernel lets connections in, with what is sent on them, before the process takes them. Those
-    that it has not taken are reset when the listener is closed, and a client cannot know whether
-    what it asked for was done.
+    The kernel establishes connections, and receives data on them, before the process accepts
+    them. When the listener is closed, the kernel resets those that are still in the backlog, and
+    their clients cannot know whether their requests were processed.
     """
 
-    is_leaving = False
+    #: Whether a server of this loop has begun to close its listener.
+    is_shutting_down = False
 
     async def create_server(  # type: ignore[override]
         self, protocol_factory: Any, *, sock: socket.socket, **options: Any
     ) -> asyncio.Server:
-        # Handles of its own: the server closes the one that it has given as soon as it stops.
-        listener, door = sock.dup(), sock.dup()
-        server = await super().create_server(protocol_factory, sock=listener, **options)
-        close = server.close
+        # Duplicates: the server closes the socket that it was given as soon as it is closed.
+        served, listener = sock.dup(), sock.dup()
+        server = await super().create_server(protocol_factory, sock=served, **options)
+        close_server = server.close
 
-        def stop() -> None:
-            self.is_leaving = True
-            self.remove_reader(listener)
-            # Those that are taken already need the server for one more round.
+        def close() -> None:
+            self.is_shutting_down = True
+            self.remove_reader(served)
+            # Not now: connections that were just accepted need the server for one more iteration.
             self.call_soon(drain_backlog_and_close)
 
         def drain_backlog_and_close() -> None:
-            drop_new_connections(door)
-            close()
-            with door, suppress(OSError):
+            drop_new_connections(listener)
+            close_server()
+            with listener, suppress(OSError):
                 while True:
-                    connection, _ = door.accept()
+                    connection, _ = listener.accept()
                     self.create_task(self.connect_accepted_socket(protocol_factory, connection))
 
-        server.close = stop  # type: ignore[method-assign]
+        server.close = close  # type: ignore[method-assign]
         return server

@@ -58,7 +58,7 @@ def test_the_contracts_hold(house: Path) -> None:
         ("adapters/asgi/cors.py", "import domain.tasks"),
         ("adapters/postgres/pool_database.py", "import adapters.asgi"),
         ("adapters/postgres_server/server.py", "import adapters.postgres"),
-        ("adapters/logs/configuration.py", "import entrypoints.settings"),
+        ("adapters/logs/process_log.py", "import entrypoints.settings"),
         ("adapters/postgres/pool_database.py", "import entrypoints.settings"),
         ("entrypoints/cli.py", "import punq"),
     ],

@@ -398,10 +398,11 @@ def test_nobody_is_killed_while_it_answers() -> None:
     for name in WORKERS:
         draining = float(environment(SERVICES[name])["DRAIN_SECONDS"])
         stopping = seconds(SERVICES[name]["stop_grace_period"])
-        assert stopping > draining + serving._DRAIN_SECONDS
+        assert stopping > draining + serving.GRACEFUL_SHUTDOWN_SECONDS
     [draining_said] = [said for said in unit()["Environment"] if said.startswith("DRAIN_SECONDS")]
     assert (
-        int(unit()["TimeoutStopSec"][0]) > int(draining_said.split("=")[1]) + serving._DRAIN_SECONDS
+        int(unit()["TimeoutStopSec"][0])
+        > int(draining_said.split("=")[1]) + serving.GRACEFUL_SHUTDOWN_SECONDS
     )
 
 
@@ -444,7 +445,7 @@ def test_kubernetes_as_the_guide_has_it(app: FastAPI) -> None:
     ready = container["readinessProbe"]
     draining = float(str(said["DRAIN_SECONDS"]))
     assert draining > ready["periodSeconds"] * ready["failureThreshold"]
-    assert pod["terminationGracePeriodSeconds"] > draining + serving._DRAIN_SECONDS
+    assert pod["terminationGracePeriodSeconds"] > draining + serving.GRACEFUL_SHUTDOWN_SECONDS
     assert container["securityContext"]["readOnlyRootFilesystem"] is True
     assert pod["securityContext"] == {"runAsNonRoot": True, "runAsUser": 10001}
 

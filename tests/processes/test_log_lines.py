@@ -16,7 +16,7 @@ from typing import Any, Final, TextIO
 import pytest
 import structlog
 
-from adapters.logs import configuration, line_writer
+from adapters.logs import line_writer, process_log
 from entrypoints.settings import Settings
 from tests.waiting import eventually
 
@@ -50,7 +50,7 @@ def restored(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     root, pool = logging.getLogger(), logging.getLogger("psycopg.pool")
     before = structlog.get_config()
     monkeypatch.setattr(root, "handlers", root.handlers)
-    monkeypatch.setattr(configuration, "_writers", [])
+    monkeypatch.setattr(process_log, "_writers", [])
     levels = root.level, pool.level
     yield
     logging.captureWarnings(False)
@@ -60,7 +60,7 @@ def restored(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def _configure(chosen: Settings, stream: TextIO) -> line_writer.LineWriter:
-    return configuration.configure(chosen.effective_log_level, chosen.effective_log_format, stream)
+    return process_log.configure(chosen.effective_log_level, chosen.effective_log_format, stream)
 
 
 @pytest.fixture
@@ -134,7 +134,7 @@ def test_a_reader_that_does_not_read_holds_up_nobody(
     monkeypatch.setattr(line_writer, "PENDING_MAX", 1_000)
     monkeypatch.setattr(line_writer, "FLUSH_TIMEOUT_SECONDS", 0.2)
     reading, stream = pipe
-    configuration.configure("info", "json", stream)
+    process_log.configure("info", "json", stream)
     log = structlog.get_logger("taskport.tests")
     started = time.monotonic()
     # More than the pipe holds; then more than may wait.
@@ -143,7 +143,7 @@ def test_a_reader_that_does_not_read_holds_up_nobody(
     time.sleep(0.3)
     for number in range(3_000):
         log.error("later", number=number)
-    configuration.flush()
+    process_log.flush()
     assert time.monotonic() - started < 5
 
     said = _read_until(reading, b"log_lines_lost")
@@ -172,7 +172,7 @@ def test_a_reader_that_has_gone_is_no_reason_to_fail(
     os.close(reading)
     for _ in range(3):
         lines.add("to nobody")
-        lines.hurry()
+        lines.write_soon()
         lines.flush()
 
     before = time.process_time()
@@ -234,7 +234,7 @@ def test_all_is_flushed_before_a_process_ends(
     monkeypatch.setattr(line_writer, "FLUSH_SECONDS", 60)
     log = start()
     structlog.get_logger().info("last")
-    configuration.flush()
+    process_log.flush()
     assert "last" in log.path.read_text()
 
 

@@ -414,8 +414,8 @@ async def hasty(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Hasty]:
     monkeypatch.setattr(protocol, "MESSAGE_SECONDS", MESSAGE)
     monkeypatch.setattr(body, "BODY_SECONDS", BODY_WAIT)
     monkeypatch.setattr(deadline, "REQUEST_SECONDS", REQUEST)
-    monkeypatch.setattr(serving, "_KEEP_ALIVE_SECONDS", 1)
-    config = serving._config(Settings(better_auth_secret=SECRET), workers=1)
+    monkeypatch.setattr(serving, "KEEP_ALIVE_SECONDS", 1)
+    config = serving.server_config(Settings(better_auth_secret=SECRET), workers=1)
     # It is made for a process of its own, whose signals it takes.
     config.lifespan = "off"
     server = uvicorn.Server(config)

@@ -37,7 +37,7 @@ class Stopping:
         self._listener, self._stack = listener, stack
         self._address = listener.getsockname()
         self.answered: set[object] = set()
-        config = serving._config(Settings(better_auth_secret=SECRET), workers=1)
+        config = serving.server_config(Settings(better_auth_secret=SECRET), workers=1)
         config.lifespan = "off"
         config.load()
         self._server = uvicorn.Server(config)
@@ -69,7 +69,7 @@ Act = Callable[[Stopping], Awaitable[None]]
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch) -> Callable[[Act], None]:
     """Whatever is done with a server, in the loop of `taskport serve`."""
-    monkeypatch.setattr(protocol, "FIRST_SECONDS", FIRST)
+    monkeypatch.setattr(protocol, "FIRST_REQUEST_SECONDS", FIRST)
 
     def run(act: Act) -> None:
         async def acted() -> None:
@@ -80,7 +80,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Callable[[Act], None]:
                 async with asyncio.timeout(2 * SOON):
                     await act(stopping)
 
-        factory = serving._config(Settings(better_auth_secret=SECRET), 1).get_loop_factory()
+        factory = serving.server_config(Settings(better_auth_secret=SECRET), 1).get_loop_factory()
         assert factory is DrainingEventLoop
         with asyncio.Runner(loop_factory=factory) as runner:
             runner.run(acted())

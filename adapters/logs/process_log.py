@@ -1,4 +1,4 @@
-"""Sets up structlog and `logging` for this process."""
+"""The log of this process: structlog and `logging` write to one stream."""
 
 import logging
 import sys
@@ -15,13 +15,13 @@ _writers: Final[list[LineWriter]] = []
 
 
 def configure(level: str, format: str | None = None, stream: TextIO | None = None) -> LineWriter:
-    """Send all log events of this process to `stream` (standard error).
+    """Send all log events of this process to `stream` (default: standard error).
 
     `level` is the name of a level of `logging`. `format` is "json" or "console"; None means the
     console format on a terminal and JSON elsewhere.
     """
     stream = stream or sys.stderr
-    lines = LineWriter(stream)
+    writer = LineWriter(stream)
     is_console = stream.isatty() if format is None else format == "console"
     minimum = logging.getLevelNamesMapping()[level.upper()]
     structlog.configure(
@@ -30,20 +30,20 @@ def configure(level: str, format: str | None = None, stream: TextIO | None = Non
             *(console_processors(stream) if is_console else [to_json]),
         ],
         wrapper_class=bound_logger_class(minimum, is_console=is_console),
-        logger_factory=lambda *names: LineLogger(lines, *names),
+        logger_factory=lambda *names: LineLogger(writer, *names),
         cache_logger_on_first_use=True,
     )
     root = logging.getLogger()
     root.handlers = [StdlibBridge()]
     root.setLevel(logging.WARNING)
     logging.captureWarnings(True)
-    # Our own connections say so themselves, and do not quote the server.
+    # The pool quotes messages of the server; our connections log their own failures.
     logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)
-    _writers.append(lines)
-    return lines
+    _writers.append(writer)
+    return writer
 
 
 def flush() -> None:
-    """Write what has been collected, before this process ends in a way that Python does not see."""
-    for lines in _writers:
-        lines.flush()
+    """Write all pending lines, before this process ends in a way that runs no exit handlers."""
+    for writer in _writers:
+        writer.flush()
