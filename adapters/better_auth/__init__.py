@@ -1,1 +1,1 @@
-"""Better Auth's formats, and only here: tokens, cookies, hashes and keys."""
+"""Better Auth's formats, and only here: tokens, cookies, password hashes and keys."""

@@ -1,4 +1,4 @@
-"""Our own access tokens: short for a session, by its id, and worth nothing without it."""
+"""Our own access tokens, which name a session by its id and are valid only while it lives."""
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -12,9 +12,8 @@ from application.ports.tokens import AccessToken
 from domain.errors import Unauthenticated
 from domain.sessions import Session
 
-TYPE: Final = "at+jwt"
-"""RFC 9068, 2.1."""
-
+#: RFC 9068, 2.1.
+ACCESS_TOKEN_TYPE: Final = "at+jwt"  # noqa: S105
 _ALGORITHM: Final = "HS256"
 _ISSUER: Final = "taskport"
 
@@ -35,21 +34,26 @@ class AccessTokens:
             "iat": now,
             "exp": now + self.lifetime,
         }
-        token = jwt.encode(claims, self.secret, algorithm=_ALGORITHM, headers={"typ": TYPE})
+        token = jwt.encode(
+            claims, self.secret, algorithm=_ALGORITHM, headers={"typ": ACCESS_TOKEN_TYPE}
+        )
         return AccessToken(token, self.lifetime)
 
     def verify(self, token: str, now: datetime) -> tuple[SessionProof, float]:
-        """What it proves, and until when (seconds since the epoch). Raises `Unauthenticated`."""
+        """The proof, and the time until which it is valid (seconds since the epoch).
+
+        Raises `Unauthenticated`.
+        """
         claims = verified_claims(
-            token, key=self.secret, algorithm=_ALGORITHM, types=(TYPE,), now=now
+            token, key=self.secret, algorithm=_ALGORITHM, types=(ACCESS_TOKEN_TYPE,), now=now
         )
-        session_id, born = claims.get("sid"), claims.get("iat")
+        session_id, issued_at = claims.get("sid"), claims.get("iat")
         if (
             not (claims.get("iss") == claims.get("aud") == _ISSUER)
             or not isinstance(session_id, str)
             or not session_id.isprintable()
-            or born is None
-            or claims["exp"] > born + self.lifetime.total_seconds()
+            or issued_at is None
+            or claims["exp"] > issued_at + self.lifetime.total_seconds()
         ):
             raise Unauthenticated
         proof = SessionProof(

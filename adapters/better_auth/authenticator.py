@@ -1,4 +1,4 @@
-"""Which of the credentials in a request decides, and which piece verifies it."""
+"""Chooses the credential of a request that decides, and the verifier for it."""
 
 import re
 from collections.abc import Sequence
@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import jwt
+from cachetools import LRUCache
 
-from adapters.better_auth.access_tokens import TYPE, AccessTokens
+from adapters.better_auth.access_tokens import ACCESS_TOKEN_TYPE, AccessTokens
 from adapters.better_auth.cookies import BetterAuthCookies
 from adapters.better_auth.jwts import JwtPluginTokens
-from adapters.better_auth.proof_cache import ProofCache
 from adapters.better_auth.shared_secret import SharedSecretTokens
 from adapters.better_auth.signatures import Signatures
 from adapters.better_auth.tokens import bearer_token
@@ -20,19 +20,27 @@ from domain.errors import Unauthenticated
 
 _RAW_TOKEN: Final = re.compile(r"[A-Za-z0-9_~+/=-]{1,255}")
 _DOTS_OF_A_JWT: Final = 2
+_MAX_CACHED_PROOFS: Final = 4_096
+
+
+def _proof_cache() -> LRUCache[str, tuple[Proof, float]]:
+    return LRUCache(_MAX_CACHED_PROOFS)
 
 
 @dataclass(frozen=True, slots=True)
 class BetterAuthAuthenticator:
-    """An `Authenticator`. `shared_secret` is None where such tokens are turned off."""
+    """`Authenticator` for Better Auth's credentials."""
 
     signatures: Signatures
     cookies: BetterAuthCookies
     access_tokens: AccessTokens
     jwts: JwtPluginTokens
+    #: None if tokens of the shared secret are turned off.
     shared_secret: SharedSecretTokens | None
     clock: Clock
-    _seen: ProofCache[Proof] = field(default_factory=ProofCache, repr=False)
+    #: By token: its proof, and the time until which that is valid (seconds since the epoch).
+    #: Verifying a signature costs more than the rest of a request.
+    _proofs: LRUCache[str, tuple[Proof, float]] = field(default_factory=_proof_cache, repr=False)
 
     async def __call__(self, credentials: Credentials) -> Sequence[Proof]:
         cookie = None if credentials.cookie is None else self._cookie(credentials.cookie)
@@ -44,12 +52,12 @@ class BetterAuthAuthenticator:
         return (cookie,)
 
     def _cookie(self, header: str) -> SessionProof | None:
-        """Raises `Unauthenticated` only for two cookies that contradict each other."""
-        shown = self.cookies.read(header)
-        if shown.token is None or not _RAW_TOKEN.fullmatch(shown.token):
+        """Raises `Unauthenticated` only for two session cookies that contradict each other."""
+        cookies = self.cookies.read(header)
+        if cookies.token is None or not _RAW_TOKEN.fullmatch(cookies.token):
             return None
         return SessionProof(
-            CredentialKind.COOKIE, token=shown.token, is_temporary=shown.is_temporary
+            CredentialKind.COOKIE, token=cookies.token, is_temporary=cookies.is_temporary
         )
 
     async def _bearer(self, token: str) -> Proof:
@@ -63,21 +71,24 @@ class BetterAuthAuthenticator:
 
     async def _jwt(self, token: str) -> Proof:
         now = self.clock.now()
-        proof = self._seen.get(token, now)
-        if proof is not None:
-            return proof
+        try:
+            proof, until = self._proofs[token]
+        except KeyError:
+            pass
+        else:
+            if now.timestamp() < until:
+                return proof
         try:
             header = jwt.get_unverified_header(token)
         except (jwt.PyJWTError, ValueError, RecursionError):
             raise Unauthenticated from None
-        until: float
         if header.get("alg") != "HS256":
             proof, until = await self.jwts.verify(token, now)
-        elif str(header.get("typ")).lower() == TYPE:
+        elif str(header.get("typ")).lower() == ACCESS_TOKEN_TYPE:
             proof, until = self.access_tokens.verify(token, now)
         elif self.shared_secret is not None:
             proof, until = self.shared_secret.verify(token, now)
         else:
             raise Unauthenticated
-        self._seen.put(token, proof, until)
+        self._proofs[token] = proof, until
         return proof

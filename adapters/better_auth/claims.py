@@ -1,28 +1,30 @@
-"""What verified claims say, in our own words."""
+"""Converts claims of Better Auth's tokens into `Claims`."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 from application.ports.credentials import Claims
 from domain.text import InvalidText
 from domain.users import clean_email
 
-_LEEWAY = timedelta(minutes=1)
+#: Clock skew that is tolerated in `updatedAt`.
+_LEEWAY: Final = timedelta(minutes=1)
 
 
 def issued_at(claims: dict[str, Any]) -> datetime | None:
+    """The time of `iat`, or None without one."""
     return datetime.fromtimestamp(claims["iat"], UTC) if "iat" in claims else None
 
 
 def claim_matches(expected: str, claim: object) -> bool:
-    """Whether an `iss` or `aud` claim names what is expected; an `aud` may be a list."""
+    """Whether an `iss` or `aud` claim has the expected value; `aud` may be a list that has it."""
     return expected in claim if isinstance(claim, list) else claim == expected
 
 
 def claims_of(claims: dict[str, Any], now: datetime) -> Claims | None:
-    """The user as the claims describe them; None without an address that could sign in.
+    """The profile of a user in verified claims; None without a valid e-mail address.
 
-    What they say of `emailVerified` is for the caller to judge: here it is taken as it stands.
+    `emailVerified` is passed on unchecked: callers decide whether they trust its issuer that far.
     """
     email, name, image = claims.get("email"), claims.get("name"), claims.get("image")
     verified = claims.get("emailVerified")
@@ -43,12 +45,12 @@ def claims_of(claims: dict[str, Any], now: datetime) -> Claims | None:
 
 
 def _storable(text: str) -> str:
-    """The text as Better Auth would store it: unpaired surrogates replaced, no NUL."""
+    """The text as Better Auth would store it: unpaired surrogates replaced, NULs removed."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").replace("\0", "")
 
 
 def _past(value: object, now: datetime) -> datetime | None:
-    """A date that is yet to come is none: nothing that happens later would be news after it."""
+    """A time in the past, or None: a future `updatedAt` would make later updates look outdated."""
     try:
         time = datetime.fromisoformat(value) if isinstance(value, str) else None
         time = time.astimezone(UTC) if time is not None and time.tzinfo is not None else None

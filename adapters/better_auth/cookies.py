@@ -1,7 +1,8 @@
-"""Better Auth's cookies: the signed session token, and what stands beside it.
+"""Better Auth's cookies: the signed session token, and the cookies beside it.
 
-A server reads exactly one of the two names that a session cookie can have: would it read both, a
-page on plain http could toss in the bare name over the one that only https can set.
+A session cookie has the prefix `__Secure-` on https and none on http. Only the name that fits our
+setting is read: a page on plain http cannot set the former, but could add the latter (cookie
+tossing).
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,29 +18,30 @@ _SESSION: Final = "session_token"
 _CACHE: Final = "session_data"
 _TEMPORARY: Final = "dont_remember"
 
-# Python's own notion of it is wider: to a browser, a name behind U+00A0 has no prefix, and plain
-# http may set it.
-_SPACE: Final = " \t"
+#: White space around names and values. `str.strip` would remove more, such as U+00A0: to a browser
+#: a name after U+00A0 has no prefix, so that a page on plain http may set it.
+_WHITE_SPACE: Final = " \t"
 
 
 @dataclass(frozen=True, slots=True)
-class ShownCookies:
-    """The session token that a cookie proves, and whether the session is a temporary one."""
+class VerifiedCookies:
+    """The contents of a `Cookie` header whose signatures are valid."""
 
+    #: The session token.
     token: str | None = None
+    #: Whether the session is not to be remembered after the browser is closed.
     is_temporary: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class BetterAuthCookies:
-    """`SessionCookies`, and the reading of them.
-
-    `is_secure` as Better Auth decides it: where its own URL is https.
-    """
+    """`SessionCookies` in Better Auth's format; also reads them."""
 
     signatures: Signatures
     prefix: str
+    #: Whether the URL of the Better Auth server is https, by which Better Auth decides it.
     is_secure: bool
+    #: None: the cookies are for this host only.
     domain: str | None
     clock: Clock
 
@@ -50,8 +52,8 @@ class BetterAuthCookies:
     def issue(
         self, session: Session, *, is_temporary: bool = False, shown: str | None = None
     ) -> Sequence[str]:
-        left = session.expires_at - self.clock.now()
-        seconds = None if is_temporary else round(left.total_seconds())
+        lifetime = session.expires_at - self.clock.now()
+        seconds = None if is_temporary else round(lifetime.total_seconds())
         cookies = [self._cookie(_SESSION, self.signatures.sign(session.token), seconds)]
         if is_temporary:
             cookies.append(self._cookie(_TEMPORARY, self.signatures.sign("true"), None))
@@ -63,19 +65,23 @@ class BetterAuthCookies:
         names = (_SESSION, _CACHE, _TEMPORARY)
         cookies = [self._cookie(name, "", 0) for name in names]
         if self.domain is not None:
-            # From before there was a domain: the browser shows both, and two prove nothing.
-            of_this_host = replace(self, domain=None)
-            cookies += [of_this_host._cookie(name, "", 0) for name in names]
+            # Also cookies from before the domain was set: browsers send both, and two session
+            # cookies are rejected.
+            host_only = replace(self, domain=None)
+            cookies += [host_only._cookie(name, "", 0) for name in names]
         return cookies
 
-    def read(self, header: str) -> ShownCookies:
-        """What a `Cookie` header proves. Raises `Unauthenticated` where it shows two sessions."""
+    def read(self, header: str) -> VerifiedCookies:
+        """Verify the cookies of a `Cookie` header.
+
+        Raises `Unauthenticated` if it has two different session cookies.
+        """
         tokens = set(_values(header, self.name))
         if len(tokens) > 1:
             raise Unauthenticated
         token = self.signatures.read(tokens.pop()) if tokens else None
         temporary = _values(header, self._name(_TEMPORARY))
-        return ShownCookies(
+        return VerifiedCookies(
             token, any(self.signatures.read(value) == "true" for value in temporary)
         )
 
@@ -94,8 +100,9 @@ class BetterAuthCookies:
         return "; ".join([*parts, "SameSite=Lax"])
 
 
-def _values(header: str, wanted: str) -> Iterator[str]:
+def _values(header: str, cookie_name: str) -> Iterator[str]:
+    """The values of all cookies with this name."""
     for pair in header.split(";"):
         name, _, value = pair.partition("=")
-        if name.strip(_SPACE) == wanted:
-            yield value.strip(_SPACE).strip('"')
+        if name.strip(_WHITE_SPACE) == cookie_name:
+            yield value.strip(_WHITE_SPACE).strip('"')

@@ -9,5 +9,5 @@ _LENGTH: Final = 32
 
 
 def random_id() -> str:
-    """32 letters and digits, about 190 bits. A `RandomIds`."""
+    """`RandomIds`: 32 letters and digits, about 190 bits."""
     return "".join(secrets.choice(_ALPHABET) for _ in range(_LENGTH))

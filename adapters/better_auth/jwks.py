@@ -1,4 +1,4 @@
-"""The public keys that a Better Auth server shows over HTTP, kept at hand."""
+"""The public keys that a Better Auth server publishes over HTTP, cached."""
 
 import asyncio
 import json
@@ -6,73 +6,81 @@ import math
 import ssl
 from dataclasses import dataclass, field
 from functools import cache
+from typing import Final
 
 import httpx
 import structlog
+from cachetools import TTLCache
 
 from adapters.better_auth.keys import PublicKey, public_key
 from domain.errors import Unavailable
 
-_MAX_BYTES = 65_536
-_MAX_KEYS = 128
-_MAX_ABSENT = 1_024
+_MAX_BYTES: Final = 65_536
+_MAX_KEYS: Final = 128
+_MAX_ABSENT: Final = 1_024
 
 _log = structlog.get_logger("taskport.better_auth")
 
 
-class _BadAnswer(Exception):
-    """An answer that is no key set. The text is ours, and may be logged."""
+class _InvalidResponse(Exception):
+    """A response that is not a key set. The message quotes nothing of it, and may be logged."""
 
 
 @dataclass(slots=True)
 class RemoteKeys:
-    """The keys of a JWKS endpoint by their `kid`. All times are in seconds.
+    """The keys of a JWKS endpoint by their `kid`. All durations are in seconds.
 
-    A key that is known is found at once. Once the keys are older than `max_age` they are fetched
-    anew behind the scenes; as long as that fails the old ones go on. A key that is not known is
-    fetched: one fetch at a time, begun at least `interval` after the last one, over within
-    `timeout`. What the provider does not show then is taken as absent for `absence`. After a
-    failure nothing is fetched for `back_off`, doubled each time up to `max_back_off`.
+    A cached key is returned at once. If the key set is older than `max_age`, it is refreshed in the
+    background; as long as that fails, the cached keys remain valid. For an unknown `kid` the key
+    set is fetched, by one fetch at a time for all callers.
     """
 
     url: str
+    #: Age at which the key set is refreshed.
     max_age: float = 300.0
-    interval: float = 1.0
+    #: Shortest time between the starts of two fetches.
+    min_interval: float = 1.0
+    #: Deadline of a fetch.
     timeout: float = 3.0
-    absence: float = 30.0
-    back_off: float = 1.0
-    max_back_off: float = 5.0
+    #: How long a `kid` that was not in the key set is rejected without another fetch.
+    absence_ttl: float = 30.0
+    #: Pause after a failed fetch; doubled with each further failure, up to `max_backoff`.
+    backoff: float = 1.0
+    max_backoff: float = 5.0
     _client: httpx.AsyncClient = field(init=False, repr=False)
     _keys: dict[str, PublicKey] = field(init=False, repr=False, default_factory=dict)
-    _absent: dict[str, float] = field(init=False, repr=False, default_factory=dict)
+    #: Every `kid` that was not in the key set lately.
+    _absent: TTLCache[str, None] = field(init=False, repr=False)
     _fetch: asyncio.Task[int] | None = field(init=False, repr=False, default=None)
-    _begun: int = field(init=False, repr=False, default=0)
-    _pause: float = field(init=False, repr=False, default=0.0)
-    # Moments of the event loop's clock.
+    _fetches_begun: int = field(init=False, repr=False, default=0)
+    #: The pause after the last failure; 0 after a success.
+    _current_backoff: float = field(init=False, repr=False, default=0.0)
+    # Times of the event loop's clock.
     _stale_at: float = field(init=False, repr=False, default=0.0)
-    _next_at: float = field(init=False, repr=False, default=0.0)
+    _next_fetch_at: float = field(init=False, repr=False, default=0.0)
     _retry_at: float = field(init=False, repr=False, default=0.0)
 
     def __post_init__(self) -> None:
+        self._absent = TTLCache(_MAX_ABSENT, self.absence_ttl, timer=_now)
         self._client = httpx.AsyncClient(
             headers={"Accept": "application/json", "Accept-Encoding": "identity"},
             follow_redirects=False,
-            verify=_authorities(),
+            verify=_ssl_context(),
             trust_env=False,
             timeout=self.timeout,
-            # A connection that idles for minutes is only there to be found dead.
+            # After minutes without a request, a kept connection would mostly be dead.
             limits=httpx.Limits(max_keepalive_connections=0),
         )
 
     async def find(self, kid: str) -> PublicKey | None:
-        """None where the provider does not show such a key. Raises `Unavailable`."""
-        begun, fetched = self._begun, 0
+        """The key, or None if the server does not publish it. Raises `Unavailable`."""
+        begun, fetched = self._fetches_begun, 0
         while (key := self._keys.get(kid)) is None:
-            if self._absent.get(kid, 0.0) > _now():
+            if kid in self._absent:
                 return None
-            # One that was under way already may have been answered before there was the key.
+            # A fetch that was under way before this call may be older than the key.
             if fetched > begun:
-                self._remember_absence(kid)
+                self._absent[kid] = None
                 return None
             fetched = await self._fetched()
         if _now() > self._stale_at:
@@ -80,24 +88,24 @@ class RemoteKeys:
         return key
 
     async def close(self) -> None:
-        """Whoever still waits gets `Unavailable`."""
+        """Cancel the fetch; callers that wait for it get `Unavailable`."""
         if self._fetch is not None:
             self._fetch.cancel()
             await asyncio.wait((self._fetch,))
         await self._client.aclose()
 
     async def _fetched(self) -> int:
-        """The number of the next fetch that succeeds. Raises `Unavailable`."""
+        """Wait for a fetch, and return its number. Raises `Unavailable` if it fails."""
         fetch = self._begin_fetch()
         if fetch is not None:
-            # Unlike `await`, this does not cancel what others wait for as well.
+            # Unlike `await`, this does not cancel the fetch for other callers.
             await asyncio.wait((fetch,))
             if not fetch.cancelled() and (number := fetch.result()):
                 return number
         raise Unavailable(max(1, math.ceil(self._retry_at - _now())))
 
     def _begin_fetch(self) -> asyncio.Task[int] | None:
-        """The one fetch that there is, or a new one; None while the last failure is too near."""
+        """The running fetch, or a new one; None during the backoff after a failure."""
         if self._fetch is None or self._fetch.done():
             if _now() < self._retry_at:
                 return None
@@ -105,55 +113,47 @@ class RemoteKeys:
         return self._fetch
 
     async def _run_fetch(self) -> int:
-        """The number of this fetch, counted from 1; 0 where the provider cannot be reached."""
-        await asyncio.sleep(self._next_at - _now())
-        self._begun += 1
+        """Fetch the key set. Returns the number of this fetch, from 1; 0 if it failed."""
+        await asyncio.sleep(self._next_fetch_at - _now())
+        self._fetches_begun += 1
         begun_at = _now()
-        self._next_at = begun_at + self.interval
+        self._next_fetch_at = begun_at + self.min_interval
         try:
             async with asyncio.timeout(self.timeout):
-                self._keys = _key_set(await self._download())
-        # Whatever it is, we have no new keys, and those who wait must learn it.
+                self._keys = _parse_key_set(await self._download())
+        # Any error: the callers that wait must get a result.
         except Exception as error:
             self._fail(error)
             return 0
         self._stale_at = begun_at + self.max_age
-        if self._pause:
-            self._pause = 0.0
+        if self._current_backoff:
+            self._current_backoff = 0.0
             _log.info("jwks_fetched_again")
-        return self._begun
+        return self._fetches_begun
 
     def _fail(self, error: Exception) -> None:
-        if not self._pause:
-            reason = str(error) if isinstance(error, _BadAnswer) else type(error).__name__
+        if not self._current_backoff:
+            reason = str(error) if isinstance(error, _InvalidResponse) else type(error).__name__
             _log.warning("jwks_unavailable", reason=reason)
-        self._pause = min(self._pause * 2 or self.back_off, self.max_back_off)
-        self._retry_at = _now() + self._pause
+        self._current_backoff = min(self._current_backoff * 2 or self.backoff, self.max_backoff)
+        self._retry_at = _now() + self._current_backoff
 
     async def _download(self) -> bytes:
         body = bytearray()
-        async with self._client.stream("GET", self.url) as answer:
-            if answer.status_code != httpx.codes.OK:
-                raise _BadAnswer(f"status {answer.status_code}")
-            # Raw: nothing is unpacked, so that what was packed all the same is no JSON.
-            async for part in answer.aiter_raw():
-                body += part
+        async with self._client.stream("GET", self.url) as response:
+            if response.status_code != httpx.codes.OK:
+                raise _InvalidResponse(f"status {response.status_code}")
+            # Raw: a compressed body is not decompressed, and then fails to parse.
+            async for chunk in response.aiter_raw():
+                body += chunk
                 if len(body) > _MAX_BYTES:
-                    raise _BadAnswer("too long")
+                    raise _InvalidResponse("too long")
         return bytes(body)
-
-    def _remember_absence(self, kid: str) -> None:
-        if len(self._absent) >= _MAX_ABSENT:
-            del self._absent[next(iter(self._absent))]
-        self._absent[kid] = _now() + self.absence
 
 
 @cache
-def _authorities() -> ssl.SSLContext:
-    """Those whom httpx trusts, or `SSL_CERT_FILE` names.
-
-    To read them takes longer than all the rest here.
-    """
+def _ssl_context() -> ssl.SSLContext:
+    """The certificate authorities of httpx, or of `SSL_CERT_FILE`. Cached: loading them is slow."""
     return httpx.create_ssl_context()
 
 
@@ -161,13 +161,13 @@ def _now() -> float:
     return asyncio.get_running_loop().time()
 
 
-def _key_set(text: bytes) -> dict[str, PublicKey]:
+def _parse_key_set(text: bytes) -> dict[str, PublicKey]:
     document = json.loads(text)
     jwks = document.get("keys") if isinstance(document, dict) else None
     if not isinstance(jwks, list):
-        raise _BadAnswer("no key set")
+        raise _InvalidResponse("no key set")
     if len(jwks) > _MAX_KEYS:
-        raise _BadAnswer("too many keys")
+        raise _InvalidResponse("too many keys")
     keys = {}
     for jwk in jwks:
         key = public_key(jwk)

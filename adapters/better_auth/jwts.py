@@ -1,13 +1,14 @@
-"""Tokens of Better Auth's `jwt` plugin, signed with a key of which we only see the public half.
+"""Tokens of Better Auth's `jwt` plugin, signed with asymmetric keys.
 
-The same keys sign other things of Better Auth's: its cookie cache (a `typ` and an audience of
-their own), and what its OAuth plugins give to third parties (other audiences).
+The keys also sign tokens for other purposes, which are rejected here: Better Auth's cookie cache
+(another `typ` and audience), and tokens that its OAuth plugins issue to third parties (other
+audiences).
 """
 
 import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 from adapters.better_auth.claims import claim_matches, claims_of, issued_at
 from adapters.better_auth.jwks import RemoteKeys
@@ -17,71 +18,68 @@ from application.ports.credentials import CredentialKind, UserProof
 from application.ports.keys import KeyStore
 from domain.errors import Unauthenticated
 
-_TYPES = ("jwt", None)
-_KEY_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
-
-_OF_A_CLIENT = frozenset({"azp", "client_id"})
-"""What names the third party that a token was issued to (RFC 9068, 2.2)."""
-
-_KEY_GRACE_PERIOD = timedelta(days=30)
-"""Better Auth's default: so long a key that signs no more still verifies."""
-
-_MAX_CACHE_SECONDS = 60
-"""So long at most what was verified outlives its key."""
+_TYPES: Final = ("jwt", None)
+_KEY_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+#: Claims that name the third party to which a token was issued (RFC 9068, 2.2).
+_THIRD_PARTY_CLAIMS: Final = frozenset({"azp", "client_id"})
+#: How long an expired key still verifies tokens: Better Auth's default.
+_KEY_GRACE_PERIOD: Final = timedelta(days=30)
+#: How long a proof may be cached, and so outlive the removal of its key.
+_MAX_CACHE_SECONDS: Final = 60
 
 
 @dataclass(frozen=True, slots=True)
 class JwtPluginTokens:
     """Verifies tokens of credential 3.
 
-    `origin` is that of the Better Auth server, which issues the tokens and is their audience.
-    A key of our own table decides; only where there is none is the server asked for its keys.
-    Then the tokens may introduce their users: whose table is ours, has its users there as well.
+    A key is looked up in the shared table first, and only then fetched from the server. Tokens with
+    a fetched key may introduce users: if the table is not shared, neither are the users.
     """
 
+    #: The origin of the Better Auth server: issuer and audience of its tokens.
     origin: str
     keys: KeyStore
     remote: RemoteKeys
 
     async def verify(self, token: str, now: datetime) -> tuple[UserProof, float]:
-        """What it proves, and until when that may be believed (seconds since the epoch).
+        """The proof, and the time until which it may be cached (seconds since the epoch).
 
         Raises `Unauthenticated`, `Unavailable`.
         """
-        # All that can be refused without a key: junk causes no look-up.
-        header, said = unverified(token, types=_TYPES, now=now)
-        self._check_names(said)
+        # Reject as much as possible without a key, so that junk causes no look-up.
+        header, unverified_claims = unverified(token, types=_TYPES, now=now)
+        self._check_issuer_and_audience(unverified_claims)
         algorithm, kid = header.get("alg"), header.get("kid")
         if algorithm not in ALGORITHMS or not isinstance(kid, str) or not _KEY_ID.fullmatch(kid):
             raise Unauthenticated
-        key, is_ours = await self._key(kid, now)
+        key, is_stored = await self._find_key(kid, now)
         if algorithm not in key.algorithms:
             raise Unauthenticated
         claims = verified_claims(token, key=key.key, algorithm=algorithm, types=_TYPES, now=now)
-        self._check_names(claims)
+        self._check_issuer_and_audience(claims)
         proof = UserProof(
             kind=CredentialKind.JWT,
             user_id=claims["sub"],
             issued_at=issued_at(claims),
-            claims=None if is_ours else claims_of(claims, now),
+            claims=None if is_stored else claims_of(claims, now),
         )
         return proof, min(claims["exp"] + LEEWAY_SECONDS, now.timestamp() + _MAX_CACHE_SECONDS)
 
-    def _check_names(self, claims: dict[str, Any]) -> None:
-        if not _OF_A_CLIENT.isdisjoint(claims):
+    def _check_issuer_and_audience(self, claims: dict[str, Any]) -> None:
+        if not _THIRD_PARTY_CLAIMS.isdisjoint(claims):
             raise Unauthenticated
         if claims.get("iss") != self.origin or not claim_matches(self.origin, claims.get("aud")):
             raise Unauthenticated
 
-    async def _key(self, kid: str, now: datetime) -> tuple[PublicKey, bool]:
-        """The key, and whether it is of our own table."""
+    async def _find_key(self, kid: str, now: datetime) -> tuple[PublicKey, bool]:
+        """The key, and whether it is stored in the shared table."""
         stored = await self.keys.find(kid)
         if stored is not None and (
             stored.expires_at is None or stored.expires_at > now - _KEY_GRACE_PERIOD
         ):
-            key, is_ours = stored_key(stored), True
+            key, is_stored = stored_key(stored), True
         else:
-            key, is_ours = await self.remote.find(kid), False
+            key, is_stored = await self.remote.find(kid), False
         if key is None:
             raise Unauthenticated
-        return key, is_ours
+        return key, is_stored

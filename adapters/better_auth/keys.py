@@ -1,4 +1,4 @@
-"""Public keys of Better Auth's `jwt` plugin: which are usable, and for which algorithms."""
+"""Public keys of Better Auth's `jwt` plugin, and the algorithms that they may be used with."""
 
 import json
 from dataclasses import dataclass
@@ -8,10 +8,10 @@ import jwt
 
 from application.ports.keys import StoredKey
 
+#: All algorithms that the plugin supports.
 ALGORITHMS: Final = ("EdDSA", "ES256", "ES512", "RS256", "PS256")
-"""All that the plugin can be told to sign with."""
 
-_RSA_MIN_BITS = 2_048
+_RSA_MIN_BITS: Final = 2_048
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,14 +23,14 @@ class PublicKey:
 
 
 def public_key(jwk: object, algorithm: str | None = None) -> PublicKey | None:
-    """The key in a JSON Web Key; None where it is no public key that we can verify with.
+    """The key in a JSON Web Key; None if it is not a public key for verifying signatures.
 
-    `algorithm` is what is known of it beside what it says of itself: neither may contradict.
+    `algorithm` is the one that the store names for the key. It must not contradict the key's `alg`.
     """
     if not isinstance(jwk, dict) or "d" in jwk or jwk.get("use") not in (None, "sig"):
         return None
     declared = [name for name in (algorithm, jwk.get("alg")) if name is not None]
-    algorithms = [name for name in _possible(jwk) if all(name == said for said in declared)]
+    algorithms = [name for name in _algorithms_of(jwk) if all(name == d for d in declared)]
     if not algorithms:
         return None
     try:
@@ -51,7 +51,8 @@ def stored_key(stored: StoredKey) -> PublicKey | None:
     return public_key(jwk, stored.algorithm)
 
 
-def _possible(jwk: dict[str, Any]) -> tuple[str, ...]:
+def _algorithms_of(jwk: dict[str, Any]) -> tuple[str, ...]:
+    """The algorithms that fit the type of a key."""
     match jwk:
         case {"kty": "OKP", "crv": "Ed25519"}:
             return ("EdDSA",)
@@ -59,7 +60,7 @@ def _possible(jwk: dict[str, Any]) -> tuple[str, ...]:
             return ("ES256",)
         case {"kty": "EC", "crv": "P-521"}:
             return ("ES512",)
-        # Whatever its `crv`: Better Auth may show the one of its default key there.
+        # With any `crv`: Better Auth may add the one of its default key.
         case {"kty": "RSA"}:
             return ("RS256", "PS256")
         case _:

@@ -1,7 +1,7 @@
 """Password hashes in Better Auth's format: `<salt>:<key>`, both in lower-case hex.
 
-scrypt with N=16384, r=16, p=1 and 64 bytes, over the password in Unicode NFKC; the salt is the
-hex text itself, not the bytes that it stands for.
+scrypt with N=16384, r=16, p=1 and 64 bytes, over the password in Unicode NFKC. The salt is the
+hex text itself, not the bytes that it encodes.
 """
 
 import asyncio
@@ -22,33 +22,34 @@ from domain.errors import Unavailable
 
 _SALT_BYTES: Final = 16
 _KEY_BYTES: Final = 64
-# scrypt needs 128 * N * r bytes and a little; OpenSSL's own limit is exactly that.
+#: scrypt needs a little more than 128 * N * r bytes, which is OpenSSL's default limit.
 _MAX_MEMORY: Final = 64 * 2**20
 _NICENESS: Final = 10
 _RETRY_SECONDS: Final = 2
+_WAIT_SECONDS: Final = 3.0
+_MAX_WAITING: Final = 500
 
 _HASHES: Final = Gauge(
     "taskport_password_hashes",
-    "Passwords that are being hashed, or wait for it.",
+    "Passwords that are being hashed, or wait for a thread.",
     multiprocess_mode="livesum",
 )
 
-WAIT_SECONDS: Final = 3.0
-_WAITING: Final = 500
-
 
 class ScryptPasswords:
-    """`Passwords`, hashed in threads of their own: as many as half the cores.
+    """`Passwords`, hashed in a thread pool of their own: half as many threads as cores.
 
-    Who has waited `wait_seconds` for a thread is turned away. Not before: whoever hammers at the
-    door would otherwise be answered, and come again, thousands of times a second. Where `waiting`
-    of them are at it, nobody else may join.
+    Callers queue up to `wait_seconds` for a thread, then get `Unavailable`: an immediate rejection
+    would let an attacker retry thousands of times a second. At most `max_waiting` callers queue;
+    further ones are rejected at once.
     """
 
-    def __init__(self, *, wait_seconds: float = WAIT_SECONDS, waiting: int = _WAITING) -> None:
+    def __init__(
+        self, *, wait_seconds: float = _WAIT_SECONDS, max_waiting: int = _MAX_WAITING
+    ) -> None:
         threads = max(1, (os.cpu_count() or 1) // 2)
         self._threads = ThreadPoolExecutor(threads, "passwords", initializer=_lower_priority)
-        self._room = threading.BoundedSemaphore(threads + waiting)
+        self._slots = threading.BoundedSemaphore(threads + max_waiting)
         self._wait_seconds = wait_seconds
 
     async def hash(self, password: str) -> str:
@@ -57,36 +58,36 @@ class ScryptPasswords:
 
     async def verify(self, password: str, stored: str | None) -> bool:
         salt, _, expected = (stored or "").partition(":")
-        # Whoever has no password, or one in another format, costs as much as everybody else.
+        # Hash also without a stored hash, so that the response time does not reveal it.
         key = await self._derive(password, salt or "0" * 2 * _SALT_BYTES)
         return hmac.compare_digest(key.encode(), expected.encode())
 
     async def _derive(self, password: str, salt: str) -> str:
-        if not self._room.acquire(blocking=False):
+        if not self._slots.acquire(blocking=False):
             raise Unavailable(_RETRY_SECONDS)
         _HASHES.inc()
         work = self._threads.submit(derive, password, salt)
-        work.add_done_callback(self._leave)
-        answer = asyncio.wrap_future(work)
+        work.add_done_callback(self._release_slot)
+        key = asyncio.wrap_future(work)
         try:
-            await asyncio.wait({answer}, timeout=self._wait_seconds)
+            await asyncio.wait({key}, timeout=self._wait_seconds)
         finally:
-            # What has begun cannot be stopped, and what is done stays done.
-            turned_away = work.cancel()
-        if turned_away:
+            # Without effect once a thread has begun.
+            is_cancelled = work.cancel()
+        if is_cancelled:
             raise Unavailable(_RETRY_SECONDS)
-        return await answer
+        return await key
 
-    def _leave(self, _work: Future[str]) -> None:
-        self._room.release()
+    def _release_slot(self, _work: Future[str]) -> None:
+        self._slots.release()
         _HASHES.dec()
 
 
 def derive(password: str, salt: str) -> str:
     """The key of a password. Unpaired surrogates count as U+FFFD, as they do in JavaScript."""
-    readable = password.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    well_formed = password.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
     return hashlib.scrypt(
-        unicodedata.normalize("NFKC", readable).encode(),
+        unicodedata.normalize("NFKC", well_formed).encode(),
         salt=salt.encode("utf-8", "surrogatepass"),
         n=16_384,
         r=16,
@@ -97,7 +98,7 @@ def derive(password: str, salt: str) -> str:
 
 
 def _lower_priority() -> None:
-    """Leave the cores to whoever answers other requests. Threads have a niceness on Linux only."""
+    """Give other threads priority over this one. Only on Linux do threads have a niceness."""
     if sys.platform == "linux":
         with suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)

@@ -1,21 +1,23 @@
-"""What every signed token must stand, whoever signed it: one place for the common checks."""
+"""Checks that all signed tokens have in common, whoever signed them."""
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import jwt
 
 from domain.errors import Unauthenticated
 
-LEEWAY_SECONDS = 30
-"""How far two clocks may lie apart. RFC 8725 leaves it to us; our contract allows up to 60."""
+#: Clock skew that is tolerated, in seconds. RFC 8725 sets no limit; our contract allows 60 at most.
+LEEWAY_SECONDS: Final = 30
 
-_TOKEN_MAX_LENGTH = 8_192
-_SUBJECT_MAX_LENGTH = 255
+_TOKEN_MAX_LENGTH: Final = 8_192
+_SUBJECT_MAX_LENGTH: Final = 255
+#: The first second of the year 10000, which a `datetime` cannot represent.
+_END_OF_TIME: Final = 253_402_300_800
 
-# The times, the issuer and the audience are ours to judge: PyJWT would read its own clock, and
-# it cannot say "right where present".
+# Times, issuer and audience are checked here: PyJWT would read the system's clock, and cannot
+# require that a claim is right only if it is present.
 _CHECKS: Any = {
     "verify_exp": False,
     "verify_nbf": False,
@@ -40,25 +42,25 @@ def bearer_token(authorization: str) -> str:
 def unverified(
     token: str, *, types: Sequence[str | None], now: datetime
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Header and claims of a JWT that stands every check of `verified_claims` but its signature.
+    """Header and claims of a JWT, after all checks of `verified_claims` but that of the signature.
 
-    Good to find a key with, and to refuse what no key could save. Raises `Unauthenticated`.
+    To find its key, and to reject it without a key. Raises `Unauthenticated`.
     """
-    return _read(token, "", [], {**_CHECKS, "verify_signature": False}, types, now)
+    return _decode(token, "", [], {**_CHECKS, "verify_signature": False}, types, now)
 
 
 def verified_claims(
     token: str, *, key: Any, algorithm: str, types: Sequence[str | None], now: datetime
 ) -> dict[str, Any]:
-    """The claims of a JWT that is signed with this key, alive, and of one of these `typ`s.
+    """The claims of a JWT that was signed with this key, is valid now, and has one of these `typ`s.
 
-    `key` is whatever PyJWT takes for the algorithm. `sub` is a string and `exp` a number.
+    `key` is what PyJWT takes for the algorithm. `sub` is a string and `exp` a number.
     Raises `Unauthenticated`.
     """
-    return _read(token, key, [algorithm], {**_CHECKS, "verify_signature": True}, types, now)[1]
+    return _decode(token, key, [algorithm], {**_CHECKS, "verify_signature": True}, types, now)[1]
 
 
-def _read(
+def _decode(
     token: str,
     key: Any,
     algorithms: Sequence[str],
@@ -67,20 +69,20 @@ def _read(
     now: datetime,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     try:
-        said = jwt.decode_complete(token, key, algorithms, options)
-        header, claims = said["header"], said["payload"]
-        kind = header.get("typ")
-        if (kind.lower() if isinstance(kind, str) else kind) not in types:
+        decoded = jwt.decode_complete(token, key, algorithms, options)
+        header, claims = decoded["header"], decoded["payload"]
+        token_type = header.get("typ")
+        if (token_type.lower() if isinstance(token_type, str) else token_type) not in types:
             raise Unauthenticated
-        # PyJWT understands one extension of JWS, of which no credential makes use.
+        # PyJWT supports one critical extension, which no credential uses.
         if "crit" in header:
             raise Unauthenticated
         subject = claims["sub"]
         _check_times(claims, now.timestamp())
     except (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError):
-        # Among them what PyJWT lets through of hostile numbers and broken Unicode.
+        # PyJWT does not catch all errors that hostile numbers and broken Unicode cause.
         raise Unauthenticated from None
-    # What cannot be printed cannot be stored either, or would break a line of the log.
+    # An unprintable id could not be stored, or would break a line of the log.
     if not 0 < len(subject) <= _SUBJECT_MAX_LENGTH or not subject.isprintable():
         raise Unauthenticated
     return header, claims
@@ -91,8 +93,7 @@ def _check_times(claims: dict[str, Any], now: float) -> None:
         value = claims.get(name, 0)
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise Unauthenticated
-        # Also a bound for the conversions that follow: no date lies beyond the year 9999.
-        if not 0 <= value < 253_402_300_800:
+        if not 0 <= value < _END_OF_TIME:
             raise Unauthenticated
     if claims["exp"] + LEEWAY_SECONDS <= now:
         raise Unauthenticated

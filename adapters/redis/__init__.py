@@ -1,1 +1,1 @@
-"""The driven side that lives in Redis: counters that all workers share."""
+"""Redis: counters that all workers share."""

@@ -1,9 +1,9 @@
 """Counters in Redis, exact across all workers that share it.
 
-All that the requests of one turn of the event loop have to count goes there in one script, on one
-connection. An outage costs each request at hand `ANSWER_SECONDS` at most, twice where it had to
-wait for others; from then on everybody is refused at once, until a connection in the background
-has shown that Redis counts again.
+Requests of one iteration of the event loop are counted by one script, in one round trip. During an
+outage each request that is being counted waits `TIMEOUT_SECONDS` at most, or twice that if it was
+queued behind others. From then on all are rejected at once, until the background task has
+reconnected and Redis counts again.
 """
 
 import asyncio
@@ -19,16 +19,19 @@ from redis.backoff import NoBackoff
 from application.ports.counters import WindowCount, WindowKey
 from domain.errors import Unavailable
 
-# A busy machine may keep Redis itself waiting for a while: that is no outage yet.
-ANSWER_SECONDS: Final = 0.03
+#: Seconds for a response of Redis. Long enough for the pauses of a busy machine.
+TIMEOUT_SECONDS: Final = 0.03
+#: Seconds for a connection, and the longest wait between two attempts.
 RECONNECT_SECONDS: Final = 1.0
+#: Commands per script call.
 _BATCH: Final = 1000
-# The braces keep all keys in one place where there are several (a cluster).
+# A hash tag: in a cluster, all keys are in one slot.
 _PREFIX: Final = "{taskport}:"
 _PROBE: Final = (b"{taskport}:probe",)
-# Where a window is 0, one is taken back.
+# For each key and window in milliseconds: its count, and the milliseconds left. A window of 0 means
+# to undo one count.
 _SCRIPT: Final = """
-local said = {}
+local counts = {}
 for i, key in ipairs(KEYS) do
   local window, count, left = tonumber(ARGV[i]), 0, 0
   if window > 0 then
@@ -42,46 +45,49 @@ for i, key in ipairs(KEYS) do
   else
     redis.call('del', key)
   end
-  said[2 * i - 1], said[2 * i] = count, left
+  counts[2 * i - 1], counts[2 * i] = count, left
 end
-return said
+return counts
 """
 
 _log = structlog.get_logger("taskport.redis")
 
 
 @dataclass(slots=True)
-class _Question:
+class _Command:
+    """Keys to count, and the future of their counts."""
+
     names: list[bytes]
     windows: list[int]
-    answer: asyncio.Future[list[int]]
+    #: Count and milliseconds left, by turns, for each name.
+    counts: asyncio.Future[list[int]]
 
 
 class RedisCounters:
-    """`Counters`. Redis counts the time of the windows as well."""
+    """`Counters`. The windows, too, are timed by Redis."""
 
     def __init__(self, url: str) -> None:
         self._pool = ConnectionPool.from_url(
             url,
             socket_connect_timeout=RECONNECT_SECONDS,
             socket_timeout=RECONNECT_SECONDS,
-            # By default it would try for seconds before it says that nobody answers.
+            # By default the client retries for seconds before it raises.
             retry=Retry(NoBackoff(), 0),
         )
-        self._questions: list[_Question] = []
-        self._asked = asyncio.Event()
+        self._queue: list[_Command] = []
+        self._is_queued = asyncio.Event()
         self._is_up = False
         self._task: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
-        """Connect, and stay connected. Where nobody answers, it goes on trying by itself."""
-        first_try = asyncio.Event()
-        self._task = asyncio.create_task(self._stay_connected(first_try))
-        await first_try.wait()
+        """Connect, and stay connected. Returns after the first attempt, successful or not."""
+        first_attempt = asyncio.Event()
+        self._task = asyncio.create_task(self._stay_connected(first_attempt))
+        await first_attempt.wait()
 
     @property
     def is_up(self) -> bool:
-        """Whether Redis counted when it was last asked to."""
+        """Whether Redis counted the last time."""
         return self._is_up
 
     async def close(self) -> None:
@@ -90,89 +96,88 @@ class RedisCounters:
             await asyncio.wait({self._task})
 
     async def add(self, keys: Sequence[WindowKey]) -> Sequence[WindowCount]:
-        said = await self._ask(keys, [seconds * 1000 for _, seconds in keys])
-        return [WindowCount(said[i], said[i + 1] / 1000) for i in range(0, len(said), 2)]
+        counts = await self._run(keys, [seconds * 1000 for _, seconds in keys])
+        return [WindowCount(counts[i], counts[i + 1] / 1000) for i in range(0, len(counts), 2)]
 
     async def undo(self, keys: Sequence[WindowKey]) -> None:
-        await self._ask(keys, [0] * len(keys))
+        await self._run(keys, [0] * len(keys))
 
-    async def _ask(self, keys: Sequence[WindowKey], windows: list[int]) -> list[int]:
+    async def _run(self, keys: Sequence[WindowKey], windows: list[int]) -> list[int]:
         if not self._is_up:
             raise Unavailable
-        # A name that could not be encoded would take all that are sent along with it down.
+        # A name that cannot be encoded would make the whole batch fail.
         names = [f"{_PREFIX}{name}:{s}".encode("utf-8", "surrogatepass") for name, s in keys]
-        answer: asyncio.Future[list[int]] = asyncio.get_running_loop().create_future()
-        self._questions.append(_Question(names, windows, answer))
-        self._asked.set()
-        return await answer
+        counts: asyncio.Future[list[int]] = asyncio.get_running_loop().create_future()
+        self._queue.append(_Command(names, windows, counts))
+        self._is_queued.set()
+        return await counts
 
-    async def _stay_connected(self, first_try: asyncio.Event) -> None:
+    async def _stay_connected(self, first_attempt: asyncio.Event) -> None:
         is_known_down = False
-        wait = RECONNECT_SECONDS / 20
+        delay = RECONNECT_SECONDS / 20
         while True:
             connection: AbstractConnection | None = None
             try:
                 connection = self._pool.make_connection()  # type: ignore[no-untyped-call]
                 await connection.connect()
-                # A replica, or one without memory, answers as well, but does not count.
-                await _run(connection, _PROBE, (1000,))
+                # A read-only replica, or a server out of memory, responds but does not count.
+                await _execute(connection, _PROBE, (1000,))
                 _log.info("redis_connected")
                 self._is_up, is_known_down = True, False
-                wait = RECONNECT_SECONDS / 20
-                first_try.set()
-                await self._converse(connection)
+                delay = RECONNECT_SECONDS / 20
+                first_attempt.set()
+                await self._run_queue(connection)
             except Exception as error:
-                # Whatever it is: without this task nothing would ever be counted again.
+                # Any error: if this task ended, nothing would ever be counted again.
                 if not is_known_down:
                     _log.warning("redis_unavailable", error=type(error).__name__)
                 is_known_down = True
             finally:
                 self._is_up = False
-                self._turn_away()
-                first_try.set()
+                self._reject_queue()
+                first_attempt.set()
                 if connection is not None:
                     await connection.disconnect(nowait=True)
-            await asyncio.sleep(wait)
-            wait = min(2 * wait, RECONNECT_SECONDS)
+            await asyncio.sleep(delay)
+            delay = min(2 * delay, RECONNECT_SECONDS)
 
-    async def _converse(self, connection: AbstractConnection) -> None:
-        """Ask what there is to ask, in batches. Returns never; raises as soon as one fails."""
+    async def _run_queue(self, connection: AbstractConnection) -> None:
+        """Run queued commands, in batches. Never returns; raises as soon as a batch fails."""
         while True:
-            await self._asked.wait()
-            batch, self._questions = self._questions[:_BATCH], self._questions[_BATCH:]
-            if not self._questions:
-                self._asked.clear()
-            names = [name for question in batch for name in question.names]
-            windows = [window for question in batch for window in question.windows]
+            await self._is_queued.wait()
+            batch, self._queue = self._queue[:_BATCH], self._queue[_BATCH:]
+            if not self._queue:
+                self._is_queued.clear()
+            names = [name for command in batch for name in command.names]
+            windows = [window for command in batch for window in command.windows]
             try:
-                said = await _run(connection, names, windows)
+                counts = await _execute(connection, names, windows)
             except BaseException:
-                self._questions += batch
+                self._queue += batch
                 raise
             start = 0
-            for question in batch:
-                end = start + 2 * len(question.names)
-                if not question.answer.done():
-                    question.answer.set_result(said[start:end])
+            for command in batch:
+                end = start + 2 * len(command.names)
+                if not command.counts.done():
+                    command.counts.set_result(counts[start:end])
                 start = end
 
-    def _turn_away(self) -> None:
-        for question in self._questions:
-            if not question.answer.done():
-                question.answer.set_exception(Unavailable())
-        self._questions.clear()
-        self._asked.clear()
+    def _reject_queue(self) -> None:
+        for command in self._queue:
+            if not command.counts.done():
+                command.counts.set_exception(Unavailable())
+        self._queue.clear()
+        self._is_queued.clear()
 
 
-async def _run(
+async def _execute(
     connection: AbstractConnection, names: Sequence[bytes], windows: Sequence[int]
 ) -> list[int]:
     await connection.send_command("EVAL", _SCRIPT, len(names), *names, *windows)
     reading = asyncio.create_task(connection.read_response())
     try:
-        # Unlike a timeout around it, this sees an answer that came while the loop was busy
-        # elsewhere.
-        await asyncio.wait({reading}, timeout=ANSWER_SECONDS)
+        # Unlike `asyncio.timeout`, this accepts a response that arrived while the loop was busy.
+        await asyncio.wait({reading}, timeout=TIMEOUT_SECONDS)
     finally:
         is_late = not reading.done()
         if is_late:
@@ -180,5 +185,5 @@ async def _run(
             await asyncio.wait({reading})
     if is_late:
         raise TimeoutError
-    said: list[int] = reading.result()
-    return said
+    counts: list[int] = reading.result()
+    return counts

@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.debian, pytest.mark.process]
 
 KEY: Final[WindowKey] = ("key", 600)
 # In earnest it is shorter, so that a busy machine would be taken for an outage.
-ANSWER_SECONDS: Final = 0.5
+TIMEOUT_SECONDS: Final = 0.5
 # Longer than one wait for an answer, and much shorter than what many would take.
 _SOON: Final = 4.0
 _PATIENCE_SECONDS: Final = 15.0
@@ -29,7 +29,7 @@ _PATIENCE_SECONDS: Final = 15.0
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who is down is looked for more often than in earnest."""
-    monkeypatch.setattr(module, "ANSWER_SECONDS", ANSWER_SECONDS)
+    monkeypatch.setattr(module, "TIMEOUT_SECONDS", TIMEOUT_SECONDS)
     monkeypatch.setattr(module, "RECONNECT_SECONDS", 0.3)
 
 
@@ -190,7 +190,7 @@ async def test_an_answer_that_came_while_the_loop_was_busy_counts(
             # The question goes out, and then nobody looks for the answer.
             for _ in range(4):
                 await asyncio.sleep(0)
-            time.sleep(1.5 * ANSWER_SECONDS)  # noqa: ASYNC251
+            time.sleep(1.5 * TIMEOUT_SECONDS)  # noqa: ASYNC251
             assert await asking == n + 1
     assert not said(logged, "redis_unavailable")
 
@@ -205,7 +205,7 @@ async def test_frozen(server: RedisServer, logged: Logged) -> None:
         server.pause()
         began = time.monotonic()
         first = [asyncio.create_task(times(counters)) for _ in range(50)]
-        await asyncio.sleep(ANSWER_SECONDS / 2)
+        await asyncio.sleep(TIMEOUT_SECONDS / 2)
         others = [asyncio.create_task(taken_back(counters)) for _ in range(50)]
         ends = await asyncio.gather(*first, *others, return_exceptions=True)
         assert time.monotonic() - began < _SOON
@@ -408,7 +408,7 @@ async def test_closed_while_somebody_asks(server: RedisServer) -> None:
     await counters.open()
     server.pause()
     asking = [asyncio.create_task(times(counters)) for _ in range(10)]
-    await asyncio.sleep(ANSWER_SECONDS / 5)
+    await asyncio.sleep(TIMEOUT_SECONDS / 5)
     late = asyncio.create_task(times(counters))
     await asyncio.sleep(0)
     await counters.close()

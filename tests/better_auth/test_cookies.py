@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters.better_auth.cookies import BetterAuthCookies, ShownCookies
+from adapters.better_auth.cookies import BetterAuthCookies, VerifiedCookies
 from adapters.better_auth.signatures import Signatures
 from domain.errors import Unauthenticated
 from domain.sessions import Session
@@ -113,7 +113,7 @@ def test_a_cookie_lasts_as_long_as_its_session(
 )
 def test_a_session_is_read(cookies: BetterAuthCookies, header: str) -> None:
     """Encoded or not, in quotes or not, and with whatever stands beside it."""
-    assert cookies.read(header) == ShownCookies(TOKEN)
+    assert cookies.read(header) == VerifiedCookies(TOKEN)
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ def test_a_session_is_read(cookies: BetterAuthCookies, header: str) -> None:
 )
 def test_a_session_that_is_not_proven_is_none(cookies: BetterAuthCookies, header: str) -> None:
     """A raw token among them: who can read the table cannot make a cookie."""
-    assert cookies.read(header) == ShownCookies()
+    assert cookies.read(header) == VerifiedCookies()
 
 
 def test_a_server_on_https_reads_the_secure_name_only(elsewhere: BetterAuthCookies) -> None:
@@ -150,9 +150,9 @@ def test_a_server_on_https_reads_the_secure_name_only(elsewhere: BetterAuthCooki
     [given] = ELSEWHERE["set_cookie"]
     secure = pair(given)
     bare = secure.removeprefix("__Secure-")
-    assert elsewhere.read(secure) == ShownCookies(ELSEWHERE["token"])
-    assert elsewhere.read(bare) == ShownCookies()
-    assert elsewhere.read(f"{bare}; {secure}; {bare}x") == ShownCookies(ELSEWHERE["token"])
+    assert elsewhere.read(secure) == VerifiedCookies(ELSEWHERE["token"])
+    assert elsewhere.read(bare) == VerifiedCookies()
+    assert elsewhere.read(f"{bare}; {secure}; {bare}x") == VerifiedCookies(ELSEWHERE["token"])
 
 
 @pytest.mark.parametrize("space", ["\xa0", "\x85", "\x0b", "\x0c", "\x1c"])
@@ -161,9 +161,9 @@ def test_a_name_in_foreign_white_space_is_another_name(
 ) -> None:
     """To a browser it has no prefix, so that plain http may set it: trimmed, it would be ours."""
     [given] = ELSEWHERE["set_cookie"]
-    assert elsewhere.read(f"a=b;{space}{pair(given)}") == ShownCookies()
-    assert elsewhere.read(pair(given).replace("=", f"{space}=", 1)) == ShownCookies()
-    assert elsewhere.read(f"{pair(given)}{space}") == ShownCookies()
+    assert elsewhere.read(f"a=b;{space}{pair(given)}") == VerifiedCookies()
+    assert elsewhere.read(pair(given).replace("=", f"{space}=", 1)) == VerifiedCookies()
+    assert elsewhere.read(f"{pair(given)}{space}") == VerifiedCookies()
 
 
 @pytest.mark.parametrize("other", [TEMPORARY["set_auth_token"], VALUE[:-3], ""])
@@ -177,7 +177,7 @@ def test_two_sessions_are_nobodys(cookies: BetterAuthCookies, other: str) -> Non
 def test_the_mark_of_a_temporary_session_is_read(cookies: BetterAuthCookies) -> None:
     session, mark = (pair(line) for line in TEMPORARY["set_cookie"])
     token = TEMPORARY["token"]
-    assert cookies.read(f"{session}; {mark}") == ShownCookies(token, is_temporary=True)
+    assert cookies.read(f"{session}; {mark}") == VerifiedCookies(token, is_temporary=True)
     assert cookies.read(f"{mark}; x=y; {session}; {mark}x").is_temporary
     for header in (
         session,
@@ -187,13 +187,13 @@ def test_the_mark_of_a_temporary_session_is_read(cookies: BetterAuthCookies) -> 
         f"{session}; {MARK}={cookies.signatures.sign('false')}",
         f"{session}; __Secure-{mark}",
     ):
-        assert cookies.read(header) == ShownCookies(token)
+        assert cookies.read(header) == VerifiedCookies(token)
 
 
 def test_a_signed_mark_is_no_session(cookies: BetterAuthCookies) -> None:
     """The signature does not bind the name of its cookie: the token is what no table holds."""
     _, mark = (pair(line) for line in TEMPORARY["set_cookie"])
-    assert cookies.read(mark.replace(MARK, NAME)) == ShownCookies("true")
+    assert cookies.read(mark.replace(MARK, NAME)) == VerifiedCookies("true")
 
 
 def test_what_is_given_is_read(cookies: BetterAuthCookies, elsewhere: BetterAuthCookies) -> None:
@@ -201,7 +201,7 @@ def test_what_is_given_is_read(cookies: BetterAuthCookies, elsewhere: BetterAuth
         for is_temporary in (False, True):
             given = jar.issue(a_session(jar, TOKEN), is_temporary=is_temporary)
             header = "; ".join(map(pair, given))
-            assert jar.read(header) == ShownCookies(TOKEN, is_temporary)
+            assert jar.read(header) == VerifiedCookies(TOKEN, is_temporary)
 
 
 def test_cookies_live_for_a_week_from_when_they_are_given_anew(

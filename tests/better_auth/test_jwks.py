@@ -486,7 +486,7 @@ async def test_a_fetch_that_nobody_waits_for_any_more_is_of_use(
 
 @pytest.fixture
 async def hurried(provider: Provider) -> AsyncIterator[RemoteKeys]:
-    remote = RemoteKeys(provider.url, max_age=0.01, interval=0.02)
+    remote = RemoteKeys(provider.url, max_age=0.01, min_interval=0.02)
     yield remote
     await remote.close()
 
@@ -522,7 +522,7 @@ async def test_rotation_while_somebody_guesses(provider: Provider, hurried: Remo
             assert None not in found
             await asyncio.sleep(0.003 * (number % 4))
         rotating = False
-    assert provider.hits <= 1 + (loop.time() - started) / hurried.interval
+    assert provider.hits <= 1 + (loop.time() - started) / hurried.min_interval
 
 
 async def test_the_log_says_once_that_it_is_away_and_once_that_it_is_back(

@@ -24,14 +24,14 @@ SALT, KEY = "0123456789abcdef" * 2, "ab" * 64
 def passwords(monkeypatch: pytest.MonkeyPatch) -> ScryptPasswords:
     """One thread, and room for two that wait as long as a test may; whatever the machine has."""
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
-    return ScryptPasswords(wait_seconds=60, waiting=2)
+    return ScryptPasswords(wait_seconds=60, max_waiting=2)
 
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> ScryptPasswords:
     """The same, but nobody waits for their turn."""
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
-    return ScryptPasswords(wait_seconds=0, waiting=2)
+    return ScryptPasswords(wait_seconds=0, max_waiting=2)
 
 
 @pytest.fixture

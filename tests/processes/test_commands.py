@@ -256,7 +256,7 @@ def test_check_tells_what_is_wrong_with_the_settings(
 def test_check_tells_of_counters_that_do_not_answer(home: Home) -> None:
     done = home.run("check", env={"RATE_LIMIT_STORAGE": "redis://127.0.0.1:9"})
     assert done.code == 0, done
-    assert "RATE_LIMIT_STORAGE does not answer" in done.out
+    assert "RATE_LIMIT_STORAGE does not respond" in done.out
 
 
 @pytest.mark.postgres
