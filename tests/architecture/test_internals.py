@@ -34,7 +34,7 @@ HOMES = {
     "fastapi": "adapters/http/fastapi_internals.py",
     "prometheus_client": "tests/specs/test_api.py",
     "psycopg": "adapters/postgres/psycopg_internals.py",
-    "structlog": "adapters/logs/configuration.py",
+    "structlog": "adapters/logs/rendering.py",
     "uvicorn": "adapters/uvicorn/uvicorn_internals.py",
 }
 
