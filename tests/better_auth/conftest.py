@@ -1,4 +1,4 @@
-"""A provider of keys, who asks it, and time that can be skipped."""
+"""Fixtures: a JWKS endpoint, and the adapter that fetches its keys."""
 
 from collections.abc import AsyncIterator
 
@@ -18,7 +18,7 @@ async def provider() -> AsyncIterator[Provider]:
 
 @pytest.fixture
 async def remote(provider: Provider) -> AsyncIterator[RemoteKeys]:
-    """With the intervals that it has in service."""
+    """The adapter with its default intervals."""
     remote = RemoteKeys(provider.url)
     yield remote
     await remote.close()

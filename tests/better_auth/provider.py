@@ -1,4 +1,4 @@
-"""A JWKS endpoint on loopback that misbehaves as it is told to."""
+"""A JWKS endpoint on loopback that tests can make misbehave."""
 
 import asyncio
 import json
@@ -24,21 +24,22 @@ def key_set(jwks: Sequence[Any]) -> bytes:
 
 
 class Provider:
-    """Shows `answer` to whoever asks, as soon as `gate` is open.
-
-    What it answers is settled when it is asked. Until it may `hang_up` it may `add` to that.
-    """
+    """An HTTP server that sends the same response to every request."""
 
     def __init__(self) -> None:
-        self.answer = key_set([])
+        #: The response to requests that arrive from now on.
+        self.response = key_set([])
+        #: The heads of all requests so far.
         self.requests: list[str] = []
+        #: Responses are sent while this is set.
         self.gate = asyncio.Event()
         self.gate.set()
-        self.hang_up = asyncio.Event()
-        self.hang_up.set()
+        #: Connections are closed after the response while this is set.
+        self.may_close = asyncio.Event()
+        self.may_close.set()
         self.port = 0
         self._server: asyncio.Server | None = None
-        self._busy: dict[asyncio.Task[Any], asyncio.StreamWriter] = {}
+        self._open: dict[asyncio.Task[Any], asyncio.StreamWriter] = {}
 
     @property
     def url(self) -> str:
@@ -48,11 +49,13 @@ class Provider:
     def hits(self) -> int:
         return len(self.requests)
 
-    def show(self, *signers: Signer) -> None:
-        self.answer = key_set([signer.jwk() for signer in signers])
+    def publish(self, *signers: Signer) -> None:
+        """Respond with the key set of these signers."""
+        self.response = key_set([signer.jwk() for signer in signers])
 
-    def add(self, more: bytes) -> None:
-        for writer in self._busy.values():
+    def send(self, more: bytes) -> None:
+        """Send more bytes on all open connections."""
+        for writer in self._open.values():
             writer.write(more)
 
     async def start(self) -> None:
@@ -62,25 +65,25 @@ class Provider:
     async def stop(self) -> None:
         if self._server is not None:
             self._server.close()
-        for task in self._busy:
+        for task in self._open:
             task.cancel()
-        if self._busy:
-            await asyncio.wait(self._busy)
+        if self._open:
+            await asyncio.wait(self._open)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
-        self._busy[task] = writer
+        self._open[task] = writer
         try:
             head = await reader.readuntil(b"\r\n\r\n")
-            answer = self.answer
+            response = self.response
             self.requests.append(head.decode())
             await self.gate.wait()
-            writer.write(answer)
+            writer.write(response)
             await writer.drain()
-            await self.hang_up.wait()
+            await self.may_close.wait()
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
         finally:
-            del self._busy[task]
+            del self._open[task]
             writer.close()

@@ -1,4 +1,4 @@
-"""Signs tokens as Better Auth's `jwt` plugin does, and as somebody who forges them would."""
+"""Signs tokens as Better Auth's `jwt` plugin does, and as an attacker who forges them would."""
 
 import base64
 import json
@@ -30,25 +30,26 @@ class Signer:
         self.public = self.private.public_key()
 
     def jwk(self, **changes: Any) -> dict[str, Any]:
-        """The public half as `/jwks` shows it; a member that is None is left out."""
+        """The public key as `/jwks` publishes it; members that are None are left out."""
         bare = get_default_algorithms()[self.algorithm].to_jwk(self.public, as_dict=True)
-        said = {"alg": self.algorithm, **bare, "kid": self.kid, "key_ops": None, **changes}
-        return {name: value for name, value in said.items() if value is not None}
+        jwk = {"alg": self.algorithm, **bare, "kid": self.kid, "key_ops": None, **changes}
+        return {name: value for name, value in jwk.items() if value is not None}
 
     def row(self) -> str:
-        """The public half as a row of the `jwks` table has it: neither `alg` nor `kid`."""
+        """The public key as a row of the `jwks` table stores it: without `alg` and `kid`."""
         return json.dumps(self.jwk(alg=None, kid=None))
 
-    def token(self, claims: dict[str, Any], **header: Any) -> str:
-        said = {"alg": self.algorithm, "kid": self.kid, **header}
-        said = {name: value for name, value in said.items() if value is not None}
+    def token(self, claims: dict[str, Any], **changes: Any) -> str:
+        """A token with changes to its header; members that are None are left out."""
+        header = {"alg": self.algorithm, "kid": self.kid, **changes}
+        header = {name: value for name, value in header.items() if value is not None}
         algorithm = get_default_algorithms()[self.algorithm]
-        return signed(said, claims, lambda text: algorithm.sign(text, self.private))
+        return signed(header, claims, lambda text: algorithm.sign(text, self.private))
 
 
 @cache
 def signer(kid: str, algorithm: str = "EdDSA") -> Signer:
-    """The same for the whole run: RSA keys take their time."""
+    """A signer that is cached for the whole test run: RSA keys are slow to generate."""
     return Signer(kid, algorithm)
 
 
@@ -57,7 +58,7 @@ def encoded(part: bytes) -> str:
 
 
 def signed(header: Any, claims: Any, sign: Callable[[bytes], bytes]) -> str:
-    """Whatever is asked for: `jwt.encode` has scruples."""
+    """A JWT with any header and claims, valid or not: `jwt.encode` would reject some."""
     text = ".".join(encoded(json.dumps(part).encode()) for part in (header, claims))
     return f"{text}.{encoded(sign(text.encode()))}"
 

@@ -1,4 +1,4 @@
-"""Our own access tokens: which are believed, and what they prove."""
+"""Our own access tokens: which are accepted, and what they prove."""
 
 import hmac
 from collections.abc import Callable
@@ -36,17 +36,17 @@ def token(
     digest: str = "sha256",
     **changes: Any,
 ) -> str:
-    """A good one with changes; a member that is None is left out."""
-    said = {"alg": "HS256", "typ": "at+jwt", **(header or {})}
+    """A valid token with changes; members that are None are left out."""
+    changed = {"alg": "HS256", "typ": "at+jwt", **(header or {})}
     return signed(
-        {name: value for name, value in said.items() if value is not None},
+        {name: value for name, value in changed.items() if value is not None},
         claims(**changes),
         lambda text: hmac.digest(secret.encode(), text, digest),
     )
 
 
 def claims(**changes: Any) -> dict[str, Any]:
-    said = {
+    changed = {
         "iss": "taskport",
         "aud": "taskport",
         "sub": "ann",
@@ -55,105 +55,105 @@ def claims(**changes: Any) -> dict[str, Any]:
         "exp": AT + WEEK,
         **changes,
     }
-    return {name: value for name, value in said.items() if value is not None}
+    return {name: value for name, value in changed.items() if value is not None}
 
 
-def test_what_is_signed_is_believed_and_proves_a_session() -> None:
-    given = TOKENS(SESSION, NOW)
-    assert given == AccessToken(given.token, LIFETIME)
-    assert TOKENS.verify(given.token, NOW) == (PROOF, AT + WEEK + LEEWAY_SECONDS)
+def test_signed_token_proves_its_session() -> None:
+    signed_token = TOKENS(SESSION, NOW)
+    assert signed_token == AccessToken(signed_token.token, LIFETIME)
+    assert TOKENS.verify(signed_token.token, NOW) == (PROOF, AT + WEEK + LEEWAY_SECONDS)
 
 
-def test_the_form_of_a_token() -> None:
-    given = TOKENS(SESSION, NOW).token
-    assert jwt.get_unverified_header(given) == {"alg": "HS256", "typ": "at+jwt"}
-    assert claims_of(given) == claims()
+def test_header_and_claims_of_a_token() -> None:
+    signed_token = TOKENS(SESSION, NOW).token
+    assert jwt.get_unverified_header(signed_token) == {"alg": "HS256", "typ": "at+jwt"}
+    assert claims_of(signed_token) == claims()
 
 
-def test_a_token_tells_nothing_of_what_it_is_made_of() -> None:
-    given = TOKENS(SESSION, NOW)
-    parts = given.token.split(".")
-    assert encoded(SESSION.token.encode()) not in given.token
-    assert not any(part in repr(given) for part in parts)
+def test_token_reveals_no_secret() -> None:
+    """Neither the session token in the access token, nor either of them in a `repr`."""
+    signed_token = TOKENS(SESSION, NOW)
+    parts = signed_token.token.split(".")
+    assert encoded(SESSION.token.encode()) not in signed_token.token
+    assert not any(part in repr(signed_token) for part in parts)
     assert SECRET not in repr(TOKENS)
 
 
 @pytest.mark.parametrize("header", [{"typ": "AT+JWT"}, {"kid": "whatever"}])
-def test_what_else_is_believed(header: dict[str, Any]) -> None:
-    """A media type is the same in upper case."""
+def test_other_valid_headers_are_accepted(header: dict[str, Any]) -> None:
+    """Media types are case-insensitive."""
     assert TOKENS.verify(token(header=header), NOW)[0] == PROOF
 
 
-def test_a_token_lives_until_its_end() -> None:
-    """And half a minute more, for clocks that differ."""
-    given, end = TOKENS(SESSION, NOW).token, NOW + LIFETIME + timedelta(seconds=LEEWAY_SECONDS)
-    assert TOKENS.verify(given, end - timedelta.resolution)[0] == PROOF
+def test_token_is_valid_until_it_expires() -> None:
+    """With half a minute of leeway at both ends, for clock skew."""
+    valid, end = TOKENS(SESSION, NOW).token, NOW + LIFETIME + timedelta(seconds=LEEWAY_SECONDS)
+    assert TOKENS.verify(valid, end - timedelta.resolution)[0] == PROOF
     with pytest.raises(Unauthenticated):
-        TOKENS.verify(given, end)
-    almost = NOW - timedelta(seconds=LEEWAY_SECONDS)
-    assert TOKENS.verify(given, almost)[0] == PROOF
+        TOKENS.verify(valid, end)
+    begin = NOW - timedelta(seconds=LEEWAY_SECONDS)
+    assert TOKENS.verify(valid, begin)[0] == PROOF
     with pytest.raises(Unauthenticated):
-        TOKENS.verify(given, almost - timedelta.resolution)
+        TOKENS.verify(valid, begin - timedelta.resolution)
 
 
 FORGED: dict[str, Callable[[], str]] = {
-    "nothing": lambda: "",
-    "no token": lambda: "..",
+    "an empty token": lambda: "",
+    "empty parts": lambda: "..",
     "another secret": lambda: token(secret=SECRET + "x"),
     "another algorithm": lambda: token(header={"alg": "HS512"}, digest="sha512"),
     "another algorithm by name": lambda: token(header={"alg": "HS384"}),
     "no algorithm": lambda: signed({"alg": "none", "typ": "at+jwt"}, claims(), lambda _: b""),
     "a public key": lambda: signer("k").token(claims(), typ="at+jwt"),
     "no signature": lambda: token().rpartition(".")[0] + ".",
-    "claims of another": lambda: ".".join(
+    "claims of another user": lambda: ".".join(
         part if place != 1 else token(sub="bob").split(".")[1]
         for place, part in enumerate(token().split("."))
     ),
     "a critical header": lambda: token(header={"crit": ["b64"], "b64": True}),
     "no type": lambda: token(header={"typ": None}),
-    "the usual type": lambda: token(header={"typ": "JWT"}),
-    "the type as a media type": lambda: token(header={"typ": "application/at+jwt"}),
+    "the type JWT": lambda: token(header={"typ": "JWT"}),
+    "the type as a full media type": lambda: token(header={"typ": "application/at+jwt"}),
     "no issuer": lambda: token(iss=None),
     "another issuer": lambda: token(iss="http://localhost:3000"),
     "no audience": lambda: token(aud=None),
     "another audience": lambda: token(aud="http://localhost:3000"),
-    "audiences": lambda: token(aud=["taskport"]),
-    "neither": lambda: token(iss=None, aud=None),
-    "both another's": lambda: token(iss="other", aud="other"),
+    "a list of audiences": lambda: token(aud=["taskport"]),
+    "neither issuer nor audience": lambda: token(iss=None, aud=None),
+    "another issuer and audience": lambda: token(iss="other", aud="other"),
     "no user": lambda: token(sub=None),
     "an empty user": lambda: token(sub=""),
     "a number for a user": lambda: token(sub=7),
     "no session": lambda: token(sid=None),
     "a number for a session": lambda: token(sid=7),
-    "sessions": lambda: token(sid=["s1"]),
-    "a session that nobody can print": lambda: token(sid="s\0"),
-    "no end": lambda: token(exp=None),
-    "an end that is no number": lambda: token(exp="tomorrow"),
-    "over": lambda: token(iat=AT - WEEK, exp=AT - LEEWAY_SECONDS),
-    "no beginning": lambda: token(iat=None),
-    "a beginning that is yet to come": lambda: token(iat=AT + LEEWAY_SECONDS + 1, exp=AT + 60),
-    "not yet": lambda: token(nbf=AT + LEEWAY_SECONDS + 1),
-    "a longer life than we give": lambda: token(exp=AT + WEEK + 1),
+    "a list of sessions": lambda: token(sid=["s1"]),
+    "an unprintable session": lambda: token(sid="s\0"),
+    "no exp": lambda: token(exp=None),
+    "an exp that is no number": lambda: token(exp="tomorrow"),
+    "expired": lambda: token(iat=AT - WEEK, exp=AT - LEEWAY_SECONDS),
+    "no iat": lambda: token(iat=None),
+    "issued in the future": lambda: token(iat=AT + LEEWAY_SECONDS + 1, exp=AT + 60),
+    "not yet valid": lambda: token(nbf=AT + LEEWAY_SECONDS + 1),
+    "too long a lifetime": lambda: token(exp=AT + WEEK + 1),
 }
 
 
 @pytest.mark.parametrize("name", FORGED)
-def test_nothing_else_is_believed(name: str) -> None:
+def test_forged_token_is_rejected(name: str) -> None:
     with pytest.raises(Unauthenticated):
         TOKENS.verify(FORGED[name](), NOW)
 
 
-def test_the_tokens_of_one_secret_are_not_taken_for_each_other() -> None:
+def test_tokens_of_one_secret_are_not_confused() -> None:
     """The front end's own server signs with the same secret (credential 5)."""
-    others = SharedSecretTokens(SECRET, "http://localhost:3000", LIFETIME)
+    shared_secret = SharedSecretTokens(SECRET, "http://localhost:3000", LIFETIME)
     with pytest.raises(Unauthenticated):
-        TOKENS.verify(others(user_id="ann", email="ann@example.com", now=NOW), NOW)
+        TOKENS.verify(shared_secret(user_id="ann", email="ann@example.com", now=NOW), NOW)
     with pytest.raises(Unauthenticated):
-        others.verify(TOKENS(SESSION, NOW).token, NOW)
+        shared_secret.verify(TOKENS(SESSION, NOW).token, NOW)
 
 
-def test_a_shorter_lifetime_counts_at_once() -> None:
-    """Also for what was signed before the setting was changed."""
-    given = TOKENS(SESSION, NOW).token
+def test_shorter_lifetime_applies_to_earlier_tokens() -> None:
+    signed_token = TOKENS(SESSION, NOW).token
     with pytest.raises(Unauthenticated):
-        AccessTokens(SECRET, timedelta(days=1)).verify(given, NOW)
+        AccessTokens(SECRET, timedelta(days=1)).verify(signed_token, NOW)

@@ -1,4 +1,4 @@
-"""Better Auth's cookies: given as it gives them, and read as it reads them or more strictly."""
+"""Better Auth's cookies: issued as it issues them, and read as it reads them or more strictly."""
 
 import json
 from dataclasses import replace
@@ -30,7 +30,7 @@ def cookies(clock: FixedClock) -> BetterAuthCookies:
 
 @pytest.fixture
 def elsewhere(cookies: BetterAuthCookies) -> BetterAuthCookies:
-    """On https, with a prefix and a domain."""
+    """Cookies of a server on https, with a prefix and a domain."""
     return replace(cookies, prefix=ELSEWHERE["prefix"], is_secure=True, domain=ELSEWHERE["domain"])
 
 
@@ -46,51 +46,51 @@ def a_session(cookies: BetterAuthCookies, token: str) -> Session:
 
 
 def pair(set_cookie: str) -> str:
-    """What a browser sends back of a cookie."""
+    """The part of a `Set-Cookie` value that a browser sends back."""
     return set_cookie.partition(";")[0]
 
 
-def test_a_session_is_given_as_better_auth_gives_it(cookies: BetterAuthCookies) -> None:
+def test_session_cookie_is_issued_like_better_auths(cookies: BetterAuthCookies) -> None:
     assert cookies.name == NAME
     assert cookies.issue(a_session(cookies, TOKEN)) == [SESSION["set_cookie"]]
 
 
-def test_a_temporary_session_is_given_as_better_auth_gives_it(cookies: BetterAuthCookies) -> None:
-    """For as long as the browser runs, with a mark beside it that says so."""
-    given = cookies.issue(a_session(cookies, TEMPORARY["token"]), is_temporary=True)
-    assert given == TEMPORARY["set_cookie"]
+def test_temporary_session_is_issued_like_better_auths(cookies: BetterAuthCookies) -> None:
+    """Without an expiry, and with a second cookie that marks the session as temporary."""
+    issued = cookies.issue(a_session(cookies, TEMPORARY["token"]), is_temporary=True)
+    assert issued == TEMPORARY["set_cookie"]
 
 
-def test_prefix_domain_and_secure_are_better_auths(elsewhere: BetterAuthCookies) -> None:
+def test_prefix_domain_and_secure_are_like_better_auths(elsewhere: BetterAuthCookies) -> None:
     assert elsewhere.name == "__Secure-shop.session_token"
     assert elsewhere.issue(a_session(elsewhere, ELSEWHERE["token"])) == ELSEWHERE["set_cookie"]
     temporary = a_session(elsewhere, ELSEWHERE["temporary_token"])
     assert elsewhere.issue(temporary, is_temporary=True) == ELSEWHERE["temporary_set_cookie"]
 
 
-def test_cookies_are_taken_as_better_auth_takes_them(
+def test_cookies_are_expired_like_better_auths(
     cookies: BetterAuthCookies, elsewhere: BetterAuthCookies
 ) -> None:
-    """By the same name, domain and path, or the browser would keep them."""
+    """With the same name, domain and path, or the browser would keep them."""
     assert cookies.expire() == VECTORS["sign_out"]
-    taken = elsewhere.expire()
-    assert taken[:3] == ELSEWHERE["sign_out"]
-    # And those of this host alone, from before there was a domain.
+    expired = elsewhere.expire()
+    assert expired[:3] == ELSEWHERE["sign_out"]
+    # Also cookies for this host only, from before the domain was set.
     domain = f"; Domain={elsewhere.domain}"
-    assert taken[3:] == [cookie.replace(domain, "") for cookie in ELSEWHERE["sign_out"]]
-    assert domain in taken[0]
+    assert expired[3:] == [cookie.replace(domain, "") for cookie in ELSEWHERE["sign_out"]]
+    assert domain in expired[0]
 
 
 @pytest.mark.parametrize(
     ("seconds", "max_age"), [(0, 604_800), (86_400, 518_400), (604_800, 0), (0.4, 604_800)]
 )
-def test_a_cookie_lasts_as_long_as_its_session(
+def test_cookie_expires_with_its_session(
     cookies: BetterAuthCookies, clock: FixedClock, seconds: float, max_age: int
 ) -> None:
     session = a_session(cookies, TOKEN)
     clock.advance(seconds)
-    [given] = cookies.issue(session)
-    assert f"; Max-Age={max_age};" in given
+    [cookie] = cookies.issue(session)
+    assert f"; Max-Age={max_age};" in cookie
 
 
 @pytest.mark.parametrize(
@@ -111,8 +111,8 @@ def test_a_cookie_lasts_as_long_as_its_session(
         f"; ;=;=x; {COOKIE}; x",
     ],
 )
-def test_a_session_is_read(cookies: BetterAuthCookies, header: str) -> None:
-    """Encoded or not, in quotes or not, and with whatever stands beside it."""
+def test_session_cookie_is_read(cookies: BetterAuthCookies, header: str) -> None:
+    """Percent-encoded or not, in quotes or not, and among other cookies."""
     assert cookies.read(header) == VerifiedCookies(TOKEN)
 
 
@@ -140,15 +140,15 @@ def test_a_session_is_read(cookies: BetterAuthCookies, header: str) -> None:
         f"x={COOKIE.replace('=', '%3D')}",
     ],
 )
-def test_a_session_that_is_not_proven_is_none(cookies: BetterAuthCookies, header: str) -> None:
-    """A raw token among them: who can read the table cannot make a cookie."""
+def test_invalid_session_cookie_is_ignored(cookies: BetterAuthCookies, header: str) -> None:
+    """Also an unsigned token: read access to the table is not enough to forge a cookie."""
     assert cookies.read(header) == VerifiedCookies()
 
 
-def test_a_server_on_https_reads_the_secure_name_only(elsewhere: BetterAuthCookies) -> None:
-    """Anybody on plain http can toss in the bare one."""
-    [given] = ELSEWHERE["set_cookie"]
-    secure = pair(given)
+def test_only_the_secure_name_is_read_on_https(elsewhere: BetterAuthCookies) -> None:
+    """A page on plain http can set the bare name."""
+    [set_cookie] = ELSEWHERE["set_cookie"]
+    secure = pair(set_cookie)
     bare = secure.removeprefix("__Secure-")
     assert elsewhere.read(secure) == VerifiedCookies(ELSEWHERE["token"])
     assert elsewhere.read(bare) == VerifiedCookies()
@@ -156,25 +156,23 @@ def test_a_server_on_https_reads_the_secure_name_only(elsewhere: BetterAuthCooki
 
 
 @pytest.mark.parametrize("space", ["\xa0", "\x85", "\x0b", "\x0c", "\x1c"])
-def test_a_name_in_foreign_white_space_is_another_name(
-    elsewhere: BetterAuthCookies, space: str
-) -> None:
-    """To a browser it has no prefix, so that plain http may set it: trimmed, it would be ours."""
-    [given] = ELSEWHERE["set_cookie"]
-    assert elsewhere.read(f"a=b;{space}{pair(given)}") == VerifiedCookies()
-    assert elsewhere.read(pair(given).replace("=", f"{space}=", 1)) == VerifiedCookies()
-    assert elsewhere.read(f"{pair(given)}{space}") == VerifiedCookies()
+def test_only_space_and_tab_are_trimmed(elsewhere: BetterAuthCookies, space: str) -> None:
+    """To a browser such a name has no `__Secure-` prefix, so that plain http may set it."""
+    [set_cookie] = ELSEWHERE["set_cookie"]
+    assert elsewhere.read(f"a=b;{space}{pair(set_cookie)}") == VerifiedCookies()
+    assert elsewhere.read(pair(set_cookie).replace("=", f"{space}=", 1)) == VerifiedCookies()
+    assert elsewhere.read(f"{pair(set_cookie)}{space}") == VerifiedCookies()
 
 
 @pytest.mark.parametrize("other", [TEMPORARY["set_auth_token"], VALUE[:-3], ""])
-def test_two_sessions_are_nobodys(cookies: BetterAuthCookies, other: str) -> None:
-    """Which of them counts would be for whoever set the other one to say."""
+def test_two_session_cookies_are_rejected(cookies: BetterAuthCookies, other: str) -> None:
+    """Otherwise an attacker who set one of them could choose the order, and so the session."""
     for header in (f"{COOKIE}; {NAME}={other}", f"{NAME}={other}; a=b; {COOKIE}"):
         with pytest.raises(Unauthenticated):
             cookies.read(header)
 
 
-def test_the_mark_of_a_temporary_session_is_read(cookies: BetterAuthCookies) -> None:
+def test_mark_of_a_temporary_session_is_read(cookies: BetterAuthCookies) -> None:
     session, mark = (pair(line) for line in TEMPORARY["set_cookie"])
     token = TEMPORARY["token"]
     assert cookies.read(f"{session}; {mark}") == VerifiedCookies(token, is_temporary=True)
@@ -190,21 +188,21 @@ def test_the_mark_of_a_temporary_session_is_read(cookies: BetterAuthCookies) -> 
         assert cookies.read(header) == VerifiedCookies(token)
 
 
-def test_a_signed_mark_is_no_session(cookies: BetterAuthCookies) -> None:
-    """The signature does not bind the name of its cookie: the token is what no table holds."""
+def test_signed_mark_is_read_as_a_token_that_no_session_has(cookies: BetterAuthCookies) -> None:
+    """The signature does not cover the name of the cookie."""
     _, mark = (pair(line) for line in TEMPORARY["set_cookie"])
     assert cookies.read(mark.replace(MARK, NAME)) == VerifiedCookies("true")
 
 
-def test_what_is_given_is_read(cookies: BetterAuthCookies, elsewhere: BetterAuthCookies) -> None:
-    for jar in (cookies, elsewhere):
+def test_issued_cookies_are_read(cookies: BetterAuthCookies, elsewhere: BetterAuthCookies) -> None:
+    for issuer in (cookies, elsewhere):
         for is_temporary in (False, True):
-            given = jar.issue(a_session(jar, TOKEN), is_temporary=is_temporary)
-            header = "; ".join(map(pair, given))
-            assert jar.read(header) == VerifiedCookies(TOKEN, is_temporary)
+            issued = issuer.issue(a_session(issuer, TOKEN), is_temporary=is_temporary)
+            header = "; ".join(map(pair, issued))
+            assert issuer.read(header) == VerifiedCookies(TOKEN, is_temporary)
 
 
-def test_cookies_live_for_a_week_from_when_they_are_given_anew(
+def test_prolonged_session_gets_a_cookie_for_a_week(
     cookies: BetterAuthCookies, clock: FixedClock
 ) -> None:
     session = a_session(cookies, TOKEN)

@@ -1,4 +1,4 @@
-"""The keys of a provider: fetched rarely, at hand always, gone when it says so."""
+"""Keys fetched over HTTP: when they are fetched, cached, refreshed and dropped."""
 
 import asyncio
 import gzip
@@ -22,37 +22,38 @@ Skip = Callable[[float], None]
 pytestmark = pytest.mark.slow
 
 
-def at_once(finding: Coroutine[Any, Any, PublicKey | None]) -> PublicKey | None:
-    """What is found without waiting for anything."""
+def at_once(find: Coroutine[Any, Any, PublicKey | None]) -> PublicKey | None:
+    """The result of a coroutine that must not wait for anything."""
     try:
-        finding.send(None)
+        find.send(None)
     except StopIteration as done:
-        found: PublicKey | None = done.value
-        return found
-    finding.close()
+        key: PublicKey | None = done.value
+        return key
+    find.close()
     raise AssertionError("it waits")
 
 
-async def until(happened: Callable[[], object]) -> None:
-    while not happened():  # noqa: ASYNC110
+async def until(condition: Callable[[], object]) -> None:
+    while not condition():  # noqa: ASYNC110
         await asyncio.sleep(0)
 
 
 async def settled() -> None:
-    """What is about to happen without more time passing has had its chance."""
+    """Let all tasks run as far as they can without time passing."""
     for _ in range(200):
         await asyncio.sleep(0)
 
 
-async def known(remote: RemoteKeys, provider: Provider, *signers: Signer) -> None:
-    provider.show(*signers)
+async def cached(remote: RemoteKeys, provider: Provider, *signers: Signer) -> None:
+    """Publish keys, and let them be fetched."""
+    provider.publish(*signers)
     for each in signers:
         assert await remote.find(each.kid) is not None
     assert provider.hits == 1
 
 
-async def test_a_key_is_found(remote: RemoteKeys, provider: Provider) -> None:
-    provider.show(A, signer("e", "ES256"), signer("r", "RS256"))
+async def test_key_is_found(remote: RemoteKeys, provider: Provider) -> None:
+    provider.publish(A, signer("e", "ES256"), signer("r", "RS256"))
     for kid, algorithm in {"a": "EdDSA", "e": "ES256", "r": "RS256"}.items():
         found = await remote.find(kid)
         assert found is not None
@@ -60,25 +61,23 @@ async def test_a_key_is_found(remote: RemoteKeys, provider: Provider) -> None:
     assert provider.hits == 1
 
 
-async def test_many_who_ask_at_first_cause_one_fetch(
+async def test_concurrent_first_calls_cause_one_fetch(
     remote: RemoteKeys, provider: Provider
 ) -> None:
-    provider.show(A)
+    provider.publish(A)
     found = await asyncio.gather(*(remote.find("a") for _ in range(20)))
     assert None not in found
     assert provider.hits == 1
 
 
-async def test_the_answer_is_asked_for_as_it_is(remote: RemoteKeys, provider: Provider) -> None:
-    await known(remote, provider, A)
+async def test_uncompressed_response_is_requested(remote: RemoteKeys, provider: Provider) -> None:
+    await cached(remote, provider, A)
     assert provider.requests[0].startswith("GET /api/auth/jwks HTTP/1.1\r\n")
     assert "accept-encoding: identity\r\n" in provider.requests[0].lower()
 
 
-async def test_keys_that_are_not_usable_are_passed_over(
-    remote: RemoteKeys, provider: Provider
-) -> None:
-    odd: list[object] = [
+async def test_unusable_keys_are_skipped(remote: RemoteKeys, provider: Provider) -> None:
+    unusable: list[object] = [
         None,
         "text",
         [],
@@ -89,16 +88,18 @@ async def test_keys_that_are_not_usable_are_passed_over(
         A.jwk(kid=["list"]),
         A.jwk(kid=7),
     ]
-    provider.answer = key_set([*odd, A.jwk()])
+    provider.response = key_set([*unusable, A.jwk()])
     kids = ("a", "symmetric", "private", "use")
     found = await asyncio.gather(*(remote.find(kid) for kid in kids))
     assert [key is not None for key in found] == [True, False, False, False]
 
 
 @pytest.mark.parametrize("size", [0, 65_536])
-async def test_an_answer_at_its_limits(remote: RemoteKeys, provider: Provider, size: int) -> None:
+async def test_response_at_the_limits_is_accepted(
+    remote: RemoteKeys, provider: Provider, size: int
+) -> None:
     text = json.dumps({"keys": [A.jwk(kid=str(n)) for n in range(128)]}).encode()
-    provider.answer = response(text.ljust(size))
+    provider.response = response(text.ljust(size))
     assert await remote.find("31") is not None
 
 
@@ -107,8 +108,8 @@ def set_of(body: str) -> bytes:
 
 
 GOOD = json.dumps({"keys": [A.jwk()]}).encode()
-PACKED, BOMB = gzip.compress(GOOD), gzip.compress(GOOD.ljust(10_000_000))
-WRONG = {
+COMPRESSED, BOMB = gzip.compress(GOOD), gzip.compress(GOOD.ljust(10_000_000))
+INVALID = {
     "not found": (response(GOOD, status="404 Not Found"), "status 404"),
     "an error": (response(GOOD, status="500 Internal Server Error"), "status 500"),
     "created": (response(GOOD, status="201 Created"), "status 201"),
@@ -120,58 +121,57 @@ WRONG = {
     "a word": (set_of('"keys"'), "no key set"),
     "null": (set_of("null"), "no key set"),
     "no keys": (set_of("{}"), "no key set"),
-    "keys that are none": (set_of('{"keys": null}'), "no key set"),
+    "keys null": (set_of('{"keys": null}'), "no key set"),
     "keys by name": (set_of('{"keys": {"a": {}}}'), "no key set"),
     "too many keys": (key_set([A.jwk(kid=str(n)) for n in range(129)]), "too many keys"),
     "too deep": (set_of('{"keys": ' + "[" * 30_000), "RecursionError"),
     "too long by one": (response(GOOD.ljust(65_537)), "too long"),
     "ten megabytes": (response(GOOD.ljust(10_000_000)), "too long"),
-    "no end in sight": (b"HTTP/1.1 200 OK\r\n\r\n" + GOOD.ljust(10_000_000), "too long"),
-    "packed": (response(PACKED, Content_Encoding="gzip"), "UnicodeDecodeError"),
-    "a bomb": (response(BOMB, Content_Encoding="gzip"), "UnicodeDecodeError"),
+    "no length": (b"HTTP/1.1 200 OK\r\n\r\n" + GOOD.ljust(10_000_000), "too long"),
+    "compressed": (response(COMPRESSED, Content_Encoding="gzip"), "UnicodeDecodeError"),
+    "a compression bomb": (response(BOMB, Content_Encoding="gzip"), "UnicodeDecodeError"),
     "closed in the middle": (response(GOOD, length=9_999), "RemoteProtocolError"),
     "closed at once": (b"", "RemoteProtocolError"),
     "not HTTP": (b"SSH-2.0-OpenSSH_9.6\r\n", "RemoteProtocolError"),
 }
 
 
-@pytest.mark.parametrize("wrong", WRONG)
-async def test_a_wrong_answer_is_none(
+@pytest.mark.parametrize("invalid", INVALID)
+async def test_invalid_response_is_rejected(
     remote: RemoteKeys,
     provider: Provider,
     skip: Skip,
     logged: Logged,
-    wrong: str,
+    invalid: str,
 ) -> None:
-    provider.answer, reason = WRONG[wrong]
+    """The log does not quote it. Cached keys remain, and a later fetch may succeed."""
+    provider.response, reason = INVALID[invalid]
     with pytest.raises(Unavailable):
         await remote.find("a")
     assert provider.hits == 1
-    # What was answered is not repeated.
     assert logged == [{"event": "jwks_unavailable", "reason": reason, "log_level": "warning"}]
-    # Nor does it take away what was known, or the way back.
-    provider.show(A)
+    provider.publish(A)
     skip(1)
     assert await remote.find("a") is not None
-    provider.answer = WRONG[wrong][0]
+    provider.response = INVALID[invalid][0]
     skip(1)
     with pytest.raises(Unavailable):
         await remote.find("b")
     assert at_once(remote.find("a")) is not None
 
 
-async def test_a_redirect_is_not_followed(remote: RemoteKeys, provider: Provider) -> None:
+async def test_redirect_is_not_followed(remote: RemoteKeys, provider: Provider) -> None:
     other = Provider()
     await other.start()
-    other.show(A)
-    provider.answer = response(b"", status="302 Found", Location=other.url)
+    other.publish(A)
+    provider.response = response(b"", status="302 Found", Location=other.url)
     with pytest.raises(Unavailable):
         await remote.find("a")
     assert other.hits == 0
     await other.stop()
 
 
-async def test_no_proxy_of_the_environment_is_used(
+async def test_proxy_of_the_environment_is_not_used(
     provider: Provider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     proxy = Provider()
@@ -181,54 +181,54 @@ async def test_no_proxy_of_the_environment_is_used(
     for name in ("NO_PROXY", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
     remote = RemoteKeys(provider.url)
-    await known(remote, provider, A)
+    await cached(remote, provider, A)
     assert proxy.hits == 0
     await remote.close()
     await proxy.stop()
 
 
 @pytest.mark.parametrize("url", ["ftp://127.0.0.1/keys", "http://", "http://[::1", "//x", "text"])
-async def test_an_address_that_is_none(url: str) -> None:
+async def test_invalid_url_is_unavailable(url: str) -> None:
     remote = RemoteKeys(url)
     with pytest.raises(Unavailable):
         await remote.find("a")
     await remote.close()
 
 
-async def test_silence_is_given_up(remote: RemoteKeys, provider: Provider, skip: Skip) -> None:
+async def test_fetch_without_a_response_times_out(
+    remote: RemoteKeys, provider: Provider, skip: Skip
+) -> None:
     provider.gate.clear()
-    asking = asyncio.create_task(remote.find("a"))
+    waiting = asyncio.create_task(remote.find("a"))
     await until(lambda: provider.hits)
     skip(2.5)
     await settled()
-    assert not asking.done()
+    assert not waiting.done()
     skip(0.5)
     with pytest.raises(Unavailable):
-        await asking
+        await waiting
 
 
-async def test_an_answer_that_trickles_is_given_up(
-    remote: RemoteKeys, provider: Provider, skip: Skip
-) -> None:
-    provider.answer = response(b"{", length=60_000)
-    provider.hang_up.clear()
-    asking = asyncio.create_task(remote.find("a"))
+async def test_slow_response_times_out(remote: RemoteKeys, provider: Provider, skip: Skip) -> None:
+    provider.response = response(b"{", length=60_000)
+    provider.may_close.clear()
+    waiting = asyncio.create_task(remote.find("a"))
     await until(lambda: provider.hits)
     for _ in range(5):
         await settled()
-        assert not asking.done()
+        assert not waiting.done()
         skip(0.5)
-        provider.add(b" ")
+        provider.send(b" ")
     await settled()
     skip(0.5)
     with pytest.raises(Unavailable):
-        await asking
+        await waiting
 
 
-async def test_known_keys_go_on_while_the_provider_is_away(
+async def test_cached_keys_remain_during_an_outage(
     remote: RemoteKeys, provider: Provider, skip: Skip
 ) -> None:
-    await known(remote, provider, A)
+    await cached(remote, provider, A)
     await provider.stop()
     for _ in range(5):
         skip(100_000)
@@ -238,8 +238,8 @@ async def test_known_keys_go_on_while_the_provider_is_away(
     with pytest.raises(Unavailable):
         await remote.find("b")
     assert at_once(remote.find("a")) is not None
-    # It is back, with other keys.
-    provider.show(B)
+    # The outage ends, and the keys are others.
+    provider.publish(B)
     await provider.start()
     skip(10)
     assert await remote.find("b") is not None
@@ -247,38 +247,38 @@ async def test_known_keys_go_on_while_the_provider_is_away(
     assert await remote.find("a") is None
 
 
-async def test_after_a_failure_there_is_no_fetch_for_longer_and_longer(
+async def test_failed_fetches_back_off_exponentially(
     remote: RemoteKeys, provider: Provider, skip: Skip
 ) -> None:
-    provider.answer = response(b"", status="500 Oops")
-    for pause, tries in zip([1, 2, 4, 5, 5, 5], range(1, 7), strict=True):
+    provider.response = response(b"", status="500 Oops")
+    for pause, attempts in zip([1, 2, 4, 5, 5, 5], range(1, 7), strict=True):
         with pytest.raises(Unavailable):
             await remote.find("a")
-        assert provider.hits == tries
-        with pytest.raises(Unavailable) as refusal:
+        assert provider.hits == attempts
+        with pytest.raises(Unavailable) as caught:
             at_once(remote.find("b"))
-        assert refusal.value.retry_after == pause
+        assert caught.value.retry_after == pause
         skip(pause - 0.5)
         with pytest.raises(Unavailable):
             at_once(remote.find("a"))
         skip(0.5)
-    # Once it has answered, the next failure is a first one.
-    provider.show(A)
+    # A success resets the backoff.
+    provider.publish(A)
     assert await remote.find("a") is not None
-    provider.answer = response(b"", status="500 Oops")
+    provider.response = response(b"", status="500 Oops")
     skip(1)
     with pytest.raises(Unavailable):
         await remote.find("b")
     skip(1)
-    provider.show(B)
+    provider.publish(B)
     assert await remote.find("b") is not None
 
 
-async def test_a_refresh_that_fails_is_not_tried_with_every_request(
+async def test_failed_refresh_is_not_repeated_by_each_call(
     remote: RemoteKeys, provider: Provider, skip: Skip
 ) -> None:
-    await known(remote, provider, A)
-    provider.answer = response(b"", status="500 Oops")
+    await cached(remote, provider, A)
+    provider.response = response(b"", status="500 Oops")
     skip(301)
     assert at_once(remote.find("a")) is not None
     await until(lambda: provider.hits == 2)
@@ -288,10 +288,10 @@ async def test_a_refresh_that_fails_is_not_tried_with_every_request(
     assert provider.hits == 2
 
 
-async def test_keys_are_fresh_for_five_minutes(
+async def test_keys_are_refreshed_after_five_minutes(
     remote: RemoteKeys, provider: Provider, skip: Skip
 ) -> None:
-    await known(remote, provider, A)
+    await cached(remote, provider, A)
     skip(295)
     assert at_once(remote.find("a")) is not None
     await settled()
@@ -307,11 +307,11 @@ async def test_keys_are_fresh_for_five_minutes(
     assert provider.hits == 2
 
 
-async def test_a_key_that_is_shown_no_more_is_gone_with_the_next_refresh(
+async def test_withdrawn_key_is_dropped_by_the_next_refresh(
     remote: RemoteKeys, provider: Provider, skip: Skip
 ) -> None:
-    await known(remote, provider, A, B)
-    provider.show(B, C)
+    await cached(remote, provider, A, B)
+    provider.publish(B, C)
     skip(301)
     assert at_once(remote.find("a")) is not None
     assert await remote.find("c") is not None
@@ -321,21 +321,21 @@ async def test_a_key_that_is_shown_no_more_is_gone_with_the_next_refresh(
     assert await remote.find("a") is None
 
 
-async def test_an_empty_set_takes_all_keys_away(
+async def test_empty_key_set_drops_all_keys(
     remote: RemoteKeys, provider: Provider, skip: Skip
 ) -> None:
-    await known(remote, provider, A)
-    provider.show()
+    await cached(remote, provider, A)
+    provider.publish()
     skip(1)
     assert await remote.find("b") is None
     skip(1)
     assert await remote.find("a") is None
 
 
-async def test_a_slow_refresh_delays_nobody_whose_key_is_known(
+async def test_slow_refresh_does_not_delay_cached_keys(
     remote: RemoteKeys, provider: Provider, skip: Skip
 ) -> None:
-    await known(remote, provider, A)
+    await cached(remote, provider, A)
     provider.gate.clear()
     skip(301)
     assert at_once(remote.find("a")) is not None
@@ -344,45 +344,45 @@ async def test_a_slow_refresh_delays_nobody_whose_key_is_known(
     provider.gate.set()
 
 
-async def test_a_slow_fetch_of_others_delays_nobody_whose_key_is_known(
+async def test_slow_fetch_of_another_key_does_not_delay_cached_keys(
     remote: RemoteKeys, provider: Provider, skip: Skip
 ) -> None:
-    await known(remote, provider, A)
+    await cached(remote, provider, A)
     provider.gate.clear()
     skip(1)
-    asking = asyncio.create_task(remote.find("b"))
+    waiting = asyncio.create_task(remote.find("b"))
     await until(lambda: provider.hits == 2)
     assert at_once(remote.find("a")) is not None
     provider.gate.set()
-    assert await asking is None
+    assert await waiting is None
 
 
-async def test_who_asks_too_soon_after_a_fetch_waits_for_the_next(
+async def test_unknown_key_waits_for_the_next_allowed_fetch(
     remote: RemoteKeys, provider: Provider, skip: Skip
 ) -> None:
-    await known(remote, provider, A)
-    provider.show(A, B)
+    await cached(remote, provider, A)
+    provider.publish(A, B)
     skip(0.5)
-    asking = [asyncio.create_task(remote.find(kid)) for kid in ("b", *map(str, range(50)))]
+    waiting = [asyncio.create_task(remote.find(kid)) for kid in ("b", *map(str, range(50)))]
     await settled()
     assert provider.hits == 1
-    assert not any(task.done() for task in asking)
+    assert not any(task.done() for task in waiting)
     skip(0.5)
-    found, *others = await asyncio.gather(*asking)
+    found, *others = await asyncio.gather(*waiting)
     assert found is not None
     assert set(others) == {None}
     assert provider.hits == 2
 
 
-async def test_a_fetch_under_way_proves_no_absence(
+async def test_running_fetch_does_not_prove_absence(
     remote: RemoteKeys, provider: Provider, skip: Skip
 ) -> None:
-    """Its answer may have been written before the key was made."""
-    provider.show(A)
+    """Its response may be older than the key."""
+    provider.publish(A)
     provider.gate.clear()
     first = asyncio.create_task(remote.find("a"))
     await until(lambda: provider.hits == 1)
-    provider.show(A, B)
+    provider.publish(A, B)
     second = asyncio.create_task(remote.find("b"))
     await settled()
     provider.gate.set()
@@ -394,29 +394,29 @@ async def test_a_fetch_under_way_proves_no_absence(
     assert provider.hits == 2
 
 
-async def test_who_waits_while_the_fetch_fails_is_told(
+async def test_failed_fetch_rejects_all_waiting_callers(
     remote: RemoteKeys, provider: Provider
 ) -> None:
-    provider.answer = response(b"", status="500 Oops")
+    provider.response = response(b"", status="500 Oops")
     provider.gate.clear()
-    asking = [asyncio.create_task(remote.find("a"))]
+    waiting = [asyncio.create_task(remote.find("a"))]
     await until(lambda: provider.hits == 1)
-    asking += [asyncio.create_task(remote.find(kid)) for kid in ("a", "b")]
+    waiting += [asyncio.create_task(remote.find(kid)) for kid in ("a", "b")]
     await settled()
     provider.gate.set()
-    answers = await asyncio.gather(*asking, return_exceptions=True)
-    assert [type(answer) for answer in answers] == [Unavailable] * 3
+    results = await asyncio.gather(*waiting, return_exceptions=True)
+    assert [type(result) for result in results] == [Unavailable] * 3
     assert provider.hits == 1
 
 
-async def test_an_absent_key_is_refused_without_a_fetch_for_a_while(
+async def test_absent_key_causes_no_fetch_for_a_while(
     remote: RemoteKeys, provider: Provider, skip: Skip
 ) -> None:
-    provider.show(A)
+    provider.publish(A)
     assert await remote.find("b") is None
     skip(29)
     assert at_once(remote.find("b")) is None
-    # Even while the provider is away.
+    # Also during an outage.
     await provider.stop()
     with pytest.raises(Unavailable):
         await remote.find("c")
@@ -428,19 +428,19 @@ async def test_an_absent_key_is_refused_without_a_fetch_for_a_while(
     assert provider.hits == 2
 
 
-async def test_an_absent_key_is_found_as_soon_as_any_fetch_brings_it(
+async def test_absent_key_is_found_once_any_fetch_has_it(
     remote: RemoteKeys, provider: Provider, skip: Skip
 ) -> None:
-    provider.show(A)
+    provider.publish(A)
     assert await remote.find("b") is None
-    provider.show(A, B)
+    provider.publish(A, B)
     skip(1)
     assert await remote.find("c") is None
     assert at_once(remote.find("b")) is not None
     assert provider.hits == 2
 
 
-async def test_few_absent_keys_are_remembered(
+async def test_number_of_remembered_absent_keys_is_bounded(
     remote: RemoteKeys, provider: Provider, skip: Skip
 ) -> None:
     assert await remote.find("first") is None
@@ -455,10 +455,10 @@ async def test_few_absent_keys_are_remembered(
     assert provider.hits == 4
 
 
-async def test_who_is_cancelled_does_not_take_the_fetch_along(
+async def test_cancelled_caller_does_not_cancel_the_fetch(
     remote: RemoteKeys, provider: Provider
 ) -> None:
-    provider.show(A)
+    provider.publish(A)
     provider.gate.clear()
     first, second = (asyncio.create_task(remote.find("a")) for _ in range(2))
     await until(lambda: provider.hits)
@@ -470,10 +470,10 @@ async def test_who_is_cancelled_does_not_take_the_fetch_along(
     assert provider.hits == 1
 
 
-async def test_a_fetch_that_nobody_waits_for_any_more_is_of_use(
+async def test_fetch_whose_only_caller_was_cancelled_is_used(
     remote: RemoteKeys, provider: Provider
 ) -> None:
-    provider.show(A)
+    provider.publish(A)
     provider.gate.clear()
     only = asyncio.create_task(remote.find("a"))
     await until(lambda: provider.hits)
@@ -486,15 +486,18 @@ async def test_a_fetch_that_nobody_waits_for_any_more_is_of_use(
 
 @pytest.fixture
 async def hurried(provider: Provider) -> AsyncIterator[RemoteKeys]:
+    """The adapter with short intervals."""
     remote = RemoteKeys(provider.url, max_age=0.01, min_interval=0.02)
     yield remote
     await remote.close()
 
 
-async def test_rotation_while_somebody_guesses(provider: Provider, hurried: RemoteKeys) -> None:
-    """Whoever has a token has a key that the provider has: never a wrong None."""
+async def test_keys_are_rotated_while_others_are_guessed(
+    provider: Provider, hurried: RemoteKeys
+) -> None:
+    """A published key is never reported as absent."""
     loop = asyncio.get_running_loop()
-    provider.show(A)
+    provider.publish(A)
     started = loop.time()
     rotating = True
 
@@ -516,7 +519,7 @@ async def test_rotation_while_somebody_guesses(provider: Provider, hurried: Remo
         for number in range(20):
             fresh = Signer(f"rotated-{number}")
             signers.append(fresh)
-            provider.show(*signers)
+            provider.publish(*signers)
             group.create_task(use(fresh.kid))
             found = await asyncio.gather(*(hurried.find(fresh.kid) for _ in range(5)))
             assert None not in found
@@ -525,17 +528,17 @@ async def test_rotation_while_somebody_guesses(provider: Provider, hurried: Remo
     assert provider.hits <= 1 + (loop.time() - started) / hurried.min_interval
 
 
-async def test_the_log_says_once_that_it_is_away_and_once_that_it_is_back(
+async def test_outage_is_logged_once_at_its_begin_and_once_at_its_end(
     remote: RemoteKeys, provider: Provider, skip: Skip, logged: Logged
 ) -> None:
-    await known(remote, provider, A)
+    await cached(remote, provider, A)
     assert logged == []
-    provider.answer = response(b"a secret", status="500 Oops")
+    provider.response = response(b"a secret", status="500 Oops")
     for _ in range(3):
         skip(5)
         with pytest.raises(Unavailable):
             await remote.find("a-guess")
-    provider.show(A)
+    provider.publish(A)
     for _ in range(3):
         skip(31)
         assert await remote.find("a-guess") is None
@@ -545,15 +548,15 @@ async def test_the_log_says_once_that_it_is_away_and_once_that_it_is_back(
     ]
 
 
-async def test_who_waits_when_the_service_ends_is_told(
+async def test_close_rejects_waiting_callers(
     remote: RemoteKeys, provider: Provider, skip: Skip, logged: Logged
 ) -> None:
     provider.gate.clear()
-    asking = asyncio.create_task(remote.find("a"))
+    waiting = asyncio.create_task(remote.find("a"))
     await until(lambda: provider.hits)
     await remote.close()
     with pytest.raises(Unavailable):
-        await asking
+        await waiting
     assert logged == []
     skip(1)
     with pytest.raises(Unavailable):
@@ -561,13 +564,13 @@ async def test_who_waits_when_the_service_ends_is_told(
     assert provider.hits == 1
 
 
-async def test_a_fetch_whose_turn_has_not_come_ends_with_the_service(
+async def test_close_cancels_a_fetch_that_has_not_begun(
     remote: RemoteKeys, provider: Provider, skip: Skip
 ) -> None:
-    await known(remote, provider, A)
+    await cached(remote, provider, A)
     skip(0.5)
-    asking = asyncio.create_task(remote.find("b"))
+    waiting = asyncio.create_task(remote.find("b"))
     await settled()
     await remote.close()
     with pytest.raises(Unavailable):
-        await asking
+        await waiting

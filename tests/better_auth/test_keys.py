@@ -1,4 +1,4 @@
-"""Which JSON Web Keys are usable, and for what."""
+"""Which JSON Web Keys are usable, and for which algorithms."""
 
 import json
 from typing import Any
@@ -20,7 +20,7 @@ def algorithms(jwk: object, algorithm: str | None = None) -> set[str] | None:
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_a_key_verifies_what_its_other_half_signed(algorithm: str) -> None:
+def test_public_key_verifies_signatures_of_its_private_key(algorithm: str) -> None:
     key = public_key(signer("k", algorithm).jwk())
     assert key is not None
     assert key.algorithms == {algorithm}
@@ -29,16 +29,16 @@ def test_a_key_verifies_what_its_other_half_signed(algorithm: str) -> None:
 
 
 @pytest.mark.parametrize("algorithm", ["EdDSA", "ES256", "ES512"])
-def test_a_curve_names_its_algorithm(algorithm: str) -> None:
+def test_curve_determines_the_algorithm(algorithm: str) -> None:
     assert algorithms(signer("k", algorithm).jwk(alg=None)) == {algorithm}
 
 
-def test_an_rsa_key_is_good_for_two_algorithms_unless_it_says_for_which() -> None:
+def test_rsa_key_without_alg_fits_two_algorithms() -> None:
     bare = signer("k", "RS256").jwk(alg=None)
     assert algorithms(bare) == {"RS256", "PS256"}
     assert algorithms(bare | {"alg": "PS256"}) == {"PS256"}
     assert algorithms(bare, "RS256") == {"RS256"}
-    # Better Auth shows the curve of its default key beside a key that has none.
+    # Better Auth may add the curve of its default key to a key that has none.
     assert algorithms(bare | {"crv": "Ed25519"}) == {"RS256", "PS256"}
 
 
@@ -58,7 +58,7 @@ def test_an_rsa_key_is_good_for_two_algorithms_unless_it_says_for_which() -> Non
         ("RS256", "RS256", "PS256"),
     ],
 )
-def test_a_key_for_another_algorithm_is_not_usable(
+def test_key_for_another_algorithm_is_not_usable(
     algorithm: str, declared: Any, known: str | None
 ) -> None:
     jwk = signer("k", algorithm).jwk()
@@ -66,25 +66,25 @@ def test_a_key_for_another_algorithm_is_not_usable(
     assert public_key(jwk | {"alg": declared}, known) is None
 
 
-def test_a_key_that_is_not_for_signatures_is_not_usable() -> None:
+def test_key_for_another_use_is_not_usable() -> None:
     assert public_key(signer("k").jwk(use="sig")) is not None
     for use in ("enc", "", ["sig"], True):
         assert public_key(signer("k").jwk(use=use)) is None
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_a_private_key_is_not_usable(algorithm: str) -> None:
+def test_private_key_is_not_usable(algorithm: str) -> None:
     private = signer("k", algorithm).private
     jwk = jwt.get_algorithm_by_name(algorithm).to_jwk(private, as_dict=True)
     assert public_key(jwk) is None
 
 
-def test_a_symmetric_key_is_not_usable() -> None:
+def test_symmetric_key_is_not_usable() -> None:
     for alg in (None, "HS256", "EdDSA", "RS256"):
         assert public_key({"kty": "oct", "k": encoded(b"k" * 32), "alg": alg}) is None
 
 
-def test_a_short_rsa_key_is_not_usable() -> None:
+def test_short_rsa_key_is_not_usable() -> None:
     short = Signer("k", "RS256", rsa.generate_private_key(65_537, 1_024))
     assert public_key(short.jwk()) is None
     assert public_key(short.jwk(alg=None)) is None
@@ -125,7 +125,7 @@ def test_other_curves_are_not_usable() -> None:
         {"kty": "RSA", "n": 10**400, "e": 3},
     ],
 )
-def test_rubbish_is_not_usable(jwk: object) -> None:
+def test_malformed_key_is_not_usable(jwk: object) -> None:
     assert public_key(jwk) is None
 
 
@@ -142,7 +142,7 @@ _TEXTS = st.text(max_size=60) | st.sampled_from(
     ),
     st.none() | _TEXTS,
 )
-def test_nothing_is_ever_raised(jwk: dict[str, Any], algorithm: str | None) -> None:
+def test_no_key_raises_an_error(jwk: dict[str, Any], algorithm: str | None) -> None:
     key = public_key(jwk, algorithm)
     assert key is None or key.algorithms <= {"EdDSA", "ES256", "ES512", "RS256", "PS256"}
 
@@ -152,18 +152,18 @@ def row(text: str, algorithm: str | None = None) -> StoredKey:
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_a_row_is_a_key(algorithm: str) -> None:
+def test_stored_key_is_read(algorithm: str) -> None:
     key = stored_key(row(signer("k", algorithm).row(), algorithm))
     assert key is not None
     assert key.algorithms == {algorithm}
 
 
-def test_a_row_without_an_algorithm_is_what_its_key_is() -> None:
+def test_stored_key_without_an_algorithm_takes_it_from_the_key() -> None:
     key = stored_key(row(signer("k").row()))
     assert key is not None
     assert key.algorithms == {"EdDSA"}
 
 
 @pytest.mark.parametrize("text", ["", "{", "null", "[]", "[" * 100_000, json.dumps("text")])
-def test_a_row_with_rubbish_is_no_key(text: str) -> None:
+def test_malformed_stored_key_is_none(text: str) -> None:
     assert stored_key(row(text)) is None

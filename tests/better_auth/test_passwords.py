@@ -1,4 +1,4 @@
-"""Password hashes: Better Auth's own, and room for as many as can be made in time."""
+"""Password hashes in Better Auth's format, and the bounded queue for hashing threads."""
 
 import asyncio
 import json
@@ -22,33 +22,33 @@ SALT, KEY = "0123456789abcdef" * 2, "ab" * 64
 
 @pytest.fixture
 def passwords(monkeypatch: pytest.MonkeyPatch) -> ScryptPasswords:
-    """One thread, and room for two that wait as long as a test may; whatever the machine has."""
+    """One thread, on any machine, and a queue of two that may wait as long as a test may run."""
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
     return ScryptPasswords(wait_seconds=60, max_waiting=2)
 
 
 @pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> ScryptPasswords:
-    """The same, but nobody waits for their turn."""
+def without_wait(monkeypatch: pytest.MonkeyPatch) -> ScryptPasswords:
+    """The same, but callers do not wait in the queue."""
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
     return ScryptPasswords(wait_seconds=0, max_waiting=2)
 
 
 @pytest.fixture
 def hashed(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
-    """What was hashed, with which salt; hashing itself takes no time."""
-    seen: list[tuple[str, str]] = []
+    """Passwords and salts that were hashed, by a fake that takes no time."""
+    calls: list[tuple[str, str]] = []
 
-    def quick(password: str, salt: str) -> str:
-        seen.append((password, salt))
+    def fake(password: str, salt: str) -> str:
+        calls.append((password, salt))
         return KEY
 
-    monkeypatch.setattr(module, "derive", quick)
-    return seen
+    monkeypatch.setattr(module, "derive", fake)
+    return calls
 
 
 class Gate:
-    """Stands where the hashing stands, and lasts until it is opened."""
+    """A fake for hashing that returns once the gate is opened."""
 
     def __init__(self) -> None:
         self.entered = threading.Event()
@@ -68,13 +68,13 @@ def gate(monkeypatch: pytest.MonkeyPatch) -> Gate:
 
 
 @pytest.mark.parametrize("vector", VECTORS["passwords"], ids=lambda vector: vector["what"])
-async def test_what_better_auth_hashed_is_verified(
+async def test_hash_of_better_auth_is_verified(
     passwords: ScryptPasswords, vector: dict[str, str]
 ) -> None:
     assert await passwords.verify(vector["plain"], vector["stored"])
 
 
-async def test_what_is_hashed_is_verified(passwords: ScryptPasswords) -> None:
+async def test_own_hash_is_verified(passwords: ScryptPasswords) -> None:
     stored = await passwords.hash("correct horse")
     assert re.fullmatch("[0-9a-f]{32}:[0-9a-f]{128}", stored)
     assert await passwords.verify("correct horse", stored)
@@ -82,7 +82,7 @@ async def test_what_is_hashed_is_verified(passwords: ScryptPasswords) -> None:
     assert not await passwords.verify("Correct horse", stored)
 
 
-async def test_no_two_hashes_are_alike(
+async def test_each_hash_has_its_own_salt(
     passwords: ScryptPasswords, hashed: list[tuple[str, str]]
 ) -> None:
     first, second = await passwords.hash("same"), await passwords.hash("same")
@@ -90,11 +90,11 @@ async def test_no_two_hashes_are_alike(
     assert [f"{salt}:{KEY}" for _, salt in hashed] == [first, second]
 
 
-def test_two_ways_to_type_a_password_are_one() -> None:
+def test_password_is_normalized() -> None:
     assert derive("caf\u00e9", SALT) == derive("cafe\u0301", SALT)
 
 
-def test_the_salt_is_the_text_and_not_the_bytes_that_it_stands_for() -> None:
+def test_salt_is_the_hex_text_not_its_bytes() -> None:
     assert derive("x", SALT) != derive("x", SALT.upper())
 
 
@@ -117,39 +117,37 @@ def test_the_salt_is_the_text_and_not_the_bytes_that_it_stands_for() -> None:
         "$argon2id$v=19$m=19456,t=2,p=1$c2FsdA$a2V5",
     ],
 )
-async def test_a_hash_in_another_form_is_nobodys(
+async def test_hash_in_another_format_matches_no_password(
     passwords: ScryptPasswords, hashed: list[tuple[str, str]], stored: str
 ) -> None:
-    """And not an exception."""
+    """Without an exception."""
     assert not await passwords.verify("x", stored)
 
 
-async def test_an_upper_case_hash_is_refused(passwords: ScryptPasswords) -> None:
-    """As Better Auth refuses it: whoever cannot sign in there shall not sign in here."""
+async def test_upper_case_hash_is_rejected(passwords: ScryptPasswords) -> None:
+    """As Better Auth rejects it."""
     salt, _, key = FIRST["stored"].partition(":")
     for stored in (f"{salt}:{key.upper()}", f"{salt.upper()}:{key}"):
         assert not await passwords.verify(FIRST["plain"], stored)
 
 
 @pytest.mark.parametrize("stored", [None, "", SALT, "$2b$10$abc", f":{KEY}", f"{SALT}:{KEY}"])
-async def test_whatever_is_stored_costs_the_same(
+async def test_one_hash_is_computed_for_any_stored_value(
     passwords: ScryptPasswords, hashed: list[tuple[str, str]], stored: str | None
 ) -> None:
-    """Time must not tell whether somebody has a password."""
+    """The response time must not reveal whether a user has a password."""
     await passwords.verify("x", stored)
     [(password, salt)] = hashed
     assert password == "x"
     assert salt
 
 
-async def test_nobody_has_no_password(passwords: ScryptPasswords) -> None:
+async def test_empty_password_does_not_match_a_missing_hash(passwords: ScryptPasswords) -> None:
     assert not await passwords.verify("", None)
 
 
-async def test_the_event_loop_goes_on_while_a_hash_runs(
-    passwords: ScryptPasswords, gate: Gate
-) -> None:
-    """The hash ends only after the loop has taken a hundred turns."""
+async def test_event_loop_is_not_blocked_by_a_hash(passwords: ScryptPasswords, gate: Gate) -> None:
+    """The loop runs a hundred iterations before the hash ends."""
     work = asyncio.create_task(passwords.hash("x"))
     for _ in range(100):
         await asyncio.sleep(0)
@@ -158,19 +156,19 @@ async def test_the_event_loop_goes_on_while_a_hash_runs(
     assert (await work).endswith(KEY)
 
 
-async def test_a_real_hash_leaves_the_interpreter_to_others(passwords: ScryptPasswords) -> None:
+async def test_real_hash_releases_the_interpreter_lock(passwords: ScryptPasswords) -> None:
     work = asyncio.create_task(passwords.hash("x"))
-    turns = 0
+    iterations = 0
     while not work.done():
         await asyncio.sleep(0)
-        turns += 1
-    assert turns > 100
+        iterations += 1
+    assert iterations > 100
 
 
-async def test_whom_there_is_no_room_for_is_turned_away(
+async def test_callers_are_rejected_while_the_queue_is_full(
     passwords: ScryptPasswords, gate: Gate
 ) -> None:
-    """At once, without a wait; and only until there is room again."""
+    """At once, without a wait."""
     for _ in range(2):
         gate.opened.clear()
         waiting = [asyncio.create_task(passwords.hash("x")) for _ in range(3)]
@@ -183,25 +181,21 @@ async def test_whom_there_is_no_room_for_is_turned_away(
         assert len(await asyncio.gather(*waiting)) == 3
 
 
-async def test_who_has_waited_for_too_long_is_turned_away(
-    impatient: ScryptPasswords, gate: Gate
-) -> None:
-    """With their room given back. Whose turn has come is served, however long it takes."""
-    first = asyncio.create_task(impatient.hash("x"))
+async def test_caller_is_rejected_after_the_wait(without_wait: ScryptPasswords, gate: Gate) -> None:
+    """And its place in the queue is free again. A hash that has begun is completed."""
+    first = asyncio.create_task(without_wait.hash("x"))
     assert await asyncio.to_thread(gate.entered.wait, 60)
     for _ in range(5):
         with pytest.raises(Unavailable) as caught:
-            await impatient.verify("x", f"{SALT}:{KEY}")
+            await without_wait.verify("x", f"{SALT}:{KEY}")
         assert caught.value.retry_after > 0
     assert not first.done()
     gate.opened.set()
     assert (await first).endswith(KEY)
 
 
-async def test_who_waits_no_longer_gives_their_room_back(
-    passwords: ScryptPasswords, gate: Gate
-) -> None:
-    """But a hash that runs cannot be stopped, and keeps its own until it ends."""
+async def test_cancelled_caller_leaves_the_queue(passwords: ScryptPasswords, gate: Gate) -> None:
+    """A hash that has begun cannot be cancelled, and keeps its thread until it ends."""
     waiting = [asyncio.create_task(passwords.hash("x")) for _ in range(3)]
     assert await asyncio.to_thread(gate.entered.wait, 60)
     for task in waiting:
@@ -217,7 +211,7 @@ async def test_who_waits_no_longer_gives_their_room_back(
     assert len(await asyncio.gather(*(passwords.hash("x") for _ in range(3)))) == 3
 
 
-async def test_a_hash_that_fails_gives_its_room_back(
+async def test_failed_hash_leaves_the_queue(
     passwords: ScryptPasswords, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(password: str, salt: str) -> str:

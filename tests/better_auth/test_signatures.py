@@ -1,4 +1,4 @@
-"""Signed values: those that Better Auth makes are read, and no other."""
+"""Signed values: those of Better Auth are read, and no others."""
 
 import base64
 import json
@@ -26,7 +26,7 @@ def signature_of(signatures: Signatures, value: str) -> str:
     return unquote(signatures.sign(value)).rpartition(".")[2]
 
 
-def test_a_value_is_signed_as_better_auth_signs_it(signatures: Signatures) -> None:
+def test_values_are_signed_like_better_auths(signatures: Signatures) -> None:
     assert signatures.sign(TOKEN) == COOKIE
     temporary = VECTORS["temporary_session"]
     assert unquote(signatures.sign(temporary["token"])) == temporary["set_auth_token"]
@@ -34,9 +34,10 @@ def test_a_value_is_signed_as_better_auth_signs_it(signatures: Signatures) -> No
     assert signatures.sign("true") == mark
 
 
-@pytest.mark.parametrize("shown", [COOKIE, SIGNED], ids=["the cookie", "set-auth-token"])
-def test_what_better_auth_signed_is_read_encoded_or_not(signatures: Signatures, shown: str) -> None:
-    assert signatures.read(shown) == TOKEN
+@pytest.mark.parametrize("signed", [COOKIE, SIGNED], ids=["the cookie", "set-auth-token"])
+def test_value_signed_by_better_auth_is_read(signatures: Signatures, signed: str) -> None:
+    """Percent-encoded or not."""
+    assert signatures.read(signed) == TOKEN
 
 
 @pytest.mark.parametrize(
@@ -74,22 +75,22 @@ def test_what_better_auth_signed_is_read_encoded_or_not(signatures: Signatures, 
         f"%FF.{SIGNATURE}",
     ],
 )
-def test_nothing_else_is_read(signatures: Signatures, forged: str) -> None:
-    """Forged, cut, in base64 for URLs or without padding, encoded twice, in quotes or spaces."""
+def test_forged_value_is_not_read(signatures: Signatures, forged: str) -> None:
+    """Nor a truncated one, URL-safe base64 or base64 without padding, or one encoded twice."""
     assert signatures.read(forged) is None
 
 
-def test_an_empty_value_is_none_whoever_signed_it(signatures: Signatures) -> None:
+def test_empty_value_is_not_read(signatures: Signatures) -> None:
     assert signatures.read(signatures.sign("")) is None
 
 
-def test_another_secret_signs_for_nobody(signatures: Signatures) -> None:
+def test_value_signed_with_another_secret_is_not_read(signatures: Signatures) -> None:
     assert Signatures(VECTORS["secret"] + "x").read(COOKIE) is None
     assert Signatures("").read(COOKIE) is None
 
 
-def test_the_last_bits_of_a_signature_count() -> None:
-    """Base64 of 32 bytes has two bits to spare: decoders that ignore them take four signatures."""
+def test_unused_bits_of_a_signature_are_compared() -> None:
+    """Base64 of 32 bytes has two unused bits: decoders that ignore them accept four signatures."""
     alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
     signatures = Signatures("secret")
     value, _, signature = unquote(signatures.sign("ann")).rpartition(".")
@@ -100,8 +101,8 @@ def test_the_last_bits_of_a_signature_count() -> None:
         assert signatures.read(f"{value}.{other}") is None
 
 
-def test_a_plus_stays_a_plus(signatures: Signatures) -> None:
-    """Where nothing is percent-encoded it is part of the base64, and no space."""
+def test_plus_is_not_decoded_to_a_space(signatures: Signatures) -> None:
+    """In a value that is not percent-encoded it is part of the base64."""
     value = next(v for v in map(str, range(100)) if "+" in signature_of(signatures, v))
     signed = f"{value}.{signature_of(signatures, value)}"
     assert signatures.read(signed) == value
@@ -109,20 +110,20 @@ def test_a_plus_stays_a_plus(signatures: Signatures) -> None:
     assert signatures.read(signatures.sign("a+b c")) == "a+b c"
 
 
-def test_the_last_dot_parts_value_and_signature(signatures: Signatures) -> None:
+def test_last_dot_separates_value_and_signature(signatures: Signatures) -> None:
     assert signatures.read(signatures.sign("a.b..c")) == "a.b..c"
     assert signatures.read(f"a.{signatures.sign('b')}") is None
 
 
-def test_the_secret_is_text_and_not_base64() -> None:
-    """The key of the HMAC is the secret in UTF-8, as it stands in the setting."""
+def test_secret_is_used_as_text() -> None:
+    """The key of the HMAC is the secret in UTF-8; it is not decoded from base64."""
     assert Signatures("ü" * 32).read(Signatures("ü" * 32).sign("x")) == "x"
     assert "secret" not in repr(Signatures("secret"))
 
 
 @given(value=st.text(st.characters(codec="utf-8"), min_size=1))
-def test_what_is_signed_can_be_read(value: str) -> None:
-    """And it is encoded as JavaScript's `encodeURIComponent` does, so it fits into a cookie."""
+def test_signed_values_are_read(value: str) -> None:
+    """They are encoded like JavaScript's `encodeURIComponent`, so they fit into a cookie."""
     signatures = Signatures("secret")
     signed = signatures.sign(value)
     assert signatures.read(signed) == value
@@ -131,5 +132,5 @@ def test_what_is_signed_can_be_read(value: str) -> None:
 
 
 @given(text=st.text(st.characters(max_codepoint=255)))
-def test_whatever_a_header_holds_is_no_signature(text: str) -> None:
+def test_random_header_values_are_not_read(text: str) -> None:
     assert Signatures("secret").read(text) is None

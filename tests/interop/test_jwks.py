@@ -153,9 +153,9 @@ async def test_a_hostile_provider_harms_nobody_else(
     provider: Provider, far_url: str, email: str, answer: str
 ) -> None:
     """Who comes with a key that it alone could show gets no answer; all others do meanwhile."""
-    provider.answer = HOSTILE.get(answer, response(b"{", length=60_000))
+    provider.response = HOSTILE.get(answer, response(b"{", length=60_000))
     if answer == "no end":
-        provider.hang_up.clear()
+        provider.may_close.clear()
     provider.gate.clear()
     async with taskport(far_url, ORIGIN, better_auth_jwks_url=provider.url) as far:
         signed_up = (await far.sign_up(email)).raise_for_status()
