@@ -1,4 +1,7 @@
-"""The types of settings: how the text of a variable is parsed, and what is rejected."""
+"""The types of settings: how the text of a variable is parsed, and what is rejected.
+
+No error message quotes a value, which may be a secret.
+"""
 
 import re
 from typing import Annotated, Final, Literal
@@ -16,7 +19,7 @@ _LIMIT_MAX_SECONDS: Final = 31 * 86_400
 
 
 def _origin(url: str) -> str:
-    """The origin of a URL as a browser writes it: no path, no default port, lower case."""
+    """The origin of a URL as a browser sends it: no path, no default port, lower case."""
     try:
         parts = urlsplit(url.strip())
         port = parts.port
@@ -33,35 +36,36 @@ def _origins(text: object) -> object:
     if not isinstance(text, str):
         return text
     if "*" in text:
-        raise ValueError("must name each origin: credentials are allowed, so `*` is refused")
+        raise ValueError("must name each origin: credentials are allowed, so `*` is rejected")
     return tuple(_origin(part) for part in text.split(",") if part.strip())
 
 
 def _database_url(url: str | None) -> str | None:
-    """The URL as libpq takes it. SQLAlchemy's `postgresql+driver://` is understood as well."""
+    """The URL for libpq. SQLAlchemy's `postgresql+driver://` is accepted as well."""
     if url is None:
         return None
     url = re.sub(r"^postgres(ql)?(\+\w+)?://", "postgresql://", url.strip())
     if not url.startswith("postgresql://"):
         raise ValueError("must start with postgres:// or postgresql://")
     try:
-        said = conninfo_to_dict(url)
+        parameters = conninfo_to_dict(url)
     except ProgrammingError as error:
-        # libpq names the parameter it does not know, but quotes whatever else it stumbles over.
-        named = re.search(r'invalid URI query parameter: "(\w{1,40})"', str(error))
+        # libpq's messages quote parts of the URL; the name of an unknown parameter is no secret.
+        unknown = re.search(r'invalid URI query parameter: "(\w{1,40})"', str(error))
         raise ValueError(
-            f"has the parameter {named[1]}, which libpq does not know"
-            if named
+            f"has the parameter {unknown[1]}, which libpq does not know"
+            if unknown
             else "is not a connection URL that libpq understands"
         ) from None
-    # libpq itself would look for such a host, and name it in its error.
-    if "@" in str(said.get("host", "")) or not re.fullmatch(r"[\d,]*", str(said.get("port", ""))):
+    # libpq would take a part of the password for the host or the port, and quote it in its error.
+    host, port = (str(parameters.get(name, "")) for name in ("host", "port"))
+    if "@" in host or not re.fullmatch(r"[\d,]*", port):
         raise ValueError("has a password that must be percent-encoded (`@` as %40, `/` as %2F)")
     return url
 
 
-def _prefix(path: str) -> str:
-    """The path without a slash at its end."""
+def _url_path(path: str) -> str:
+    """The path without a trailing slash."""
     path = path.strip().rstrip("/")
     if not re.fullmatch(r"(/[\w.~-]+)*", path, re.ASCII):
         raise ValueError("must be a path such as /backend")
@@ -69,20 +73,20 @@ def _prefix(path: str) -> str:
 
 
 def _http_url(url: str) -> str:
-    """A URL of the web, with whatever path it has."""
+    """An http(s) URL with any path."""
     _origin(url)
     return url.strip()
 
 
-def _cookie_part(text: str) -> str:
-    """A part of a cookie's name (RFC 6265, 4.1.1: a token)."""
+def _cookie_prefix(text: str) -> str:
+    """The first part of a cookie's name (RFC 6265, 4.1.1: a token)."""
     if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", text):
         raise ValueError("must be letters, digits, dots and dashes")
     return text
 
 
 def _domain(text: str) -> str:
-    """A domain of cookies, without the dot that old browsers wanted before it."""
+    """The domain of a cookie, without the leading dot that old browsers required."""
     domain = text.strip().lower().removeprefix(".")
     if not re.fullmatch(r"[a-z0-9-]+(\.[a-z0-9-]+)*", domain):
         raise ValueError("must be a domain such as example.com")
@@ -90,24 +94,24 @@ def _domain(text: str) -> str:
 
 
 def _limits(text: object) -> object:
-    """In the syntax of the library `limits`: `600/minute`, `10 per 5 minutes; 100/hour`."""
+    """Limits in the syntax of the library `limits`: `600/minute`, `10 per 5 minutes; 100/hour`."""
     if not isinstance(text, str):
         return text
     try:
         parsed = limits.parse_many(text) if text.strip() else []
     except ValueError:
-        raise ValueError("must be limits such as 600/minute, or nothing for none") from None
+        raise ValueError("must be limits such as 600/minute, or empty for none") from None
     if any(item.amount < 1 or not 1 <= item.get_expiry() <= _LIMIT_MAX_SECONDS for item in parsed):
-        raise ValueError("must allow something, in a second at least and 31 days at most")
+        raise ValueError("must allow at least 1, in a window of 1 second to 31 days")
     if len({item.get_expiry() for item in parsed}) < len(parsed):
-        raise ValueError("must not limit the same span of time twice")
+        raise ValueError("must not have two limits for one window")
     return tuple(Limit(item.amount, item.get_expiry()) for item in parsed)
 
 
-def _storage(url: str) -> str:
+def _counters_url(url: str) -> str:
     if url == "memory://":
         return url
-    # Who does not use Redis need not load its client.
+    # Imported only if it is used: the client takes a while to load.
     from redis.connection import ConnectionPool  # noqa: PLC0415
 
     try:
@@ -117,7 +121,7 @@ def _storage(url: str) -> str:
             and parts.port != 0
             and parts.path[1:].isdecimal() is (parts.path not in ("", "/"))
         )
-        # It says what it does not understand only when it makes a connection, which opens nothing.
+        # The client checks parameters only when it makes a connection, which is not opened here.
         ConnectionPool.from_url(url).make_connection()
     except (ValueError, TypeError):
         is_redis = False
@@ -149,11 +153,11 @@ DatabaseUrl = Annotated[
 Origin = Annotated[str, AfterValidator(_origin)]
 Origins = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_origins)]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
-UrlPath = Annotated[str, AfterValidator(_prefix)]
+UrlPath = Annotated[str, AfterValidator(_url_path)]
 HostNames = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_hosts)]
-CookiePrefix = Annotated[str, AfterValidator(_cookie_part)]
+CookiePrefix = Annotated[str, AfterValidator(_cookie_prefix)]
 CookieDomain = Annotated[str, AfterValidator(_domain)]
 RateLimits = Annotated[Limits, NoDecode, BeforeValidator(_limits)]
-CountersUrl = Annotated[str, AfterValidator(_storage), Field(repr=False)]
+CountersUrl = Annotated[str, AfterValidator(_counters_url), Field(repr=False)]
 LogLevel = Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)]
 LogFormat = Annotated[Literal["json", "console"], BeforeValidator(_lower)]

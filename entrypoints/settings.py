@@ -3,7 +3,7 @@
 import re
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -25,13 +25,15 @@ from entrypoints.setting_types import (
     UrlPath,
 )
 
-SECRET_MIN_LENGTH = 32
-_MAY_BE_EMPTY = frozenset({"rate_limit", "auth_rate_limit"})
-_PUBLISHED_SECRET = "better-auth-secret-12345678901234567890"  # noqa: S105
+SECRET_MIN_LENGTH: Final = 32
+#: Settings for which an empty value is not the default, but means no limit.
+_MAY_BE_EMPTY: Final = frozenset({"rate_limit", "auth_rate_limit"})
+#: The secret of a Better Auth server in development that has none of its own.
+_BETTER_AUTH_DEFAULT_SECRET: Final = "better-auth-secret-12345678901234567890"  # noqa: S105
 
 
-def _past_the_pooler(url: str) -> str:
-    """The URL with `-pooler` taken out of a Neon host, and out of nothing else."""
+def _without_pooler(url: str) -> str:
+    """The URL without the `-pooler` of a Neon host. Other URLs are not changed."""
     scheme, rest = url.split("://", 1)
     authority, *tail = re.split(r"(?=[/?])", rest, maxsplit=1)
     user, at, hosts = authority.rpartition("@")
@@ -40,7 +42,7 @@ def _past_the_pooler(url: str) -> str:
 
 
 class Settings(BaseSettings):
-    """Everything that the environment can say."""
+    """All settings. A field in upper case is the name of its environment variable."""
 
     model_config = SettingsConfigDict(
         env_file=".env",
@@ -121,12 +123,11 @@ class Settings(BaseSettings):
 
     @model_validator(mode="before")
     @classmethod
-    def _without_empty(cls, given: dict[str, object]) -> dict[str, object]:
-        """An empty limit is none at all; anywhere else nothing is the same as not saying it."""
-        return {k: v for k, v in given.items() if v != "" or k in _MAY_BE_EMPTY}
+    def _drop_empty(cls, values: dict[str, object]) -> dict[str, object]:
+        return {k: v for k, v in values.items() if v != "" or k in _MAY_BE_EMPTY}
 
     @model_validator(mode="after")
-    def _agree(self) -> Self:
+    def _check_combinations(self) -> Self:
         if None not in (self.database_url, self.neon_db_url) and (
             self.database_url != self.neon_db_url
         ):
@@ -135,40 +136,40 @@ class Settings(BaseSettings):
         if secret is not None and len(secret.get_secret_value()) < SECRET_MIN_LENGTH:
             raise ValueError(
                 f"BETTER_AUTH_SECRET must have at least {SECRET_MIN_LENGTH} characters:"
-                " make one with `openssl rand -base64 32`"
+                " generate one with `openssl rand -base64 32`"
             )
-        if secret is not None and secret.get_secret_value() == _PUBLISHED_SECRET:
+        if secret is not None and secret.get_secret_value() == _BETTER_AUTH_DEFAULT_SECRET:
             raise ValueError(
-                "BETTER_AUTH_SECRET is the one that Better Auth falls back on, which everybody"
-                " knows: make one with `openssl rand -base64 32`"
+                "BETTER_AUTH_SECRET is Better Auth's default, which is public:"
+                " generate one with `openssl rand -base64 32`"
             )
         if secret is None and self.url is not None:
             raise ValueError(
-                "BETTER_AUTH_SECRET must be set along with a database URL: to the very value that"
-                " the Better Auth server uses"
+                "BETTER_AUTH_SECRET must be set if there is a database URL, to the secret of the"
+                " Better Auth server"
             )
         return self
 
     @property
     def url(self) -> str | None:
-        """The database, or None for the embedded one."""
+        """The URL of the database; None for the embedded one."""
         return self.database_url or self.neon_db_url
 
     @property
     def direct_url(self) -> str | None:
-        """The database past any pooler, for migrations."""
+        """The URL of the database without a pooler, for migrations."""
         if self.database_direct_url is not None or self.url is None:
             return self.database_direct_url
-        return _past_the_pooler(self.url)
+        return _without_pooler(self.url)
 
     @property
     def secret(self) -> str:
-        """Empty until it is known: with the embedded database it lies beside the data."""
+        """The secret; empty if it is the generated one and has not been loaded yet."""
         return self.better_auth_secret.get_secret_value() if self.better_auth_secret else ""
 
     @property
     def jwks_url(self) -> str:
-        """Where the keys of the Better Auth server's `jwt` plugin are."""
+        """The URL of the public keys of the Better Auth server."""
         return self.better_auth_jwks_url or f"{self.better_auth_url}/api/auth/jwks"
 
     @property
@@ -178,7 +179,7 @@ class Settings(BaseSettings):
 
     @property
     def effective_log_format(self) -> Literal["json", "console"] | None:
-        """`DEBUG` implies the console format; None means it depends on the terminal."""
+        """`DEBUG` implies the console format. None: console on a terminal, else JSON."""
         return self.log_format or ("console" if self.debug else None)
 
     @property
@@ -204,7 +205,7 @@ class Settings(BaseSettings):
 
 
 def problems(error: ValidationError) -> list[str]:
-    """What is wrong with the settings, a line each; no value is quoted."""
+    """The errors of the settings, one line each, without values."""
     lines = []
     for problem in error.errors(include_input=False, include_url=False, include_context=False):
         reason = problem["msg"].removeprefix("Value error, ")

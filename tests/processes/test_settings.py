@@ -408,7 +408,7 @@ def test_the_secret_that_everybody_knows_is_refused(load: Load) -> None:
     """Better Auth falls back on it where none is set."""
     known = "better-auth-secret-12345678901234567890"
     said = refusal(load, BETTER_AUTH_SECRET=known)
-    assert "everybody knows" in said
+    assert "which is public" in said
     assert known not in said
 
 
