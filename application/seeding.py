@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from application.ports.clock import Clock
 from application.ports.unit_of_work import UnitOfWorkFactory
-from domain.tasks import Task, TaskStatus
+from domain.tasks import Task, TaskDraft
 from domain.users import User
 
 
@@ -17,20 +17,14 @@ class SeedUser:
     clock: Clock
 
     async def __call__(
-        self, *, user_id: str, email: str, name: str, tasks: Sequence[tuple[str, TaskStatus]]
+        self, *, user_id: str, email: str, name: str, drafts: Sequence[TaskDraft]
     ) -> User:
-        """`tasks` are titles and statuses.
-
-        Raises `Invalid`, `EmailTaken`, `UnknownUser`, `Unavailable`.
-        """
+        """Raises `Invalid`, `EmailTaken`, `UnknownUser`, `Unavailable`."""
         now = self.clock.now()
         user = User.create(id=user_id, email=email, name=name, now=now)
-        new = [
-            Task.create(user_id=user.id, title=title, status=status, now=now)
-            for title, status in tasks
-        ]
+        tasks = [Task.create(draft, user_id=user.id, now=now) for draft in drafts]
         async with self.unit_of_work() as unit:
             await unit.users.add(user, issued_at=now)
-            await unit.tasks.add_all(new)
+            await unit.tasks.add_all(tasks)
             await unit.commit()
         return user

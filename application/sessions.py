@@ -13,7 +13,6 @@ from application.ports.tokens import AccessToken, AccessTokenSigner, RandomIds
 from application.ports.unit_of_work import UnitOfWorkFactory
 from domain.errors import Forbidden, Unauthenticated
 from domain.sessions import DEFAULT_POLICY, Session, SessionNotFound, SessionPolicy, SessionStore
-from domain.text import Check, InvalidText
 from domain.users import (
     EmailTaken,
     UnknownUser,
@@ -23,6 +22,7 @@ from domain.users import (
     clean_email,
     clean_name,
 )
+from domain.validation import InvalidValue, Validator
 
 PASSWORD_MIN_LENGTH: Final = 8
 PASSWORD_MAX_LENGTH: Final = 128
@@ -101,11 +101,11 @@ class SignUp:
         self, *, email: str, password: str, name: str = "", device: Device = Device()
     ) -> SignedIn:
         """Raises `Invalid`, `SignUpClosed`, `TooManyRequests`, `EmailTaken`, `Unavailable`."""
-        check = Check()
-        email = check("email", clean_email, email)
-        password = check("password", clean_password, password)
-        name = check("name", clean_name, name)
-        check.done()
+        validator = Validator()
+        email = validator.clean("email", clean_email, email)
+        password = validator.clean("password", clean_password, password)
+        name = validator.clean("name", clean_name, name)
+        validator.raise_problems()
         if not self.policy.sign_up:
             raise SignUpClosed
         await self.limits.count_sign_up(device.ip_address)
@@ -152,10 +152,10 @@ class LogIn:
         """Raises `Invalid`, `TooManyRequests`, `InvalidCredentials`, `UserBanned`,
         `EmailNotVerified`, `SecondFactorRequired`, `Unavailable`.
         """
-        check = Check()
-        email = check("email", clean_email, email)
-        password = check("password", bounded_password, password)
-        check.done()
+        validator = Validator()
+        email = validator.clean("email", clean_email, email)
+        password = validator.clean("password", bounded_password, password)
+        validator.raise_problems()
         async with self.limits.attempt(email, device.ip_address):
             user = await self._verified(email, password)
         if user.is_banned(self.clock.now()):
@@ -254,16 +254,16 @@ class EndSession:
 
 
 def clean_password(password: str) -> str:
-    """A password that Better Auth would take. Raises `domain.text.InvalidText`."""
+    """A password that Better Auth would take. Raises `InvalidValue`."""
     if _length(password) < PASSWORD_MIN_LENGTH:
-        raise InvalidText(f"must have at least {PASSWORD_MIN_LENGTH} characters")
+        raise InvalidValue(f"must have at least {PASSWORD_MIN_LENGTH} characters")
     return bounded_password(password)
 
 
 def bounded_password(password: str) -> str:
-    """A password that is not too long to be hashed. Raises `domain.text.InvalidText`."""
+    """A password that is not too long to be hashed. Raises `InvalidValue`."""
     if _length(password) > PASSWORD_MAX_LENGTH:
-        raise InvalidText(f"must have at most {PASSWORD_MAX_LENGTH} characters")
+        raise InvalidValue(f"must have at most {PASSWORD_MAX_LENGTH} characters")
     return password
 
 

@@ -1,8 +1,7 @@
 """What a user can do with tasks.
 
-Every use case takes the id of the user who asks and may raise `Unavailable`. `expected` is a set
-of versions that the caller would be content to find, or None for any: in another version the
-task is `StaleTask`.
+Every use case takes the id of the authenticated user and may raise `Unavailable`. `if_match` is
+the set of versions that the caller accepts (None: any). `StaleTask` is raised for any other.
 """
 
 from collections.abc import Callable, Collection
@@ -10,19 +9,7 @@ from dataclasses import dataclass
 
 from application.ports.clock import Clock, Retries
 from domain.errors import Unavailable
-from domain.tasks import (
-    KEEP,
-    LIMIT_DEFAULT,
-    Keep,
-    StaleTask,
-    Task,
-    TaskChange,
-    TaskPage,
-    TaskQuery,
-    TaskRepository,
-    TaskSort,
-    TaskStatus,
-)
+from domain.tasks import StaleTask, Task, TaskChange, TaskDraft, TaskPage, TaskQuery, TaskRepository
 
 
 @dataclass(frozen=True)
@@ -30,23 +17,9 @@ class CreateTask:
     tasks: TaskRepository
     clock: Clock
 
-    async def __call__(
-        self,
-        user_id: str,
-        *,
-        title: str,
-        description: str | None = None,
-        status: TaskStatus = TaskStatus.PENDING,
-    ) -> Task:
-        """Raises `Invalid`; `UnknownUser` where the account has just gone."""
-        task = Task.create(
-            user_id=user_id,
-            title=title,
-            description=description,
-            status=status,
-            now=self.clock.now(),
-        )
-        return await self.tasks.add(task)
+    async def __call__(self, user_id: str, draft: TaskDraft) -> Task:
+        """Raises `UnknownUser` if the account has just been deleted."""
+        return await self.tasks.add(Task.create(draft, user_id=user_id, now=self.clock.now()))
 
 
 @dataclass(frozen=True)
@@ -62,24 +35,13 @@ class GetTask:
 class ListTasks:
     tasks: TaskRepository
 
-    async def __call__(
-        self,
-        user_id: str,
-        *,
-        page: int = 1,
-        limit: int = LIMIT_DEFAULT,
-        status: TaskStatus | None = None,
-        q: str | None = None,
-        sort: TaskSort = TaskSort.CREATED_AT_DESCENDING,
-    ) -> TaskPage:
-        """Raises `Invalid`."""
-        query = TaskQuery.create(page=page, limit=limit, status=status, q=q, sort=sort)
+    async def __call__(self, user_id: str, query: TaskQuery) -> TaskPage:
         return await self.tasks.list(user_id, query)
 
 
 @dataclass(frozen=True)
 class ChangeTask:
-    """Get, change, save, and once more where somebody else was faster and no version was named."""
+    """Get, change, save: optimistic locking, retried after a lost race unless `if_match` is set."""
 
     tasks: TaskRepository
     clock: Clock
@@ -89,21 +51,21 @@ class ChangeTask:
         self,
         user_id: str,
         task_id: int,
-        expected: Collection[int] | None,
+        if_match: Collection[int] | None,
         change: Callable[[Task], None],
     ) -> Task:
         async for _ in self.retries():
             task = await self.tasks.get(task_id, user_id)
-            seen = task.version
-            if expected is not None and seen not in expected:
+            version = task.version
+            if if_match is not None and version not in if_match:
                 raise StaleTask
             change(task)
-            if task.version == seen:
+            if task.version == version:
                 return task
             try:
-                await self.tasks.save(task, seen=seen)
+                await self.tasks.save(task, expected_version=version)
             except StaleTask:
-                if expected is not None:
+                if if_match is not None:
                     raise
             else:
                 return task
@@ -116,19 +78,16 @@ class UpdateTask(ChangeTask):
         self,
         user_id: str,
         task_id: int,
+        change: TaskChange,
         *,
-        title: str | Keep = KEEP,
-        description: str | Keep | None = KEEP,
-        status: TaskStatus | Keep = KEEP,
-        expected: Collection[int] | None = None,
+        if_match: Collection[int] | None = None,
     ) -> Task:
-        """Raises `Invalid`, `TaskNotFound`, `TaskNotYours`, `StaleTask`."""
-        wanted = TaskChange.create(title=title, description=description, status=status)
+        """Raises `TaskNotFound`, `TaskNotYours`, `StaleTask`."""
 
-        def change(task: Task) -> None:
-            task.update(wanted, self.clock.now())
+        def update(task: Task) -> None:
+            task.update(change, self.clock.now())
 
-        return await self._change(user_id, task_id, expected, change)
+        return await self._change(user_id, task_id, if_match, update)
 
 
 @dataclass(frozen=True)
@@ -139,7 +98,7 @@ class CompleteTask(ChangeTask):
         task_id: int,
         *,
         completed: bool | None = None,
-        expected: Collection[int] | None = None,
+        if_match: Collection[int] | None = None,
     ) -> Task:
         """Set the task completed or not; with None, toggle it.
 
@@ -155,7 +114,7 @@ class CompleteTask(ChangeTask):
             else:
                 task.reopen(now)
 
-        return await self._change(user_id, task_id, expected, change)
+        return await self._change(user_id, task_id, if_match, change)
 
 
 @dataclass(frozen=True)
@@ -163,12 +122,12 @@ class DeleteTask:
     tasks: TaskRepository
 
     async def __call__(
-        self, user_id: str, task_id: int, *, expected: Collection[int] | None = None
+        self, user_id: str, task_id: int, *, if_match: Collection[int] | None = None
     ) -> None:
         """Raises `TaskNotFound`, `TaskNotYours`, `StaleTask`."""
-        seen: int | None = None
-        if expected is not None:
-            seen = (await self.tasks.get(task_id, user_id)).version
-            if seen not in expected:
+        version: int | None = None
+        if if_match is not None:
+            version = (await self.tasks.get(task_id, user_id)).version
+            if version not in if_match:
                 raise StaleTask
-        await self.tasks.remove(task_id, user_id, seen=seen)
+        await self.tasks.remove(task_id, user_id, expected_version=version)

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from application.ports.clock import Clock
-from domain.text import Check
 from domain.users import User, UserRepository, clean_name
+from domain.validation import Validator
 
 
 @dataclass(frozen=True)
@@ -14,9 +14,9 @@ class RenameUser:
 
     async def __call__(self, user_id: str, name: str) -> User:
         """Raises `Invalid`, `UnknownUser`."""
-        check = Check()
-        name = check("name", clean_name, name)
-        check.done()
+        validator = Validator()
+        name = validator.clean("name", clean_name, name)
+        validator.raise_problems()
         return await self.users.rename(user_id, name, now=self.clock.now())
 
 

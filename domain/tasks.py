@@ -1,13 +1,14 @@
 """A task, what can be done to it, and where tasks are kept."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
-from enum import Enum, StrEnum
+from enum import StrEnum
 from typing import Final, Protocol, Self
 
 from domain.errors import Forbidden, NotFound, Stale
-from domain.text import Check, clean_block, clean_line, clean_search
+from domain.text import clean_block, clean_line, clean_search
+from domain.validation import KEEP, Keep, clean_fields, optional
 
 TITLE_MAX_LENGTH: Final = 200
 DESCRIPTION_MAX_LENGTH: Final = 1_000
@@ -46,49 +47,52 @@ class TaskStatus(StrEnum):
     COMPLETED = "Completed"
 
 
-class Keep(Enum):
-    """The absence of a new value in a partial update, where None would mean "clear it"."""
-
-    KEEP = "keep"
-
-
-KEEP: Final = Keep.KEEP
-
-
 def clean_title(text: str) -> str:
-    """Raises `domain.text.InvalidText`."""
+    """Raises `InvalidValue`."""
     return clean_line(text, max_length=TITLE_MAX_LENGTH)
 
 
 def clean_description(text: str) -> str:
-    """Raises `domain.text.InvalidText`."""
+    """Raises `InvalidValue`."""
     return clean_block(text, max_length=DESCRIPTION_MAX_LENGTH)
+
+
+def clean_q(text: str) -> str:
+    """Raises `InvalidValue`."""
+    return clean_search(text, max_length=SEARCH_MAX_LENGTH)
+
+
+_RULES: Final = {"title": clean_title, "description": optional(clean_description)}
+_QUERY_RULES: Final = {"q": optional(clean_q)}
+
+
+@dataclass(frozen=True, slots=True)
+class TaskDraft:
+    """The values of a new task, clean. Raises `Invalid`."""
+
+    title: str
+    description: str | None = None
+    status: TaskStatus = TaskStatus.PENDING
+
+    def __post_init__(self) -> None:
+        clean_fields(self, _RULES)
 
 
 @dataclass(frozen=True, slots=True)
 class TaskChange:
-    """A partial update whose texts are clean: what is given is changed, the rest is kept."""
+    """A partial update: new values, clean, of the fields that are not `KEEP`. Raises `Invalid`."""
 
     title: str | Keep = KEEP
     description: str | Keep | None = KEEP
     status: TaskStatus | Keep = KEEP
 
-    @classmethod
-    def create(
-        cls,
-        *,
-        title: str | Keep = KEEP,
-        description: str | Keep | None = KEEP,
-        status: TaskStatus | Keep = KEEP,
-    ) -> Self:
-        """Raises `Invalid`."""
-        check = Check()
-        if title is not KEEP:
-            title = check("title", clean_title, title)
-        if description is not KEEP and description is not None:
-            description = check("description", clean_description, description)
-        check.done()
-        return cls(title=title, description=description, status=status)
+    def __post_init__(self) -> None:
+        clean_fields(self, _RULES)
+
+
+_CHANGEABLE: Final = tuple(field.name for field in fields(TaskChange))
+_COMPLETE: Final = TaskChange(status=TaskStatus.COMPLETED)
+_REOPEN: Final = TaskChange(status=TaskStatus.PENDING)
 
 
 @dataclass(slots=True)
@@ -112,51 +116,41 @@ class Task:
     updated_at: datetime
 
     @classmethod
-    def create(
-        cls,
-        *,
-        user_id: str,
-        title: str,
-        description: str | None = None,
-        status: TaskStatus = TaskStatus.PENDING,
-        now: datetime,
-    ) -> Self:
-        """A new task, not stored yet. Raises `Invalid`."""
-        check = Check()
-        title = check("title", clean_title, title)
-        if description is not None:
-            description = check("description", clean_description, description)
-        check.done()
+    def create(cls, draft: TaskDraft, *, user_id: str, now: datetime) -> Self:
+        """A new task, not stored yet."""
         return cls(
             id=UNSTORED,
             user_id=user_id,
-            title=title,
-            description=description,
-            status=status,
-            completed_at=now if status is TaskStatus.COMPLETED else None,
+            title=draft.title,
+            description=draft.description,
+            status=draft.status,
+            completed_at=now if draft.status is TaskStatus.COMPLETED else None,
             version=1,
             created_at=now,
             updated_at=now,
         )
 
     def update(self, change: TaskChange, now: datetime) -> None:
-        title = self.title if change.title is KEEP else change.title
-        description = self.description if change.description is KEEP else change.description
-        status = self.status if change.status is KEEP else change.status
-        if (title, description, status) == (self.title, self.description, self.status):
+        """Set the fields that `change` gives another value."""
+        changed = False
+        for name in _CHANGEABLE:
+            value = getattr(change, name)
+            if value is not KEEP and value != getattr(self, name):
+                setattr(self, name, value)
+                changed = True
+        if not changed:
             return
-        now = max(now, self.updated_at)
-        if status is not self.status:
-            self.completed_at = now if status is TaskStatus.COMPLETED else None
-        self.title, self.description, self.status = title, description, status
         self.version += 1
-        self.updated_at = now
+        self.updated_at = max(now, self.updated_at)
+        completed = self.status is TaskStatus.COMPLETED
+        if completed is (self.completed_at is None):
+            self.completed_at = self.updated_at if completed else None
 
     def complete(self, now: datetime) -> None:
-        self.update(TaskChange(status=TaskStatus.COMPLETED), now)
+        self.update(_COMPLETE, now)
 
     def reopen(self, now: datetime) -> None:
-        self.update(TaskChange(status=TaskStatus.PENDING), now)
+        self.update(_REOPEN, now)
 
     def toggle(self, now: datetime) -> None:
         if self.status is TaskStatus.COMPLETED:
@@ -186,24 +180,17 @@ class TaskSort(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TaskQuery:
-    """Which of a user's tasks to list. `q` is a substring of title or description, in any case."""
+    """Which of a user's tasks to list. Raises `Invalid` for a `q` that no task can match."""
 
     page: int = 1
     limit: int = LIMIT_DEFAULT
     status: TaskStatus | None = None
+    #: A substring of title or description, case-insensitive.
     q: str | None = None
     sort: TaskSort = TaskSort.CREATED_AT_DESCENDING
 
-    @classmethod
-    def create(
-        cls, *, page: int, limit: int, status: TaskStatus | None, q: str | None, sort: TaskSort
-    ) -> Self:
-        """Raises `Invalid` for a `q` that no task could match."""
-        if q is not None:
-            check = Check()
-            q = check("q", lambda text: clean_search(text, max_length=SEARCH_MAX_LENGTH), q)
-            check.done()
-        return cls(page=page, limit=limit, status=status, q=q, sort=sort)
+    def __post_init__(self) -> None:
+        clean_fields(self, _QUERY_RULES)
 
     @property
     def offset(self) -> int:
@@ -236,14 +223,16 @@ class TaskRepository(Protocol):
 
     async def list(self, user_id: str, query: TaskQuery) -> TaskPage: ...
 
-    async def save(self, task: Task, *, seen: int) -> None:
-        """Store a changed task, provided that the stored one still has the version `seen`.
+    async def save(self, task: Task, *, expected_version: int) -> None:
+        """Store a changed task, if the stored one still has the expected version.
 
-        Raises `StaleTask` where it has moved on, `TaskNotFound`, `TaskNotYours`.
+        Raises `StaleTask` if it has another version; `TaskNotFound`, `TaskNotYours`.
         """
 
-    async def remove(self, task_id: int, user_id: str, *, seen: int | None = None) -> None:
-        """Forget a task; with `seen`, only in that version.
+    async def remove(
+        self, task_id: int, user_id: str, *, expected_version: int | None = None
+    ) -> None:
+        """Remove a task, if it has the expected version; None expects any.
 
         Raises `StaleTask`, `TaskNotFound`, `TaskNotYours`.
         """

@@ -8,11 +8,8 @@ it stays the same, so that what was accepted comes back identically.
 
 import re
 import unicodedata
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import TypeVar
 
-from domain.errors import FieldError, Invalid
+from domain.validation import InvalidValue
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _CONTROL_BUT_NEWLINE_AND_TAB = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -27,52 +24,52 @@ _BLANK = re.compile(
     "\U000e0100-\U000e01ef]"
 )
 _INVISIBLE_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Zs", "Zl", "Zp"})
-V = TypeVar("V")
-
-
-class InvalidText(ValueError):
-    """A text breaks its rule; the message says which part of it, never the text."""
 
 
 def clean_line(text: str, *, max_length: int, may_be_blank: bool = False) -> str:
     """One line with something to see in it, at most `max_length` code points.
 
-    Raises `InvalidText`.
+    Raises `InvalidValue`.
     """
-    text = _normalised(text, _CONTROL).strip()
+    text = _normalized(text, _CONTROL).strip()
     if not may_be_blank and not any(map(_is_visible, text)):
-        raise InvalidText("must have at least one visible character")
+        raise InvalidValue("must have at least one visible character")
     return _bounded(text, max_length)
 
 
 def clean_block(text: str, *, max_length: int) -> str:
     """Any number of lines, at most `max_length` code points; may be empty.
 
-    Raises `InvalidText`.
+    Raises `InvalidValue`.
     """
-    return _bounded(_normalised(text, _CONTROL_BUT_NEWLINE_AND_TAB).strip(), max_length)
+    return _bounded(_normalized(text, _CONTROL_BUT_NEWLINE_AND_TAB).strip(), max_length)
 
 
 def clean_search(text: str, *, max_length: int) -> str:
     """Something to look for in either: its outer white space counts, and it is not empty.
 
-    Raises `InvalidText`.
+    Raises `InvalidValue`.
     """
-    text = _normalised(text, _CONTROL_BUT_NEWLINE_AND_TAB)
+    text = _normalized(text, _CONTROL_BUT_NEWLINE_AND_TAB)
     if not text:
-        raise InvalidText("must have at least one character")
+        raise InvalidValue("must have at least one character")
     return _bounded(text, max_length)
 
 
-def _normalised(text: str, control: re.Pattern[str]) -> str:
+def _normalized(text: str, control: re.Pattern[str]) -> str:
     text = text.replace("\r\n", "\n").replace("\r", "\n")
-    text = unicodedata.normalize("NFC", text)
+    # The other rules concern only characters outside ASCII.
+    is_ascii = text.isascii()
+    if not is_ascii:
+        text = unicodedata.normalize("NFC", text)
     if control.search(text):
-        raise InvalidText("must not contain control characters")
+        raise InvalidValue("must not contain control characters")
+    if is_ascii:
+        return text
     if _SURROGATE.search(text):
-        raise InvalidText("must not contain unpaired surrogates")
+        raise InvalidValue("must not contain unpaired surrogates")
     if _BIDI_OVERRIDE.search(text):
-        raise InvalidText("must not contain bidirectional overrides")
+        raise InvalidValue("must not contain bidirectional overrides")
     return text
 
 
@@ -84,25 +81,5 @@ def _is_visible(character: str) -> bool:
 
 def _bounded(text: str, max_length: int) -> str:
     if len(text) > max_length:
-        raise InvalidText(f"must have at most {max_length} characters")
+        raise InvalidValue(f"must have at most {max_length} characters")
     return text
-
-
-@dataclass(slots=True)
-class Check:
-    """Applies rules to several fields and reports all that is wrong at once."""
-
-    problems: list[FieldError] = field(default_factory=list)
-
-    def __call__(self, name: str, rule: Callable[[V], V], value: V) -> V:
-        """The cleaned value; where the rule refuses it, the problem is noted under `name`."""
-        try:
-            return rule(value)
-        except InvalidText as refusal:
-            self.problems.append(FieldError(name, str(refusal)))
-            return value
-
-    def done(self) -> None:
-        """Raises `Invalid` with every problem that was noted."""
-        if self.problems:
-            raise Invalid(*self.problems)

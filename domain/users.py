@@ -6,7 +6,8 @@ from datetime import datetime
 from typing import Final, Protocol, Self
 
 from domain.errors import Conflict, FieldError, Forbidden, Invalid, Unauthenticated
-from domain.text import InvalidText, clean_line
+from domain.text import clean_line
+from domain.validation import InvalidValue
 
 # The grammar that Better Auth holds an address against at sign-up and at sign-in alike: an
 # address outside it could never sign in on the other side.
@@ -38,14 +39,14 @@ NAME_MAX_LENGTH: Final = 255
 
 
 def clean_name(text: str) -> str:
-    """The name on one line, trimmed; may be empty. Raises `domain.text.InvalidText`."""
+    """The name on one line, trimmed; may be empty. Raises `InvalidValue`."""
     return clean_line(text, max_length=NAME_MAX_LENGTH, may_be_blank=True)
 
 
 def clean_email(text: str) -> str:
-    """The address in lower case. Raises `domain.text.InvalidText`."""
+    """The address in lower case. Raises `InvalidValue`."""
     if len(text) > EMAIL_MAX_LENGTH or not _EMAIL.fullmatch(text):
-        raise InvalidText("must be an e-mail address in ASCII")
+        raise InvalidValue("must be an e-mail address in ASCII")
     return text.lower()
 
 
@@ -81,7 +82,7 @@ class User:
         """A new user. Raises `Invalid` for an address that could never sign in."""
         try:
             email = clean_email(email)
-        except InvalidText as refusal:
+        except InvalidValue as refusal:
             raise Invalid(FieldError("email", str(refusal))) from None
         return cls(
             id=id,

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from domain.errors import TaskportError
-from domain.tasks import TaskStatus
+from domain.tasks import TaskDraft, TaskStatus
 from entrypoints.container import Service, build
 from entrypoints.settings import Settings
 
@@ -69,11 +69,12 @@ async def _create_user(service: Service, tasks: int) -> None:
         user_id=user_id,
         email=f"seed-{user_id[:12]}@example.com",
         name=name,
-        tasks=[_task(number) for number in range(1, tasks + 1)],
+        drafts=[_draft(number) for number in range(1, tasks + 1)],
     )
 
 
-def _task(number: int) -> tuple[str, TaskStatus]:
+def _draft(number: int) -> TaskDraft:
     # Example data, not secrets.
     verb, noun = random.choice(_VERBS), random.choice(_NOUNS)  # noqa: S311
-    return f"{verb} {noun} ({number})", random.choice(tuple(TaskStatus))  # noqa: S311
+    status = random.choice(tuple(TaskStatus))  # noqa: S311
+    return TaskDraft(title=f"{verb} {noun} ({number})", status=status)

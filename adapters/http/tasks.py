@@ -25,8 +25,11 @@ from domain.tasks import (
     LIMIT_DEFAULT,
     StaleTask,
     Task,
+    TaskChange,
+    TaskDraft,
     TaskNotFound,
     TaskNotYours,
+    TaskQuery,
     TaskSort,
     TaskStatus,
 )
@@ -50,9 +53,8 @@ async def list_tasks(
     sort: TaskSort = TaskSort.CREATED_AT_DESCENDING,
 ) -> Response:
     """List the tasks of the user."""
-    found = await deps.use_cases.list_tasks(
-        caller.user.id, page=page, limit=limit, status=status, q=q, sort=sort
-    )
+    query = TaskQuery(page=page, limit=limit, status=status, q=q, sort=sort)
+    found = await deps.use_cases.list_tasks(caller.user.id, query)
     body = {
         "data": found.tasks,
         "count": len(found.tasks),
@@ -66,9 +68,7 @@ async def list_tasks(
 @tasks.post("/api/tasks", returns=TaskSchema, status=201)
 async def create_task(request: Request, caller: CurrentUser, deps: Deps, body: NewTask) -> Response:
     """Create a task."""
-    task = await deps.use_cases.create_task(
-        caller.user.id, title=body.title, description=body.description, status=body.status
-    )
+    task = await deps.use_cases.create_task(caller.user.id, TaskDraft(**body.given()))
     location = f"{request.scope['root_path']}/api/tasks/{task.id}"
     return _task_response(task, 201, {**NO_STORE, "Location": location})
 
@@ -93,8 +93,9 @@ async def update_task(
     request: Request, caller: CurrentUser, deps: Deps, task_id: TaskId, body: TaskUpdate
 ) -> Response:
     """Update a task in part."""
+    change = TaskChange(**body.given())
     task = await deps.use_cases.update_task(
-        caller.user.id, task_id, **body.given(), expected=if_match_versions(request)
+        caller.user.id, task_id, change, if_match=if_match_versions(request)
     )
     return _task_response(task, 200, NO_STORE)
 
@@ -112,7 +113,7 @@ async def complete_task(
         caller.user.id,
         task_id,
         completed=None if body is None else body.completed,
-        expected=if_match_versions(request),
+        if_match=if_match_versions(request),
     )
     return _task_response(task, 200, NO_STORE)
 
@@ -127,7 +128,7 @@ async def delete_task(
     request: Request, caller: CurrentUser, deps: Deps, task_id: TaskId
 ) -> Response:
     """Delete a task."""
-    await deps.use_cases.delete_task(caller.user.id, task_id, expected=if_match_versions(request))
+    await deps.use_cases.delete_task(caller.user.id, task_id, if_match=if_match_versions(request))
     return no_content()
 
 

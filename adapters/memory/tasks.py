@@ -43,14 +43,16 @@ class MemoryTasks:
         page = found[query.offset : query.offset + query.limit]
         return TaskPage(tasks=[copy(task) for task in page], total=len(found))
 
-    async def save(self, task: Task, *, seen: int) -> None:
-        if self._find(task.id, task.user_id).version != seen:
+    async def save(self, task: Task, *, expected_version: int) -> None:
+        if self._find(task.id, task.user_id).version != expected_version:
             raise StaleTask
         self.store.tasks[task.id] = copy(task)
 
-    async def remove(self, task_id: int, user_id: str, *, seen: int | None = None) -> None:
+    async def remove(
+        self, task_id: int, user_id: str, *, expected_version: int | None = None
+    ) -> None:
         found = self._find(task_id, user_id)
-        if seen not in (None, found.version):
+        if expected_version not in (None, found.version):
             raise StaleTask
         del self.store.tasks[task_id]
 

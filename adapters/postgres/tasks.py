@@ -2,9 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC
 from functools import cache
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 from sqlalchemy import (
     ColumnElement,
@@ -20,7 +19,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
-from adapters.postgres.database import ConstraintViolated, Database, Row, Statement
+from adapters.postgres.database import ConstraintViolated, Database, Statement
+from adapters.postgres.mapping import RowMapping
 from adapters.postgres.tables import TASKS
 from domain.tasks import (
     StaleTask,
@@ -30,16 +30,16 @@ from domain.tasks import (
     TaskPage,
     TaskQuery,
     TaskSort,
-    TaskStatus,
 )
 from domain.users import UnknownUser
 
-_STATUSES = {status.value: status for status in TaskStatus}
+_ROWS: Final = RowMapping(Task, TASKS)
+to_task, to_values = _ROWS.from_row, _ROWS.to_values
+_INSERTED = tuple(name for name in _ROWS.names if name != "id")
+_UPDATED = tuple(name for name in _INSERTED if name not in ("user_id", "created_at"))
 _BY_ID = TASKS.c.id == bindparam("id")
 _OWN = _BY_ID & (TASKS.c.user_id == bindparam("user_id"))
-_SEEN = TASKS.c.version == bindparam("seen")
-_UPDATED = ("title", "description", "status", "completed_at", "version", "updated_at")
-_INSERTED = (*_UPDATED, "user_id", "created_at")
+_AT_VERSION = TASKS.c.version == bindparam("expected_version")
 
 _ADD = Statement.compile(
     "tasks.add",
@@ -48,14 +48,16 @@ _ADD = Statement.compile(
 _ADD_ALL = Statement.compile(
     "tasks.add_all", insert(TASKS).values({name: bindparam(name) for name in _INSERTED})
 )
-_GET = Statement.compile("tasks.get", select(TASKS).where(_OWN))
+_GET = Statement.compile("tasks.get", select(*_ROWS.columns).where(_OWN))
 _OWNER = Statement.compile("tasks.owner", select(TASKS.c.user_id).where(_BY_ID))
 _SAVE = Statement.compile(
     "tasks.save",
-    update(TASKS).where(_OWN, _SEEN).values({name: bindparam(name) for name in _UPDATED}),
+    update(TASKS).where(_OWN, _AT_VERSION).values({name: bindparam(name) for name in _UPDATED}),
 )
 _REMOVE = Statement.compile("tasks.remove", delete(TASKS).where(_OWN))
-_REMOVE_SEEN = Statement.compile("tasks.remove_seen", delete(TASKS).where(_OWN, _SEEN))
+_REMOVE_AT_VERSION = Statement.compile(
+    "tasks.remove_at_version", delete(TASKS).where(_OWN, _AT_VERSION)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,7 @@ class PostgresTasks:
         try:
             row = await self.database.fetch_one(_ADD, to_values(task))
         except ConstraintViolated as violated:
-            raise _meaning(violated) from violated
+            raise _translate(violated) from violated
         assert row is not None
         return replace(task, id=row[0])
 
@@ -76,7 +78,7 @@ class PostgresTasks:
         try:
             await self.database.execute_many(_ADD_ALL, map(to_values, tasks))
         except ConstraintViolated as violated:
-            raise _meaning(violated) from violated
+            raise _translate(violated) from violated
 
     async def get(self, task_id: int, user_id: str) -> Task:
         row = await self.database.fetch_one(_GET, {"id": task_id, "user_id": user_id})
@@ -92,14 +94,16 @@ class PostgresTasks:
             tasks=[to_task(row) for row in rows if row[0] is not None], total=rows[0][-1]
         )
 
-    async def save(self, task: Task, *, seen: int) -> None:
-        values = {**to_values(task), "id": task.id, "seen": seen}
+    async def save(self, task: Task, *, expected_version: int) -> None:
+        values = {**to_values(task), "expected_version": expected_version}
         if not await self.database.execute(_SAVE, values):
             await self._raise_why_missing(task.id, task.user_id)
 
-    async def remove(self, task_id: int, user_id: str, *, seen: int | None = None) -> None:
-        statement = _REMOVE if seen is None else _REMOVE_SEEN
-        values = {"id": task_id, "user_id": user_id, "seen": seen}
+    async def remove(
+        self, task_id: int, user_id: str, *, expected_version: int | None = None
+    ) -> None:
+        statement = _REMOVE if expected_version is None else _REMOVE_AT_VERSION
+        values = {"id": task_id, "user_id": user_id, "expected_version": expected_version}
         if not await self.database.execute(statement, values):
             await self._raise_why_missing(task_id, user_id)
 
@@ -112,30 +116,6 @@ class PostgresTasks:
         raise StaleTask
 
 
-def to_task(row: Row) -> Task:
-    """The task of a row of `taskport.tasks`, in the order of its columns."""
-    (id, user_id, title, description, status, completed_at, version, created_at, updated_at) = row[
-        :9
-    ]
-    return Task(
-        id=id,
-        user_id=user_id,
-        title=title,
-        description=description,
-        status=_STATUSES[status],
-        completed_at=completed_at and completed_at.astimezone(UTC),
-        version=version,
-        created_at=created_at.astimezone(UTC),
-        updated_at=updated_at.astimezone(UTC),
-    )
-
-
-def to_values(task: Task) -> dict[str, Any]:
-    values = {name: getattr(task, name) for name in _INSERTED}
-    values["status"] = task.status.value
-    return values
-
-
 @cache
 def list_statement(with_status: bool, with_q: bool, sort: TaskSort) -> Statement:
     """One page, and the total beside each row: a single snapshot, one round trip."""
@@ -146,7 +126,7 @@ def list_statement(with_status: bool, with_q: bool, sort: TaskSort) -> Statement
         pattern = bindparam("pattern", type_=Text)
         wanted.append(or_(TASKS.c.title.ilike(pattern), TASKS.c.description.ilike(pattern)))
     page = (
-        select(TASKS)
+        select(*_ROWS.columns)
         .where(*wanted)
         .order_by(*_order(TASKS.c, sort))
         .limit(bindparam("limit"))
@@ -185,5 +165,5 @@ def _escaped(text: str) -> str:
     return text.replace("\\", "\\\\").replace("%", r"\%").replace("_", r"\_")
 
 
-def _meaning(violated: ConstraintViolated) -> Exception:
+def _translate(violated: ConstraintViolated) -> Exception:
     return UnknownUser() if violated.name == "tasks_user_id_fkey" else violated

@@ -12,6 +12,7 @@ from domain.tasks import (
     StaleTask,
     Task,
     TaskChange,
+    TaskDraft,
     TaskNotFound,
     TaskNotYours,
     TaskQuery,
@@ -26,7 +27,8 @@ NASTY = "Robert'); drop table tasks;-- \\ %_ $1 :x {} 👩\u200d👧 é"
 
 
 def new(user_id: str, title: str = "Water the plants", **values: object) -> Task:
-    return Task.create(**{"user_id": user_id, "title": title, "now": NOW, **values})  # type: ignore[arg-type]
+    draft = TaskDraft(title=title, **values)  # type: ignore[arg-type]
+    return Task.create(draft, user_id=user_id, now=NOW)
 
 
 async def test_what_was_added_comes_back(stores: Stores, ann: User) -> None:
@@ -67,9 +69,9 @@ async def test_a_task_that_does_not_exist(stores: Stores, ann: User) -> None:
     task = replace(new(ann.id), id=2**63 - 1)
     for attempt in (
         stores.tasks.get(task.id, ann.id),
-        stores.tasks.save(task, seen=1),
+        stores.tasks.save(task, expected_version=1),
         stores.tasks.remove(task.id, ann.id),
-        stores.tasks.remove(task.id, ann.id, seen=1),
+        stores.tasks.remove(task.id, ann.id, expected_version=1),
     ):
         with pytest.raises(TaskNotFound):
             await attempt
@@ -79,9 +81,9 @@ async def test_a_task_of_another_user(stores: Stores, ann: User, bob: User) -> N
     task = await stores.tasks.add(new(ann.id))
     for attempt in (
         stores.tasks.get(task.id, bob.id),
-        stores.tasks.save(replace(task, user_id=bob.id, title="stolen"), seen=1),
+        stores.tasks.save(replace(task, user_id=bob.id, title="stolen"), expected_version=1),
         stores.tasks.remove(task.id, bob.id),
-        stores.tasks.remove(task.id, bob.id, seen=1),
+        stores.tasks.remove(task.id, bob.id, expected_version=1),
     ):
         with pytest.raises(TaskNotYours) as caught:
             await attempt
@@ -92,9 +94,9 @@ async def test_a_task_of_another_user(stores: Stores, ann: User, bob: User) -> N
 
 async def test_a_saved_change_lasts(stores: Stores, ann: User) -> None:
     task = await stores.tasks.add(new(ann.id))
-    change = TaskChange.create(title="b", description="c", status=TaskStatus.COMPLETED)
+    change = TaskChange(title="b", description="c", status=TaskStatus.COMPLETED)
     task.update(change, LATER)
-    await stores.tasks.save(task, seen=1)
+    await stores.tasks.save(task, expected_version=1)
     assert await stores.tasks.get(task.id, ann.id) == task
 
 
@@ -102,18 +104,18 @@ async def test_saving_over_a_version_that_has_moved_on(stores: Stores, ann: User
     first = await stores.tasks.add(new(ann.id))
     second = await stores.tasks.get(first.id, ann.id)
     first.complete(LATER)
-    await stores.tasks.save(first, seen=1)
-    second.update(TaskChange.create(title="late"), LATER)
+    await stores.tasks.save(first, expected_version=1)
+    second.update(TaskChange(title="late"), LATER)
     with pytest.raises(StaleTask):
-        await stores.tasks.save(second, seen=1)
+        await stores.tasks.save(second, expected_version=1)
     assert await stores.tasks.get(first.id, ann.id) == first
 
 
 async def test_removing(stores: Stores, ann: User) -> None:
     task = await stores.tasks.add(new(ann.id))
     with pytest.raises(StaleTask):
-        await stores.tasks.remove(task.id, ann.id, seen=2)
-    await stores.tasks.remove(task.id, ann.id, seen=1)
+        await stores.tasks.remove(task.id, ann.id, expected_version=2)
+    await stores.tasks.remove(task.id, ann.id, expected_version=1)
     with pytest.raises(TaskNotFound):
         await stores.tasks.get(task.id, ann.id)
     other = await stores.tasks.add(new(ann.id))
@@ -204,7 +206,7 @@ async def test_of_a_race_with_a_version_one_wins(stores: Stores, ann: User) -> N
     task = await stores.tasks.add(new(ann.id))
     update = UpdateTask(stores.tasks, SystemClock(), JitteredRetries())
     results = await asyncio.gather(
-        *(update(ann.id, task.id, title=f"title {n}", expected={1}) for n in range(20)),
+        *(update(ann.id, task.id, TaskChange(title=f"title {n}"), if_match={1}) for n in range(20)),
         return_exceptions=True,
     )
     winners = [result for result in results if isinstance(result, Task)]

@@ -12,7 +12,7 @@ from application.ports.tokens import AccessToken
 from application.ports.unit_of_work import UnitOfWork
 from application.sessions import SignedIn, SignInPolicy, SignUp
 from domain.sessions import Session, SessionNotFound
-from domain.tasks import Task, TaskQuery
+from domain.tasks import Task, TaskDraft, TaskQuery
 from domain.users import EmailTaken, UnknownUser, User
 from tests.conftest import NO_LIMITS, FixedClock
 from tests.contracts.conftest import NOW, Stores
@@ -37,15 +37,15 @@ async def _is_there(stores: Stores, user_id: str) -> bool:
 async def test_committed_changes_last(stores: Stores) -> None:
     async with stores.unit_of_work() as unit:
         await unit.users.add(a_user("new"), issued_at=NOW)
-        added = await unit.tasks.add(Task.create(user_id="new", title="x", now=NOW))
-        await unit.tasks.add_all([Task.create(user_id="new", title="y", now=NOW)])
+        added = await unit.tasks.add(Task.create(TaskDraft(title="x"), user_id="new", now=NOW))
+        await unit.tasks.add_all([Task.create(TaskDraft(title="y"), user_id="new", now=NOW)])
         await unit.commit()
     assert await stores.tasks.get(added.id, "new") == added
     assert (await stores.tasks.list("new", TaskQuery())).total == 2
 
 
 async def test_without_a_commit_nothing_happened(stores: Stores, ann: User) -> None:
-    task = await stores.tasks.add(Task.create(user_id=ann.id, title="x", now=NOW))
+    task = await stores.tasks.add(Task.create(TaskDraft(title="x"), user_id=ann.id, now=NOW))
     async with stores.unit_of_work() as unit:
         await unit.users.add(a_user("new"), issued_at=NOW)
         await unit.tasks.remove(task.id, ann.id)
@@ -67,8 +67,8 @@ async def test_others_go_on_meanwhile(stores: Stores, ann: User) -> None:
     """What others write while a unit is open is neither lost nor undone."""
     async with stores.unit_of_work() as unit:
         await unit.users.add(a_user("new"), issued_at=NOW)
-        outside = await stores.tasks.add(Task.create(user_id=ann.id, title="x", now=NOW))
-        inside = await unit.tasks.add(Task.create(user_id="new", title="y", now=NOW))
+        outside = await stores.tasks.add(Task.create(TaskDraft(title="x"), user_id=ann.id, now=NOW))
+        inside = await unit.tasks.add(Task.create(TaskDraft(title="y"), user_id="new", now=NOW))
         await unit.commit()
     assert inside.id != outside.id
     assert await stores.tasks.get(outside.id, ann.id) == outside

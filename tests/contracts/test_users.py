@@ -11,7 +11,7 @@ from adapters.postgres.optional_columns import OptionalColumns
 from adapters.postgres.pipeline_database import PipelineDatabase
 from adapters.postgres.users import PostgresUsers
 from domain.errors import Invalid, Unavailable
-from domain.tasks import Task, TaskNotFound
+from domain.tasks import Task, TaskDraft, TaskNotFound
 from domain.users import EmailTaken, UnknownUser, User
 from tests.contracts.conftest import NOW, Stores
 
@@ -120,7 +120,7 @@ async def test_of_many_renames_at_once_none_is_older_than_another(
 
 
 async def test_a_removed_user_takes_everything_along(stores: Stores, ann: User) -> None:
-    task = await stores.tasks.add(Task.create(user_id=ann.id, title="x", now=NOW))
+    task = await stores.tasks.add(Task.create(TaskDraft(title="x"), user_id=ann.id, now=NOW))
     await stores.users.remove(ann.id)
     with pytest.raises(UnknownUser):
         await stores.users.get(ann.id, issued_at=LATER)

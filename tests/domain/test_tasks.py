@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from domain.errors import Invalid
-from domain.tasks import KEEP, UNSTORED, Task, TaskChange, TaskQuery, TaskSort, TaskStatus
+from domain.tasks import UNSTORED, Task, TaskChange, TaskDraft, TaskQuery, TaskSort, TaskStatus
+from domain.validation import KEEP
 
 NOW = datetime(2026, 11, 20, 18, 0, tzinfo=UTC)
 LATER = NOW + timedelta(hours=1)
@@ -16,7 +17,7 @@ STATUSES = st.sampled_from(TaskStatus)
 
 
 def a_task(**values: object) -> Task:
-    return Task.create(**{"user_id": "ann", "title": "Water the plants", "now": NOW, **values})  # type: ignore[arg-type]
+    return Task.create(TaskDraft(**{"title": "Water the plants", **values}), user_id="ann", now=NOW)  # type: ignore[arg-type]
 
 
 def test_a_new_task() -> None:
@@ -46,15 +47,15 @@ def test_all_that_is_wrong_is_reported_at_once() -> None:
 
 def test_a_change_of_bad_values_never_comes_to_be() -> None:
     with pytest.raises(Invalid) as caught:
-        TaskChange.create(title="x", description="\x00")
+        TaskChange(title="x", description="\x00")
     assert [problem.field for problem in caught.value.problems] == ["description"]
 
 
 def test_null_clears_a_description_and_absence_keeps_it() -> None:
     task = a_task(description="old")
-    task.update(TaskChange.create(title="new"), LATER)
+    task.update(TaskChange(title="new"), LATER)
     assert (task.title, task.description) == ("new", "old")
-    task.update(TaskChange.create(description=None), LATER)
+    task.update(TaskChange(description=None), LATER)
     assert task.description is None
 
 
@@ -112,9 +113,7 @@ class TaskMachine(RuleBasedStateMachine):
     )
     def update(self, title: str, description: str | None, status: TaskStatus) -> None:
         version, updated_at = self.task.version, self.task.updated_at
-        self.task.update(
-            TaskChange.create(title=title, description=description, status=status), self.now
-        )
+        self.task.update(TaskChange(title=title, description=description, status=status), self.now)
         self._then(version, updated_at)
 
     @rule()

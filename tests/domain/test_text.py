@@ -12,7 +12,8 @@ from domain.tasks import (
     clean_description,
     clean_title,
 )
-from domain.text import InvalidText, clean_search
+from domain.text import clean_search
+from domain.validation import InvalidValue
 
 ANYTHING = st.text(st.characters(), max_size=1_100) | st.text(
     st.sampled_from("a \t\r\n\x00\x1f\x85\u202e\u2066\u200b\u200d\ufe0f\u3164\ud800é\u0301🙂"),
@@ -24,7 +25,7 @@ ANYTHING = st.text(st.characters(), max_size=1_100) | st.text(
 def test_a_title_is_refused_or_a_fixed_point(text: str) -> None:
     try:
         title = clean_title(text)
-    except InvalidText as refusal:
+    except InvalidValue as refusal:
         assert str(refusal).startswith("must ")
         return
     assert clean_title(title) == title
@@ -39,7 +40,7 @@ def test_a_title_is_refused_or_a_fixed_point(text: str) -> None:
 def test_a_description_is_refused_or_a_fixed_point(text: str) -> None:
     try:
         description = clean_description(text)
-    except InvalidText:
+    except InvalidValue:
         return
     assert clean_description(description) == description
     assert len(description) <= DESCRIPTION_MAX_LENGTH
@@ -97,7 +98,7 @@ def test_titles_that_pass(text: str, cleaned: str) -> None:
     ],
 )
 def test_titles_that_do_not(text: str, reason: str) -> None:
-    with pytest.raises(InvalidText, match=reason):
+    with pytest.raises(InvalidValue, match=reason):
         clean_title(text)
 
 
@@ -117,7 +118,7 @@ def test_descriptions_that_pass(text: str, cleaned: str) -> None:
 
 @pytest.mark.parametrize("text", ["a\x00", "\x0b", "a\u202d", "\ud83d", "a" * 1_001])
 def test_descriptions_that_do_not(text: str) -> None:
-    with pytest.raises(InvalidText):
+    with pytest.raises(InvalidValue):
         clean_description(text)
 
 
@@ -127,5 +128,5 @@ def test_a_search_keeps_its_outer_white_space() -> None:
 
 @pytest.mark.parametrize("text", ["", "a" * 201, "\x00"])
 def test_searches_that_are_refused(text: str) -> None:
-    with pytest.raises(InvalidText):
+    with pytest.raises(InvalidValue):
         clean_search(text, max_length=200)

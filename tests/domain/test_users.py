@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from domain.errors import Invalid
-from domain.text import InvalidText
 from domain.users import NAME_MAX_LENGTH, User, clean_email, clean_name
+from domain.validation import InvalidValue
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
 TICK = timedelta.resolution
@@ -46,7 +46,7 @@ def test_addresses_that_better_auth_takes(text: str, cleaned: str) -> None:
     ],
 )
 def test_addresses_that_could_never_sign_in(text: str) -> None:
-    with pytest.raises(InvalidText):
+    with pytest.raises(InvalidValue):
         clean_email(text)
 
 
@@ -112,5 +112,5 @@ def test_names(text: str, cleaned: str) -> None:
     ],
 )
 def test_names_that_nobody_may_have(text: str) -> None:
-    with pytest.raises(InvalidText):
+    with pytest.raises(InvalidValue):
         clean_name(text)

@@ -20,7 +20,7 @@ from adapters.memory.store import MemoryStore
 from application.ports.credentials import CredentialKind
 from application.ports.keys import StoredKey
 from domain.sessions import Session
-from domain.tasks import Task
+from domain.tasks import Task, TaskDraft
 from domain.users import User
 from tests.better_auth.signer import signer
 from tests.http.client import ORIGIN, SECRET, token
@@ -99,7 +99,7 @@ def add_session(store: MemoryStore, user_id: str = "ann", name: str = "", **valu
 
 
 def add_task(store: MemoryStore, user_id: str = "ann") -> Task:
-    task = Task.create(user_id=user_id, title="a secret plan", now=datetime.now(UTC))
+    task = Task.create(TaskDraft(title="a secret plan"), user_id=user_id, now=datetime.now(UTC))
     task.id = next(store.task_ids)
     store.tasks[task.id] = task
     return task

@@ -7,14 +7,14 @@ import pytest
 
 from adapters.http import patterns
 from domain.tasks import clean_description, clean_title
-from domain.text import InvalidText
 from domain.users import clean_email, clean_name
+from domain.validation import InvalidValue
 
 
 def passes(rule: Callable[[str], str], text: str) -> bool:
     try:
         rule(text)
-    except InvalidText:
+    except InvalidValue:
         return False
     return True
 

@@ -14,7 +14,7 @@ from tests.specs.markdown import SPECS, codes, document, rows
 
 ENV: Final = document(SPECS / "env-spec.md")
 REJECTED: Final = [
-    (codes(given)[0], codes(message)[0]) for given, message, *_ in rows(ENV.tables("InvalidText"))
+    (codes(given)[0], codes(message)[0]) for given, message, *_ in rows(ENV.tables("Rejected"))
 ]
 
 
