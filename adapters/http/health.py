@@ -48,7 +48,7 @@ class DatabaseHealth(Health):
 async def liveness() -> Response:
     """Whether the process runs.
 
-    Whether the process runs. The database is not asked.
+    Whether the process runs. It does not query the database.
     """
     return _ok()
 

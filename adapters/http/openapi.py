@@ -6,37 +6,27 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
-from adapters.asgi.errors import (
-    MethodNotAllowed,
-)
-from adapters.asgi.problems import (
-    MEDIA_TYPE,
-    InvalidProblem,
-    Problem,
-)
+from adapters.asgi.errors import MethodNotAllowed
+from adapters.asgi.problems import MEDIA_TYPE, InvalidProblem, Problem
 from adapters.http.error_responses import response_header
 from adapters.http.errors import status_of
 from adapters.http.etags import TAGS
 from adapters.http.routing import DirectRoute
 from adapters.http.schema import ID_MAX, all_schemas
 from adapters.http.task_schemas import Task
-from domain.errors import (
-    Invalid,
-    NotFound,
-    TooManyRequests,
-)
+from domain.errors import Invalid, NotFound, TooManyRequests
 
 _BEARER: Final = "bearer"
 _COOKIE: Final = "cookie"
 _HEADERS: Final = {
     "ETag": 'The version of the task, such as `"3"`.',
-    "Location": "Where the new task is.",
-    "If-Match": "Only in one of these versions, or 412: a tag, a list of tags, or `*`.",
-    "If-None-Match": "Not in one of these versions: then 304.",
-    "X-Request-ID": "The id of the request: the caller's, where that is sane, or a new one.",
-    "RateLimit": 'What is left, and for how many seconds: `"60s";r=599;t=60`. Absent where nothing'
-    " is limited.",
-    "RateLimit-Policy": 'How many requests there may be in how many seconds: `"60s";q=600;w=60`.',
+    "Location": "The path of the new task.",
+    "If-Match": "The accepted versions, else 412: a tag, a list of tags, or `*`.",
+    "If-None-Match": "Respond with 304 if the task is in one of these versions.",
+    "X-Request-ID": "The id of the request: the client's if it is valid, else a new one.",
+    "RateLimit": 'The remaining requests and seconds of each window: `"60s";r=599;t=60`. Absent'
+    " without a limit.",
+    "RateLimit-Policy": 'The requests that each window allows: `"60s";q=600;w=60`.',
 }
 _DESCRIPTION: Final = """\
 Tasks for web front ends whose users sign in with Better Auth.
@@ -85,8 +75,8 @@ def _document(app: FastAPI, root_path: str, cookie_name: str) -> dict[str, Any]:
             "type": "apiKey",
             "in": "cookie",
             "name": cookie_name,
-            "description": "Better Auth's session cookie. For a change it counts only where"
-            " `Origin` or `Sec-Fetch-Site` say that a trusted page asks.",
+            "description": "Better Auth's session cookie. For a change, `Origin` or"
+            " `Sec-Fetch-Site` must show that a trusted page sent the request.",
         },
     }
     for route in app.routes:

@@ -22,7 +22,7 @@ class RequestBody(Schema):
 
     model_config = ConfigDict(extra="forbid")
 
-    def given(self) -> dict[str, Any]:
+    def sent_members(self) -> dict[str, Any]:
         """The members that the client sent."""
         return {name: self.__dict__[name] for name in self.model_fields_set}
 

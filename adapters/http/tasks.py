@@ -68,7 +68,7 @@ async def list_tasks(
 @tasks.post("/api/tasks", returns=TaskSchema, status=201)
 async def create_task(request: Request, caller: CurrentUser, deps: Deps, body: NewTask) -> Response:
     """Create a task."""
-    task = await deps.use_cases.create_task(caller.user.id, TaskDraft(**body.given()))
+    task = await deps.use_cases.create_task(caller.user.id, TaskDraft(**body.sent_members()))
     location = f"{request.scope['root_path']}/api/tasks/{task.id}"
     return _task_response(task, 201, {**NO_STORE, "Location": location})
 
@@ -93,7 +93,7 @@ async def update_task(
     request: Request, caller: CurrentUser, deps: Deps, task_id: TaskId, body: TaskUpdate
 ) -> Response:
     """Update a task in part."""
-    change = TaskChange(**body.given())
+    change = TaskChange(**body.sent_members())
     task = await deps.use_cases.update_task(
         caller.user.id, task_id, change, if_match=if_match_versions(request)
     )
