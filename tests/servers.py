@@ -13,8 +13,9 @@ from psycopg.conninfo import conninfo_to_dict
 
 from adapters.postgres.schema import migrate
 from adapters.postgres_server.binaries import PostgresBinaries
+from adapters.postgres_server.loopback import free_port
 from adapters.postgres_server.os_user import OsUser
-from adapters.postgres_server.server import EmbeddedPostgres, free_port
+from adapters.postgres_server.server import EmbeddedPostgres
 from tests.requirements import program
 
 _TEMPLATE = "taskport_template"

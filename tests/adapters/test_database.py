@@ -12,7 +12,7 @@ from adapters.postgres import connection, pipeline_connection, pipeline_database
 from adapters.postgres.database import ConstraintViolated, Statement
 from adapters.postgres.pipeline_database import PipelineDatabase
 from adapters.postgres.pool_database import PoolDatabase
-from adapters.postgres_server.server import free_port
+from adapters.postgres_server.loopback import free_port
 from domain.errors import Invalid, Unavailable
 from tests.adapters.proxy import proxied
 

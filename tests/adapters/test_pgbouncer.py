@@ -11,8 +11,8 @@ from psycopg.conninfo import conninfo_to_dict
 from adapters.postgres.database import Statement
 from adapters.postgres.pipeline_database import PipelineDatabase
 from adapters.postgres.pool_database import PoolDatabase
+from adapters.postgres_server.loopback import free_port
 from adapters.postgres_server.os_user import OsUser
-from adapters.postgres_server.server import free_port
 from tests.requirements import program
 from tests.servers import passable_folder, wait_for
 

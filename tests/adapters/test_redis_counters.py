@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import pytest
 
-from adapters.postgres_server.server import free_port
+from adapters.postgres_server.loopback import free_port
 from adapters.redis import counters as module
 from adapters.redis.counters import RedisCounters
 from application.ports.counters import WindowKey
