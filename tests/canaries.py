@@ -1,4 +1,4 @@
-"""What no line of a log may hold, and who looks for it in all that is logged while tests run."""
+"""Secrets that must not be logged, and the search for them in everything that tests log."""
 
 import re
 from collections.abc import Iterable, MutableMapping
@@ -11,13 +11,13 @@ from adapters.logs import exceptions, rendering
 Event = MutableMapping[str, Any]
 
 PLANTED: Final = (
-    # The secrets that sign.
+    # Signing secrets.
     "a-secret-of-the-tests-0123456789abcdef",
     "a secret that only tests know, long enough for each of the HMACs",
-    # Passwords, and what they are hashed to.
+    # Passwords.
     "horse battery",
     "canary",
-    # Addresses, titles, session tokens.
+    # Email addresses, titles, session tokens.
     "@example.com",
     "Water the plants",
     "a secret plan",
@@ -30,41 +30,41 @@ _FORMS: Final = re.compile(
     r"|postgres(?:ql)?(?:\+\w+)?://[^\s\"@/]*:[^\s\"@/]*@"
 )
 
-_said: Final[list[str]] = []
+_lines: Final[list[str]] = []
 
 
-def found(text: str, more: Iterable[str] = ()) -> set[str]:
-    """What of all that is in a text."""
+def secrets_in(text: str, more: Iterable[str] = ()) -> set[str]:
+    """The planted secrets in a text, those in `more`, and anything that has the form of one."""
     return {secret for secret in (*PLANTED, *more) if secret in text} | set(_FORMS.findall(text))
 
 
-def refuse(text: str, more: Iterable[str] = ()) -> None:
-    """Raises `AssertionError` where there is any of it."""
-    if secrets := found(text, more):
-        lines = [line for line in text.splitlines() if found(line, more)]
+def assert_no_secrets(text: str, more: Iterable[str] = ()) -> None:
+    """Raises `AssertionError` if the text contains a secret."""
+    if secrets := secrets_in(text, more):
+        lines = [line for line in text.splitlines() if secrets_in(line, more)]
         raise AssertionError(f"{secrets} in the log: {lines[:3]}")
 
 
-def refuse_in_what_was_said() -> None:
-    """The same, of all that was logged in this process since the last look."""
-    text = "\n".join(_said)
-    _said.clear()
-    refuse(text)
+def assert_no_secrets_logged() -> None:
+    """Check everything that this process has logged since the last call."""
+    text = "\n".join(_lines)
+    _lines.clear()
+    assert_no_secrets(text)
 
 
-def as_line(_logger: object, level: str, event: Event) -> str:
-    """As a service would write it."""
+def render(_logger: object, level: str, event: Event) -> str:
+    """A structlog processor: the line that the service would write."""
     return rendering.json_line("", level, event.pop("event"), event)
 
 
-def keep(_logger: object, _level: str, line: Any) -> NoReturn:
-    """Let a line be looked at, and be written nowhere."""
-    _said.append(line)
+def collect(_logger: object, _level: str, line: Any) -> NoReturn:
+    """A structlog processor: collect a line for the check, and write it nowhere."""
+    _lines.append(line)
     raise structlog.DropEvent
 
 
-def keep_events(events: Iterable[Event]) -> None:
-    """Let events be looked at that were caught before they became lines."""
+def collect_events(events: Iterable[Event]) -> None:
+    """Collect events that a test captured before they became lines."""
     for event in events:
-        told = exceptions.drop_exception_messages(None, "", dict(event))
-        _said.append(as_line(None, told.pop("log_level"), told))
+        copy = exceptions.drop_exception_messages(None, "", dict(event))
+        _lines.append(render(None, copy.pop("log_level"), copy))

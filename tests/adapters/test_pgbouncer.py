@@ -1,4 +1,4 @@
-"""Statements, transactions and migrations through PgBouncer in transaction mode."""
+"""Behind a transaction-mode pooler: PgBouncer, the real one."""
 
 import asyncio
 import subprocess
@@ -11,9 +11,8 @@ from psycopg.conninfo import conninfo_to_dict
 from adapters.postgres.database import Statement
 from adapters.postgres.pipeline_database import PipelineDatabase
 from adapters.postgres.pool_database import PoolDatabase
-from adapters.postgres.schema import check_ready, migrate
-from adapters.postgres_server.loopback import free_port
 from adapters.postgres_server.os_user import OsUser
+from adapters.postgres_server.server import free_port
 from tests.requirements import program
 from tests.servers import passable_folder, wait_for
 
@@ -26,15 +25,15 @@ WRITE = Statement("test", "insert into numbers values ($1)", ("number",), is_wri
 @pytest.fixture
 def pooled_url(database_url: str) -> Iterator[str]:
     """A PgBouncer with four server connections, in transaction mode."""
-    server = conninfo_to_dict(database_url)
+    said = conninfo_to_dict(database_url)
     port = free_port()
     pgbouncer = program("pgbouncer", "pgbouncer", "/usr/sbin")
     with passable_folder() as folder:
         config, users = folder / "pgbouncer.ini", folder / "users.txt"
-        users.write_text(f'"{server["user"]}" "{server["password"]}"\n')
+        users.write_text(f'"{said["user"]}" "{said["password"]}"\n')
         config.write_text(
             f"""[databases]
-{server["dbname"]} = host=127.0.0.1 port={server["port"]}
+{said["dbname"]} = host=127.0.0.1 port={said["port"]}
 [pgbouncer]
 listen_addr = 127.0.0.1
 listen_port = {port}
@@ -48,7 +47,7 @@ default_pool_size = 4
         process = subprocess.Popen(
             [pgbouncer, "-q", str(config)], stderr=subprocess.DEVNULL, **OsUser.choose().options
         )
-        url = database_url.replace(f":{server['port']}/", f":{port}/")
+        url = database_url.replace(f":{said['port']}/", f":{port}/")
         try:
             wait_for(url, process)
             yield url
@@ -58,10 +57,10 @@ default_pool_size = 4
 
 
 @pytest.mark.parametrize("kind", [PoolDatabase, PipelineDatabase])
-async def test_r1_r2_load_through_a_pooler_causes_no_error(
+async def test_r1_r2_no_error_through_a_pooler(
     kind: type[PoolDatabase | PipelineDatabase], pooled_url: str
 ) -> None:
-    """No prepared statements, startup options or session settings are used."""
+    """No prepared statement, no startup option, no session setting: nothing to trip over."""
     with psycopg.connect(pooled_url, autocommit=True, prepare_threshold=None) as conn:
         conn.execute("create table numbers (number int)")
     database = kind(pooled_url)
@@ -83,8 +82,8 @@ async def test_r1_r2_load_through_a_pooler_causes_no_error(
     await database.close()
 
 
-async def test_r1_prepared_statements_fail_through_a_pooler(pooled_url: str) -> None:
-    """Proves that the test above can fail."""
+async def test_r1_the_pooler_would_bite(pooled_url: str) -> None:
+    """With prepared statements the same load fails: the test above tests something."""
     failed = 0
 
     async def client() -> None:
@@ -103,7 +102,9 @@ async def test_r1_prepared_statements_fail_through_a_pooler(pooled_url: str) -> 
     assert failed > 0
 
 
-def test_migrations_through_a_pooler(pooled_url: str) -> None:
-    """Not recommended, but the advisory lock of a transaction works there, too."""
+def test_migrations_through_a_pooler_too(pooled_url: str) -> None:
+    """Not how it is meant, but a lock that is bound to its transaction holds even there."""
+    from adapters.postgres.schema import check_ready, migrate  # noqa: PLC0415
+
     migrate(pooled_url)
     check_ready(pooled_url)

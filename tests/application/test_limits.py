@@ -34,7 +34,7 @@ WRONG: Final = Unauthenticated()
 AT_FAULT: Final = Unavailable()
 """Nobody could look: our fault, and not who asks."""
 
-Skip = Callable[[float], None]
+AdvanceTime = Callable[[float], None]
 Outcome = Exception | None
 
 
@@ -153,29 +153,29 @@ async def test_a_kind_of_unauthenticated_counts() -> None:
     await refusal(limits)
 
 
-async def test_what_is_refused_does_not_count(skip: Skip) -> None:
+async def test_what_is_refused_does_not_count(advance_time: AdvanceTime) -> None:
     """Who goes on asking waits no longer, and takes nothing from others."""
     limits = sign_ins(overall=(Limit(4, 300),))
     await fail(limits, times=3)
-    skip(299)
+    advance_time(299)
     for _ in range(50):
         assert await refusal(limits) == 1
     # One more of the four is left, for somebody who has failed before.
     await fail(limits, BOB, CAFE)
-    skip(1)
+    advance_time(1)
     await fail(limits, times=3)
     await refusal(limits)
 
 
-async def test_a_window_begins_with_the_first_failure(skip: Skip) -> None:
+async def test_a_window_begins_with_the_first_failure(advance_time: AdvanceTime) -> None:
     limits = sign_ins()
     await fail(limits)
-    skip(200)
+    advance_time(200)
     await fail(limits, times=2)
     assert await refusal(limits) == 100
-    skip(99.5)
+    advance_time(99.5)
     assert await refusal(limits) == 1
-    skip(0.5)
+    advance_time(0.5)
     await fail(limits, times=3)
     assert await refusal(limits) == 300
 
@@ -290,15 +290,15 @@ async def test_an_attempt_that_is_cut_off_stays_counted() -> None:
     await refusal(limits)
 
 
-async def test_several_limits_hold_all_of_them(skip: Skip) -> None:
+async def test_several_limits_hold_all_of_them(advance_time: AdvanceTime) -> None:
     """The longest of those that are used up says when to come again."""
     limits = sign_ins((Limit(2, 10), Limit(3, 100)))
     await fail(limits, times=2)
     assert await refusal(limits) == 10
-    skip(10)
+    advance_time(10)
     await fail(limits)
     assert await refusal(limits) == 90
-    skip(90)
+    advance_time(90)
     await fail(limits, times=2)
     assert await refusal(limits) == 10
 
@@ -347,17 +347,17 @@ async def test_no_address_of_mail_is_kept(monkeypatch: pytest.MonkeyPatch) -> No
 # Signing up
 
 
-async def test_sign_ups_of_an_address(skip: Skip) -> None:
+async def test_sign_ups_of_an_address(advance_time: AdvanceTime) -> None:
     """Each counts, whatever becomes of it; those that are refused do not."""
     limits = sign_ins()
     for _ in range(3):
         await limits.count_sign_up(HOME)
-    skip(299)
+    advance_time(299)
     for _ in range(10):
         assert await sign_up_refusal(limits, HOME) == 1
     await limits.count_sign_up(CAFE)
     await log_in(limits, ANN, HOME, SUCCESS)
-    skip(1)
+    advance_time(1)
     for _ in range(3):
         await limits.count_sign_up(HOME)
     assert await sign_up_refusal(limits, HOME) == 300
@@ -402,17 +402,17 @@ STEPS: Final = st.lists(
 
 
 @contextmanager
-def standing_still() -> Iterator[tuple[asyncio.AbstractEventLoop, Skip]]:
+def standing_still() -> Iterator[tuple[asyncio.AbstractEventLoop, AdvanceTime]]:
     """A loop of one's own, whose time moves by what is skipped: Hypothesis has no fixtures."""
     loop, now = asyncio.new_event_loop(), 0.0
 
-    def skip(seconds: float) -> None:
+    def advance_time(seconds: float) -> None:
         nonlocal now
         now += seconds
 
     loop.time = lambda: now  # type: ignore[method-assign]
     try:
-        yield loop, skip
+        yield loop, advance_time
     finally:
         loop.close()
 
@@ -467,7 +467,7 @@ def test_whoever_tries_whatever_the_rules_hold(steps: list[Step]) -> None:
         if not isinstance(outcome, Unauthenticated):
             rules.failures.remove(who)
 
-    with standing_still() as (loop, skip):
+    with standing_still() as (loop, advance_time):
 
         async def play() -> None:
             for what, email, address, outcome in steps:
@@ -482,7 +482,7 @@ def test_whoever_tries_whatever_the_rules_hold(steps: list[Step]) -> None:
                     # Each subject has a window of its own. All are over, and nobody is at it.
                     while begun:
                         await end(0)
-                    skip(300)
+                    advance_time(300)
                     rules.failures.clear()
             while begun:
                 await end(0)
@@ -493,10 +493,12 @@ def test_whoever_tries_whatever_the_rules_hold(steps: list[Step]) -> None:
 # Requests
 
 
-async def test_requests_of_users_and_of_addresses_are_counted_apart(skip: Skip) -> None:
+async def test_requests_of_users_and_of_addresses_are_counted_apart(
+    advance_time: AdvanceTime,
+) -> None:
     limit = RequestLimit(MemoryCounters(), (Limit(2, 60),))
     first = await limit.count_user("ann")
-    skip(20)
+    advance_time(20)
     second, third = await limit.count_user("ann"), await limit.count_user("ann")
     assert first and second and third
     assert [a.counted for a in (first, second, third)] == [[(1, 60)], [(2, 40)], [(3, 40)]]

@@ -13,10 +13,10 @@ from adapters.better_auth.keys import PublicKey
 from domain.errors import Unavailable
 from tests.better_auth.provider import Provider, key_set, response
 from tests.better_auth.signer import Signer, signer
-from tests.conftest import Logged
+from tests.conftest import LogEvents
 
 A, B, C = signer("a"), signer("b"), signer("c")
-Skip = Callable[[float], None]
+AdvanceTime = Callable[[float], None]
 
 
 pytestmark = pytest.mark.slow
@@ -140,8 +140,8 @@ INVALID = {
 async def test_invalid_response_is_rejected(
     remote: RemoteKeys,
     provider: Provider,
-    skip: Skip,
-    logged: Logged,
+    advance_time: AdvanceTime,
+    log_events: LogEvents,
     invalid: str,
 ) -> None:
     """The log does not quote it. Cached keys remain, and a later fetch may succeed."""
@@ -149,12 +149,12 @@ async def test_invalid_response_is_rejected(
     with pytest.raises(Unavailable):
         await remote.find("a")
     assert provider.hits == 1
-    assert logged == [{"event": "jwks_unavailable", "reason": reason, "log_level": "warning"}]
+    assert log_events == [{"event": "jwks_unavailable", "reason": reason, "log_level": "warning"}]
     provider.publish(A)
-    skip(1)
+    advance_time(1)
     assert await remote.find("a") is not None
     provider.response = INVALID[invalid][0]
-    skip(1)
+    advance_time(1)
     with pytest.raises(Unavailable):
         await remote.find("b")
     assert at_once(remote.find("a")) is not None
@@ -196,20 +196,22 @@ async def test_invalid_url_is_unavailable(url: str) -> None:
 
 
 async def test_fetch_without_a_response_times_out(
-    remote: RemoteKeys, provider: Provider, skip: Skip
+    remote: RemoteKeys, provider: Provider, advance_time: AdvanceTime
 ) -> None:
     provider.gate.clear()
     waiting = asyncio.create_task(remote.find("a"))
     await until(lambda: provider.hits)
-    skip(2.5)
+    advance_time(2.5)
     await settled()
     assert not waiting.done()
-    skip(0.5)
+    advance_time(0.5)
     with pytest.raises(Unavailable):
         await waiting
 
 
-async def test_slow_response_times_out(remote: RemoteKeys, provider: Provider, skip: Skip) -> None:
+async def test_slow_response_times_out(
+    remote: RemoteKeys, provider: Provider, advance_time: AdvanceTime
+) -> None:
     provider.response = response(b"{", length=60_000)
     provider.may_close.clear()
     waiting = asyncio.create_task(remote.find("a"))
@@ -217,38 +219,38 @@ async def test_slow_response_times_out(remote: RemoteKeys, provider: Provider, s
     for _ in range(5):
         await settled()
         assert not waiting.done()
-        skip(0.5)
+        advance_time(0.5)
         provider.send(b" ")
     await settled()
-    skip(0.5)
+    advance_time(0.5)
     with pytest.raises(Unavailable):
         await waiting
 
 
 async def test_cached_keys_remain_during_an_outage(
-    remote: RemoteKeys, provider: Provider, skip: Skip
+    remote: RemoteKeys, provider: Provider, advance_time: AdvanceTime
 ) -> None:
     await cached(remote, provider, A)
     await provider.stop()
     for _ in range(5):
-        skip(100_000)
+        advance_time(100_000)
         assert at_once(remote.find("a")) is not None
         await settled()
-    skip(10)
+    advance_time(10)
     with pytest.raises(Unavailable):
         await remote.find("b")
     assert at_once(remote.find("a")) is not None
     # The outage ends, and the keys are others.
     provider.publish(B)
     await provider.start()
-    skip(10)
+    advance_time(10)
     assert await remote.find("b") is not None
-    skip(1)
+    advance_time(1)
     assert await remote.find("a") is None
 
 
 async def test_failed_fetches_back_off_exponentially(
-    remote: RemoteKeys, provider: Provider, skip: Skip
+    remote: RemoteKeys, provider: Provider, advance_time: AdvanceTime
 ) -> None:
     provider.response = response(b"", status="500 Oops")
     for pause, attempts in zip([1, 2, 4, 5, 5, 5], range(1, 7), strict=True):
@@ -258,28 +260,28 @@ async def test_failed_fetches_back_off_exponentially(
         with pytest.raises(Unavailable) as caught:
             at_once(remote.find("b"))
         assert caught.value.retry_after == pause
-        skip(pause - 0.5)
+        advance_time(pause - 0.5)
         with pytest.raises(Unavailable):
             at_once(remote.find("a"))
-        skip(0.5)
+        advance_time(0.5)
     # A success resets the backoff.
     provider.publish(A)
     assert await remote.find("a") is not None
     provider.response = response(b"", status="500 Oops")
-    skip(1)
+    advance_time(1)
     with pytest.raises(Unavailable):
         await remote.find("b")
-    skip(1)
+    advance_time(1)
     provider.publish(B)
     assert await remote.find("b") is not None
 
 
 async def test_failed_refresh_is_not_repeated_by_each_call(
-    remote: RemoteKeys, provider: Provider, skip: Skip
+    remote: RemoteKeys, provider: Provider, advance_time: AdvanceTime
 ) -> None:
     await cached(remote, provider, A)
     provider.response = response(b"", status="500 Oops")
-    skip(301)
+    advance_time(301)
     assert at_once(remote.find("a")) is not None
     await until(lambda: provider.hits == 2)
     for _ in range(10):
@@ -289,14 +291,14 @@ async def test_failed_refresh_is_not_repeated_by_each_call(
 
 
 async def test_keys_are_refreshed_after_five_minutes(
-    remote: RemoteKeys, provider: Provider, skip: Skip
+    remote: RemoteKeys, provider: Provider, advance_time: AdvanceTime
 ) -> None:
     await cached(remote, provider, A)
-    skip(295)
+    advance_time(295)
     assert at_once(remote.find("a")) is not None
     await settled()
     assert provider.hits == 1
-    skip(6)
+    advance_time(6)
     for _ in range(10):
         assert at_once(remote.find("a")) is not None
     await until(lambda: provider.hits == 2)
@@ -308,36 +310,36 @@ async def test_keys_are_refreshed_after_five_minutes(
 
 
 async def test_withdrawn_key_is_dropped_by_the_next_refresh(
-    remote: RemoteKeys, provider: Provider, skip: Skip
+    remote: RemoteKeys, provider: Provider, advance_time: AdvanceTime
 ) -> None:
     await cached(remote, provider, A, B)
     provider.publish(B, C)
-    skip(301)
+    advance_time(301)
     assert at_once(remote.find("a")) is not None
     assert await remote.find("c") is not None
     assert provider.hits == 2
     assert at_once(remote.find("b")) is not None
-    skip(1)
+    advance_time(1)
     assert await remote.find("a") is None
 
 
 async def test_empty_key_set_drops_all_keys(
-    remote: RemoteKeys, provider: Provider, skip: Skip
+    remote: RemoteKeys, provider: Provider, advance_time: AdvanceTime
 ) -> None:
     await cached(remote, provider, A)
     provider.publish()
-    skip(1)
+    advance_time(1)
     assert await remote.find("b") is None
-    skip(1)
+    advance_time(1)
     assert await remote.find("a") is None
 
 
 async def test_slow_refresh_does_not_delay_cached_keys(
-    remote: RemoteKeys, provider: Provider, skip: Skip
+    remote: RemoteKeys, provider: Provider, advance_time: AdvanceTime
 ) -> None:
     await cached(remote, provider, A)
     provider.gate.clear()
-    skip(301)
+    advance_time(301)
     assert at_once(remote.find("a")) is not None
     await until(lambda: provider.hits == 2)
     assert at_once(remote.find("a")) is not None
@@ -345,11 +347,11 @@ async def test_slow_refresh_does_not_delay_cached_keys(
 
 
 async def test_slow_fetch_of_another_key_does_not_delay_cached_keys(
-    remote: RemoteKeys, provider: Provider, skip: Skip
+    remote: RemoteKeys, provider: Provider, advance_time: AdvanceTime
 ) -> None:
     await cached(remote, provider, A)
     provider.gate.clear()
-    skip(1)
+    advance_time(1)
     waiting = asyncio.create_task(remote.find("b"))
     await until(lambda: provider.hits == 2)
     assert at_once(remote.find("a")) is not None
@@ -358,16 +360,16 @@ async def test_slow_fetch_of_another_key_does_not_delay_cached_keys(
 
 
 async def test_unknown_key_waits_for_the_next_allowed_fetch(
-    remote: RemoteKeys, provider: Provider, skip: Skip
+    remote: RemoteKeys, provider: Provider, advance_time: AdvanceTime
 ) -> None:
     await cached(remote, provider, A)
     provider.publish(A, B)
-    skip(0.5)
+    advance_time(0.5)
     waiting = [asyncio.create_task(remote.find(kid)) for kid in ("b", *map(str, range(50)))]
     await settled()
     assert provider.hits == 1
     assert not any(task.done() for task in waiting)
-    skip(0.5)
+    advance_time(0.5)
     found, *others = await asyncio.gather(*waiting)
     assert found is not None
     assert set(others) == {None}
@@ -375,7 +377,7 @@ async def test_unknown_key_waits_for_the_next_allowed_fetch(
 
 
 async def test_running_fetch_does_not_prove_absence(
-    remote: RemoteKeys, provider: Provider, skip: Skip
+    remote: RemoteKeys, provider: Provider, advance_time: AdvanceTime
 ) -> None:
     """Its response may be older than the key."""
     provider.publish(A)
@@ -389,7 +391,7 @@ async def test_running_fetch_does_not_prove_absence(
     assert await first is not None
     await settled()
     assert not second.done()
-    skip(1)
+    advance_time(1)
     assert await second is not None
     assert provider.hits == 2
 
@@ -410,11 +412,11 @@ async def test_failed_fetch_rejects_all_waiting_callers(
 
 
 async def test_absent_key_causes_no_fetch_for_a_while(
-    remote: RemoteKeys, provider: Provider, skip: Skip
+    remote: RemoteKeys, provider: Provider, advance_time: AdvanceTime
 ) -> None:
     provider.publish(A)
     assert await remote.find("b") is None
-    skip(29)
+    advance_time(29)
     assert at_once(remote.find("b")) is None
     # Also during an outage.
     await provider.stop()
@@ -423,34 +425,34 @@ async def test_absent_key_causes_no_fetch_for_a_while(
     assert at_once(remote.find("b")) is None
     assert provider.hits == 1
     await provider.start()
-    skip(2)
+    advance_time(2)
     assert await remote.find("b") is None
     assert provider.hits == 2
 
 
 async def test_absent_key_is_found_once_any_fetch_has_it(
-    remote: RemoteKeys, provider: Provider, skip: Skip
+    remote: RemoteKeys, provider: Provider, advance_time: AdvanceTime
 ) -> None:
     provider.publish(A)
     assert await remote.find("b") is None
     provider.publish(A, B)
-    skip(1)
+    advance_time(1)
     assert await remote.find("c") is None
     assert at_once(remote.find("b")) is not None
     assert provider.hits == 2
 
 
 async def test_number_of_remembered_absent_keys_is_bounded(
-    remote: RemoteKeys, provider: Provider, skip: Skip
+    remote: RemoteKeys, provider: Provider, advance_time: AdvanceTime
 ) -> None:
     assert await remote.find("first") is None
-    skip(1)
+    advance_time(1)
     assert await remote.find("second") is None
-    skip(1)
+    advance_time(1)
     await asyncio.gather(*(remote.find(str(n)) for n in range(1_023)))
     assert provider.hits == 3
     assert at_once(remote.find("second")) is None
-    skip(1)
+    advance_time(1)
     assert await remote.find("first") is None
     assert provider.hits == 4
 
@@ -529,27 +531,27 @@ async def test_keys_are_rotated_while_others_are_guessed(
 
 
 async def test_outage_is_logged_once_at_its_begin_and_once_at_its_end(
-    remote: RemoteKeys, provider: Provider, skip: Skip, logged: Logged
+    remote: RemoteKeys, provider: Provider, advance_time: AdvanceTime, log_events: LogEvents
 ) -> None:
     await cached(remote, provider, A)
-    assert logged == []
+    assert log_events == []
     provider.response = response(b"a secret", status="500 Oops")
     for _ in range(3):
-        skip(5)
+        advance_time(5)
         with pytest.raises(Unavailable):
             await remote.find("a-guess")
     provider.publish(A)
     for _ in range(3):
-        skip(31)
+        advance_time(31)
         assert await remote.find("a-guess") is None
-    assert logged == [
+    assert log_events == [
         {"event": "jwks_unavailable", "reason": "status 500", "log_level": "warning"},
         {"event": "jwks_fetched_again", "log_level": "info"},
     ]
 
 
 async def test_close_rejects_waiting_callers(
-    remote: RemoteKeys, provider: Provider, skip: Skip, logged: Logged
+    remote: RemoteKeys, provider: Provider, advance_time: AdvanceTime, log_events: LogEvents
 ) -> None:
     provider.gate.clear()
     waiting = asyncio.create_task(remote.find("a"))
@@ -557,18 +559,18 @@ async def test_close_rejects_waiting_callers(
     await remote.close()
     with pytest.raises(Unavailable):
         await waiting
-    assert logged == []
-    skip(1)
+    assert log_events == []
+    advance_time(1)
     with pytest.raises(Unavailable):
         await remote.find("a")
     assert provider.hits == 1
 
 
 async def test_close_cancels_a_fetch_that_has_not_begun(
-    remote: RemoteKeys, provider: Provider, skip: Skip
+    remote: RemoteKeys, provider: Provider, advance_time: AdvanceTime
 ) -> None:
     await cached(remote, provider, A)
-    skip(0.5)
+    advance_time(0.5)
     waiting = asyncio.create_task(remote.find("b"))
     await settled()
     await remote.close()

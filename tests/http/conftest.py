@@ -1,4 +1,4 @@
-"""The whole application over memory, and clients of it."""
+"""The whole application in memory, and clients of it."""
 
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
@@ -16,7 +16,8 @@ from tests.conftest import FixedClock
 from tests.http.backend import Backend, build_backend
 from tests.http.client import ORIGIN, client_of
 from tests.http.fakes import FakePasswords, FreezableClock
-from tests.http.people import add_key, add_session, add_user
+from tests.http.fields import FieldClient
+from tests.http.rows import add_key, add_session, add_user
 
 
 @pytest.fixture(scope="session")
@@ -66,7 +67,7 @@ def passwords(shared_passwords: FakePasswords) -> FakePasswords:
 
 
 @pytest.fixture
-def moment(clock: FixedClock, freezable_clock: FreezableClock) -> Iterator[FixedClock]:
+def frozen_clock(clock: FixedClock, freezable_clock: FreezableClock) -> Iterator[FixedClock]:
     """The time of the application, frozen until a test advances it."""
     clock.time = datetime.now(UTC)
     freezable_clock.frozen = clock
@@ -76,14 +77,14 @@ def moment(clock: FixedClock, freezable_clock: FreezableClock) -> Iterator[Fixed
 
 @pytest.fixture
 def session(store: MemoryStore) -> Session:
-    """Ann, who is signed in, and the key of a `jwt` plugin."""
+    """A session of Ann, and the key of a `jwt` plugin."""
     add_user(store)
     add_key(store)
     return add_session(store)
 
 
 @pytest.fixture
-async def nobody(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+async def anonymous(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
     async with client_of(app) as client:
         yield client
 
@@ -98,3 +99,10 @@ async def ann(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
 async def bob(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
     async with client_of(app, "bob") as client:
         yield client
+
+
+@pytest.fixture
+async def field_client(app: FastAPI, store: MemoryStore) -> FieldClient:
+    client = FieldClient(app, store)
+    await client.reset()
+    return client

@@ -1,8 +1,4 @@
-"""What somebody could try who is not who they say: one row for each, and none gets in.
-
-What is forged is well formed and names a live session or a user that exists, so that the check
-that a row is aimed at is the one that refuses it.
-"""
+"""Forged credentials, and users who must not authenticate: banned, deleted, renamed."""
 
 import json
 from collections.abc import Callable
@@ -22,51 +18,43 @@ from application.ports.clock import Clock
 from application.ports.keys import StoredKey
 from domain.sessions import Session
 from tests.conftest import FixedClock
+from tests.http.api import LOG_IN, ME, PASSWORD, USER
 from tests.http.backend import Backend, build_backend
-from tests.http.client import ORIGIN, ask, code, token
-from tests.http.fakes import FakeRemoteKeys
-from tests.http.forgeries import (
-    CURVE,
-    GOOD,
-    OLD,
-    OTHERWISE,
-    REMOTE,
-    SECOND,
-    TABLE,
-    now,
-    one_letter_off,
-    ours,
-    shared,
-    with_header,
-)
-from tests.http.people import (
-    DAY,
-    LOG_IN,
-    ME,
-    PASSWORD,
-    PROOFS,
-    USER,
+from tests.http.client import ORIGIN, error_of, send_json, shared_secret_token
+from tests.http.credentials import (
+    CREDENTIALS,
+    HEADERS_OF,
     Headers,
     access_token,
-    add_key,
-    add_session,
-    add_user,
     bearer,
-    contents,
     cookie,
     cookie_of,
     plugin_claims,
     plugin_token,
     signed,
 )
+from tests.http.fakes import FakeRemoteKeys
+from tests.http.forgeries import EXPECTED_ERRORS, FORGERIES, VALID
+from tests.http.forging import (
+    CURVE_KEY,
+    OLD_KEY,
+    REMOTE_KEY,
+    SECOND_KEY,
+    change_letter,
+    now,
+    shared_claims,
+    sign_with_secret,
+    with_header,
+)
+from tests.http.rows import DAY, add_key, add_session, add_user, snapshot
 
 
 @pytest.fixture(scope="module")
 def provider_backend() -> Backend:
     """The Better Auth server publishes one key over HTTP."""
-    published = public_key(REMOTE.jwk())
+    published = public_key(REMOTE_KEY.jwk())
     assert published is not None
-    keys = FakeRemoteKeys({REMOTE.kid: published})
+    keys = FakeRemoteKeys({REMOTE_KEY.kid: published})
     return build_backend({RemoteKeys: keys}, cors_origins=ORIGIN)
 
 
@@ -78,85 +66,83 @@ def backend(provider_backend: Backend) -> Backend:
 
 @pytest.fixture
 def session(store: MemoryStore) -> Session:
-    """Ann, who is signed in; Bob, who is signed in, too; and the keys of our own table."""
+    """A session of Ann; one of Bob, an expired one of Ann, and the keys of our table."""
     add_user(store)
     add_user(store, "bob")
     add_key(store)
-    add_key(store, SECOND.kid)
-    add_key(store, CURVE.kid, "ES256")
-    add_key(store, OLD.kid, expires_at=datetime.now(UTC) - 31 * DAY)
+    add_key(store, SECOND_KEY.kid)
+    add_key(store, CURVE_KEY.kid, "ES256")
+    add_key(store, OLD_KEY.kid, expires_at=datetime.now(UTC) - 31 * DAY)
     add_session(store, "bob")
     past = datetime.now(UTC) - 8 * DAY
     add_session(store, name="Expired", created_at=past, expires_at=past + 7 * DAY)
     return add_session(store)
 
 
-async def show(app: FastAPI, headers: Headers, method: str = "GET") -> httpx.Response:
-    """Ask who one is; or, with PATCH, change one's name."""
+async def send_as(app: FastAPI, headers: Headers, method: str = "GET") -> httpx.Response:
+    """Get the account; or, with PATCH, rename it."""
     if method == "GET":
-        return await ask(app, "GET", ME, headers)
-    return await ask(app, method, USER, headers, {"name": "Mallory"})
+        return await send_json(app, "GET", ME, headers)
+    return await send_json(app, method, USER, headers, {"name": "Mallory"})
 
 
-@pytest.mark.parametrize("name", TABLE)
-async def test_what_is_forged_proves_nothing(
+@pytest.mark.parametrize("name", FORGERIES)
+async def test_forgery_is_rejected(
     app: FastAPI, store: MemoryStore, session: Session, name: str
 ) -> None:
-    """Refused, with the reason that the contract has for it; and nothing is made or changed."""
-    headers = TABLE[name](session)
-    before = contents(store)
-    answer = await show(app, headers, "PATCH")
-    assert code(answer) == OTHERWISE.get(name, (401, "UNAUTHENTICATED"))
-    if answer.status_code == 401:
-        tried = any(header == "Authorization" for header, _ in headers)
-        challenge = 'Bearer error="invalid_token"' if tried else "Bearer"
-        assert answer.headers["www-authenticate"] == challenge
-    assert answer.headers["cache-control"] == "no-store"
-    assert "set-cookie" not in answer.headers
-    assert not any(word in answer.text.lower() for word in ("ann", "bob", "signature", "jwt"))
-    assert contents(store) == before
+    """With the error of the contract, and nothing is created or changed."""
+    headers = FORGERIES[name](session)
+    before = snapshot(store)
+    response = await send_as(app, headers, "PATCH")
+    assert error_of(response) == EXPECTED_ERRORS.get(name, (401, "UNAUTHENTICATED"))
+    if response.status_code == 401:
+        has_bearer = any(header == "Authorization" for header, _ in headers)
+        challenge = 'Bearer error="invalid_token"' if has_bearer else "Bearer"
+        assert response.headers["www-authenticate"] == challenge
+    assert response.headers["cache-control"] == "no-store"
+    assert "set-cookie" not in response.headers
+    assert not any(word in response.text.lower() for word in ("ann", "bob", "signature", "jwt"))
+    assert snapshot(store) == before
 
 
-@pytest.mark.parametrize("name", GOOD)
-async def test_what_the_forgeries_are_made_of_is_good(
+@pytest.mark.parametrize("name", VALID)
+async def test_credentials_behind_the_forgeries_are_valid(
     app: FastAPI, session: Session, name: str
 ) -> None:
-    """Or the table would show nothing."""
-    answer = await show(app, GOOD[name](session))
-    assert (answer.status_code, answer.json()["id"]) == (200, "ann")
+    """Otherwise the forgeries would be rejected for another reason."""
+    response = await send_as(app, VALID[name](session))
+    assert (response.status_code, response.json()["id"]) == (200, "ann")
 
 
-async def test_a_token_that_was_believed_is_no_cover_for_others(
-    app: FastAPI, session: Session
-) -> None:
-    """What was verified is remembered by the whole token, its signature included."""
-    for good in (access_token(session), plugin_token(), token()):
-        assert (await show(app, bearer(good))).status_code == 200
-        for forgery in (one_letter_off(good), with_header(good, alg="none")):
-            answer = await show(app, bearer(forgery))
-            assert code(answer) == (401, "UNAUTHENTICATED")
+async def test_cached_proof_does_not_cover_forgeries(app: FastAPI, session: Session) -> None:
+    """Proofs are cached by the whole token, its signature included."""
+    for token in (access_token(session), plugin_token(), shared_secret_token()):
+        assert (await send_as(app, bearer(token))).status_code == 200
+        for forgery in (change_letter(token), with_header(token, alg="none")):
+            response = await send_as(app, bearer(forgery))
+            assert error_of(response) == (401, "UNAUTHENTICATED")
 
 
-async def test_a_token_that_was_believed_dies_with_its_session(
+async def test_cached_proof_ends_with_its_session(
     app: FastAPI, store: MemoryStore, session: Session
 ) -> None:
-    shown = bearer(access_token(session))
-    assert (await show(app, shown)).status_code == 200
+    headers = bearer(access_token(session))
+    assert (await send_as(app, headers)).status_code == 200
     store.sessions[session.id].expires_at = datetime.now(UTC) - timedelta(seconds=1)
-    assert code(await show(app, shown)) == (401, "UNAUTHENTICATED")
+    assert error_of(await send_as(app, headers)) == (401, "UNAUTHENTICATED")
     del store.sessions[session.id]
-    assert code(await show(app, shown)) == (401, "UNAUTHENTICATED")
+    assert error_of(await send_as(app, headers)) == (401, "UNAUTHENTICATED")
 
 
-# Better Auth's own
+# Cookie caches of Better Auth
 
 VECTORS: Final = json.loads((Path(__file__).parent / "cookie_caches.json").read_text())
 STRATEGIES: Final = tuple(VECTORS["caches"])
 
 
 @pytest.fixture
-def better_auths(clock: FixedClock) -> Backend:
-    """The moment, the secret, the key and the sessions of a real Better Auth server."""
+def better_auth_backend(clock: FixedClock) -> Backend:
+    """An application with the time, secret, key and sessions of a real Better Auth server."""
     clock.time = datetime.fromtimestamp(VECTORS["frozen_now_ms"] / 1_000, UTC)
     backend = build_backend(
         {Clock: clock, RemoteKeys: FakeRemoteKeys({})},
@@ -174,11 +160,11 @@ def better_auths(clock: FixedClock) -> Backend:
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
-async def test_a_cookie_cache_proves_nothing(better_auths: Backend, strategy: str) -> None:
-    """It is Better Auth's own note of a session, good for minutes after that session is over."""
+async def test_cookie_cache_is_rejected(better_auth_backend: Backend, strategy: str) -> None:
+    """It is Better Auth's own copy of a session, valid for minutes after the session has ended."""
     cache = VECTORS["caches"][strategy]
     value = cache["cookie_value"]
-    before = contents(better_auths.store)
+    before = snapshot(better_auth_backend.store)
     for headers in (
         bearer(value),
         cookie(value),
@@ -186,135 +172,135 @@ async def test_a_cookie_cache_proves_nothing(better_auths: Backend, strategy: st
         cookie(value, "better-auth.session_data.0"),
         cookie(signed(value, VECTORS["secret"])),
     ):
-        assert code(await show(better_auths.app, headers)) == (401, "UNAUTHENTICATED")
-    assert contents(better_auths.store) == before
-    good = await show(better_auths.app, cookie(cache["session_token_cookie"]))
-    assert (good.status_code, good.json()["id"]) == (200, VECTORS["user_id"])
+        assert error_of(await send_as(better_auth_backend.app, headers)) == (401, "UNAUTHENTICATED")
+    assert snapshot(better_auth_backend.store) == before
+    valid = await send_as(better_auth_backend.app, cookie(cache["session_token_cookie"]))
+    assert (valid.status_code, valid.json()["id"]) == (200, VECTORS["user_id"])
 
 
-# Accounts that may not, or no longer
+# Banned, deleted and changed users
 
 
-@pytest.mark.parametrize("name", PROOFS)
-async def test_who_is_banned_is_refused_with_every_credential(
+@pytest.mark.parametrize("name", CREDENTIALS)
+async def test_banned_user_is_rejected_with_every_credential(
     app: FastAPI, store: MemoryStore, session: Session, name: str
 ) -> None:
     for until in (None, datetime.now(UTC) + timedelta(minutes=1)):
         store.users["ann"] = replace(store.users["ann"], banned=True, ban_expires_at=until)
-        before = contents(store)
+        before = snapshot(store)
         for method in ("GET", "PATCH"):
-            answer = await show(app, PROOFS[name][1](session), method)
-            assert code(answer) == (403, "USER_BANNED")
-            assert "www-authenticate" not in answer.headers
-        assert contents(store) == before
+            response = await send_as(app, HEADERS_OF[name](session), method)
+            assert error_of(response) == (403, "USER_BANNED")
+            assert "www-authenticate" not in response.headers
+        assert snapshot(store) == before
 
 
-@pytest.mark.parametrize("name", PROOFS)
-async def test_a_ban_that_is_over_is_none(
+@pytest.mark.parametrize("name", CREDENTIALS)
+async def test_expired_ban_is_ignored(
     app: FastAPI, store: MemoryStore, session: Session, name: str
 ) -> None:
     past = datetime.now(UTC) - timedelta(seconds=1)
     store.users["ann"] = replace(store.users["ann"], banned=True, ban_expires_at=past)
-    assert (await show(app, PROOFS[name][1](session))).status_code == 200
+    assert (await send_as(app, HEADERS_OF[name](session))).status_code == 200
 
 
 @pytest.mark.parametrize(
-    ("values", "refusal"),
+    ("values", "error_code"),
     [
         ({"banned": True}, "USER_BANNED"),
         ({"banned": True, "has_second_factor": True}, "USER_BANNED"),
         ({"has_second_factor": True}, "SECOND_FACTOR_REQUIRED"),
     ],
 )
-async def test_a_password_is_not_always_enough(
-    app: FastAPI, store: MemoryStore, values: dict[str, Any], refusal: str
+async def test_password_alone_is_not_always_enough(
+    app: FastAPI, store: MemoryStore, values: dict[str, Any], error_code: str
 ) -> None:
-    """No session and no cookie; and whoever does not know the password does not learn of it."""
+    """There is no session and no cookie. A wrong password does not reveal the reason."""
     add_user(store, **values)
-    before = contents(store)
+    before = snapshot(store)
     for password, expected in (
-        (PASSWORD, (403, refusal)),
+        (PASSWORD, (403, error_code)),
         ("wrong horse battery", (401, "INVALID_CREDENTIALS")),
     ):
-        sent = {"email": "ann@example.com", "password": password}
-        answer = await ask(app, "POST", LOG_IN, body=sent)
-        assert code(answer) == expected
-        assert "set-cookie" not in answer.headers
-    assert contents(store) == before
+        body = {"email": "ann@example.com", "password": password}
+        response = await send_json(app, "POST", LOG_IN, body=body)
+        assert error_of(response) == expected
+        assert "set-cookie" not in response.headers
+    assert snapshot(store) == before
 
 
-async def test_a_second_factor_that_was_given_is_not_asked_for_again(
+async def test_session_of_a_user_with_a_second_factor_is_accepted(
     app: FastAPI, store: MemoryStore, session: Session
 ) -> None:
-    """The session was made by Better Auth, which asked."""
+    """Better Auth created it, and verified the second factor."""
     store.users["ann"] = replace(store.users["ann"], has_second_factor=True)
-    for _, show_it in PROOFS.values():
-        assert (await show(app, show_it(session))).status_code == 200
+    for headers_of in HEADERS_OF.values():
+        assert (await send_as(app, headers_of(session))).status_code == 200
 
 
-BEFORE: Final[dict[str, Callable[..., str]]] = {
-    "shared secret": lambda **said: ours(shared(**said)),
-    "a key of the provider": lambda **said: REMOTE.token(plugin_claims(**said)),
-    "a key of our own table": plugin_token,
+USER_TOKENS: Final[dict[str, Callable[..., str]]] = {
+    "shared secret": lambda **claims: sign_with_secret(shared_claims(**claims)),
+    "a key of the provider": lambda **claims: REMOTE_KEY.token(plugin_claims(**claims)),
+    "a key of our table": plugin_token,
 }
 
 
-@pytest.mark.parametrize("make", BEFORE.values(), ids=BEFORE.keys())
-async def test_a_token_from_before_a_deletion_brings_nobody_back(
+@pytest.mark.parametrize("make", USER_TOKENS.values(), ids=USER_TOKENS.keys())
+async def test_token_from_before_a_deletion_is_rejected(
     app: FastAPI, store: MemoryStore, session: Session, make: Callable[..., str]
 ) -> None:
-    shown = [make(), make(iat=now() - 60), make(iat=None), make(updatedAt="2026-01-01T00:00:00Z")]
-    assert (await show(app, bearer(shown[0]))).status_code == 200
-    assert (await ask(app, "DELETE", USER, bearer(shown[0]))).status_code == 204
-    before = contents(store)
-    for old in shown:
+    tokens = [make(), make(iat=now() - 60), make(iat=None), make(updatedAt="2026-01-01T00:00:00Z")]
+    assert (await send_as(app, bearer(tokens[0]))).status_code == 200
+    assert (await send_json(app, "DELETE", USER, bearer(tokens[0]))).status_code == 204
+    before = snapshot(store)
+    for token in tokens:
         for method in ("GET", "PATCH"):
-            answer = await show(app, bearer(old), method)
-            assert code(answer) == (401, "UNKNOWN_USER")
-            assert answer.headers["www-authenticate"] == 'Bearer error="invalid_token"'
+            response = await send_as(app, bearer(token), method)
+            assert error_of(response) == (401, "UNKNOWN_USER")
+            assert response.headers["www-authenticate"] == 'Bearer error="invalid_token"'
     assert "ann" not in store.users
-    assert contents(store) == before
+    assert snapshot(store) == before
 
 
 @pytest.mark.parametrize("name", ["shared secret", "a key of the provider"])
-async def test_a_token_from_before_a_rename_does_not_undo_it(
+async def test_token_from_before_a_rename_does_not_undo_it(
     app: FastAPI, store: MemoryStore, session: Session, name: str
 ) -> None:
-    """What was news once is none after what the user has said since, seen before or not."""
+    """Older claims never overwrite a rename, whether or not their token has been used before."""
     since = datetime.now(UTC) - timedelta(hours=1)
-    seen, seen_too, unseen = [
-        BEFORE[name](name="Old", updatedAt=(since + timedelta(minutes=n)).isoformat())
+    first, second, unused = [
+        USER_TOKENS[name](name="Old", updatedAt=(since + timedelta(minutes=n)).isoformat())
         for n in range(3)
     ]
-    for shown in (seen, seen_too):
-        assert (await show(app, bearer(shown))).json()["name"] == "Old"
-    answer = await ask(app, "PATCH", USER, cookie_of(session), {"name": "New"})
-    assert answer.json()["name"] == "New"
-    for shown in (seen, seen_too, unseen, BEFORE[name](name="Old")):
-        assert (await show(app, bearer(shown))).json()["name"] == "New"
+    for token in (first, second):
+        assert (await send_as(app, bearer(token))).json()["name"] == "Old"
+    response = await send_json(app, "PATCH", USER, cookie_of(session), {"name": "New"})
+    assert response.json()["name"] == "New"
+    for token in (first, second, unused, USER_TOKENS[name](name="Old")):
+        assert (await send_as(app, bearer(token))).json()["name"] == "New"
     assert store.users["ann"].name == "New"
 
 
-async def test_a_key_of_our_own_table_never_changes_a_user(
+async def test_token_of_our_own_key_changes_no_user(
     app: FastAPI, store: MemoryStore, session: Session
 ) -> None:
-    """Whose table it is has its users there as well: the row knows better."""
-    before = contents(store)
-    said = {"name": "New", "email": "new@example.com", "updatedAt": datetime.now(UTC).isoformat()}
-    assert (await show(app, bearer(plugin_token(**said)))).status_code == 200
-    assert contents(store) == before
+    """If the keys are in our table, so are the users: the row is up to date."""
+    before = snapshot(store)
+    claims = {"name": "New", "email": "new@example.com", "updatedAt": datetime.now(UTC).isoformat()}
+    assert (await send_as(app, bearer(plugin_token(**claims)))).status_code == 200
+    assert snapshot(store) == before
 
 
 @pytest.mark.parametrize(
-    "sent", [{"banned": False}, {"role": "admin"}, {"twoFactorEnabled": False}]
+    "changes", [{"banned": False}, {"role": "admin"}, {"twoFactorEnabled": False}]
 )
-async def test_claims_lift_no_ban(
-    app: FastAPI, store: MemoryStore, session: Session, sent: dict[str, Any]
+async def test_claims_do_not_lift_a_ban(
+    app: FastAPI, store: MemoryStore, session: Session, changes: dict[str, Any]
 ) -> None:
-    """Nor do they change anything else of somebody who is refused."""
+    """Nor do they change anything else of a user who is rejected."""
     store.users["ann"] = replace(store.users["ann"], banned=True, has_second_factor=True)
-    before = contents(store)
-    news = {"updatedAt": datetime.now(UTC).isoformat(), "name": "New", **sent}
-    for make in BEFORE.values():
-        assert code(await show(app, bearer(make(**news)))) == (403, "USER_BANNED")
-    assert contents(store) == before
+    before = snapshot(store)
+    claims = {"updatedAt": datetime.now(UTC).isoformat(), "name": "New", **changes}
+    for make in USER_TOKENS.values():
+        assert error_of(await send_as(app, bearer(make(**claims)))) == (403, "USER_BANNED")
+    assert snapshot(store) == before

@@ -1,12 +1,12 @@
-"""What a browser of another origin may do, and what holds it back."""
+"""CORS: preflights, and the responses that pages of other origins can read."""
 
 import httpx
 import pytest
 
 from adapters.asgi.cors import EXPOSED_HEADERS
+from tests.http.api import TASKS
 from tests.http.client import ORIGIN
 
-PATH = "/api/tasks"
 HOSTILE = [
     "http://evil.example",
     "http://localhost:3001",
@@ -18,65 +18,71 @@ HOSTILE = [
 
 
 def preflight(origin: str, method: str = "PUT", headers: str = "") -> dict[str, str]:
-    asked = {"Origin": origin, "Access-Control-Request-Method": method}
-    return asked | ({"Access-Control-Request-Headers": headers} if headers else {})
+    required = {"Origin": origin, "Access-Control-Request-Method": method}
+    return required | ({"Access-Control-Request-Headers": headers} if headers else {})
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE"])
-async def test_a_preflight_of_the_front_end(nobody: httpx.AsyncClient, method: str) -> None:
-    wanted = "authorization, content-type, if-match, if-none-match, idempotency-key, x-request-id"
-    answer = await nobody.options(PATH, headers=preflight(ORIGIN, method, wanted))
-    assert answer.status_code == 200
-    assert answer.headers["access-control-allow-origin"] == ORIGIN
-    assert answer.headers["access-control-allow-credentials"] == "true"
-    assert method in answer.headers["access-control-allow-methods"]
-    assert int(answer.headers["access-control-max-age"]) <= 600
-    assert "Origin" in answer.headers["vary"]
+async def test_preflight_of_the_front_end(anonymous: httpx.AsyncClient, method: str) -> None:
+    request_headers = (
+        "authorization, content-type, if-match, if-none-match, idempotency-key, x-request-id"
+    )
+    response = await anonymous.options(TASKS, headers=preflight(ORIGIN, method, request_headers))
+    assert response.status_code == 200
+    assert response.headers["access-control-allow-origin"] == ORIGIN
+    assert response.headers["access-control-allow-credentials"] == "true"
+    assert method in response.headers["access-control-allow-methods"]
+    assert int(response.headers["access-control-max-age"]) <= 600
+    assert "Origin" in response.headers["vary"]
 
 
 @pytest.mark.parametrize("origin", HOSTILE)
-async def test_a_preflight_of_another_origin(nobody: httpx.AsyncClient, origin: str) -> None:
-    answer = await nobody.options(PATH, headers=preflight(origin))
-    assert answer.status_code == 403
-    assert answer.json()["error_code"] == "FORBIDDEN"
-    assert "access-control-allow-origin" not in answer.headers
-
-
-async def test_a_preflight_for_too_much(nobody: httpx.AsyncClient) -> None:
-    for asked in (preflight(ORIGIN, "TRACE"), preflight(ORIGIN, "PUT", "x-evil")):
-        assert (await nobody.options(PATH, headers=asked)).status_code == 403
-
-
-async def test_the_front_end_may_read_answers_and_errors(
-    ann: httpx.AsyncClient, nobody: httpx.AsyncClient
+async def test_preflight_of_another_origin_is_rejected(
+    anonymous: httpx.AsyncClient, origin: str
 ) -> None:
-    for client in (ann, nobody):
-        answer = await client.get(PATH, headers={"Origin": ORIGIN})
-        assert answer.headers["access-control-allow-origin"] == ORIGIN
-        assert answer.headers["access-control-allow-credentials"] == "true"
-        exposed = answer.headers["access-control-expose-headers"].split(", ")
+    response = await anonymous.options(TASKS, headers=preflight(origin))
+    assert response.status_code == 403
+    assert response.json()["error_code"] == "FORBIDDEN"
+    assert "access-control-allow-origin" not in response.headers
+
+
+async def test_preflight_for_unknown_methods_and_headers_is_rejected(
+    anonymous: httpx.AsyncClient,
+) -> None:
+    for headers in (preflight(ORIGIN, "TRACE"), preflight(ORIGIN, "PUT", "x-evil")):
+        assert (await anonymous.options(TASKS, headers=headers)).status_code == 403
+
+
+async def test_front_end_can_read_responses_and_errors(
+    ann: httpx.AsyncClient, anonymous: httpx.AsyncClient
+) -> None:
+    for client in (ann, anonymous):
+        response = await client.get(TASKS, headers={"Origin": ORIGIN})
+        assert response.headers["access-control-allow-origin"] == ORIGIN
+        assert response.headers["access-control-allow-credentials"] == "true"
+        exposed = response.headers["access-control-expose-headers"].split(", ")
         assert tuple(exposed) == EXPOSED_HEADERS
 
 
 @pytest.mark.parametrize("origin", HOSTILE)
-async def test_another_origin_may_read_nothing(ann: httpx.AsyncClient, origin: str) -> None:
-    answer = await ann.get(PATH, headers={"Origin": origin})
-    assert "access-control-allow-origin" not in answer.headers
-    assert "Origin" in answer.headers["vary"]
+async def test_other_origins_can_read_nothing(ann: httpx.AsyncClient, origin: str) -> None:
+    response = await ann.get(TASKS, headers={"Origin": origin})
+    assert "access-control-allow-origin" not in response.headers
+    assert "Origin" in response.headers["vary"]
 
 
-async def test_every_answer_holds_a_browser_back(
-    ann: httpx.AsyncClient, nobody: httpx.AsyncClient
+async def test_every_response_has_security_headers(
+    ann: httpx.AsyncClient, anonymous: httpx.AsyncClient
 ) -> None:
-    for answer in (
-        await ann.get(PATH),
-        await nobody.get(PATH),
-        await nobody.get("/nowhere"),
-        await nobody.get("/health"),
-        await nobody.delete(PATH),
-        await nobody.options(PATH, headers=preflight(ORIGIN)),
+    for response in (
+        await ann.get(TASKS),
+        await anonymous.get(TASKS),
+        await anonymous.get("/nowhere"),
+        await anonymous.get("/health"),
+        await anonymous.delete(TASKS),
+        await anonymous.options(TASKS, headers=preflight(ORIGIN)),
     ):
-        assert answer.headers["x-content-type-options"] == "nosniff"
-        assert answer.headers["referrer-policy"] == "no-referrer"
-        assert answer.headers["x-request-id"]
-        assert "server" not in answer.headers
+        assert response.headers["x-content-type-options"] == "nosniff"
+        assert response.headers["referrer-policy"] == "no-referrer"
+        assert response.headers["x-request-id"]
+        assert "server" not in response.headers

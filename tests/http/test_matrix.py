@@ -1,4 +1,4 @@
-"""Every route × nobody, the owner, another user, somebody banned, somebody deleted.
+"""Every route × anonymous, the owner, another user, a banned user, a deleted user.
 
 A new route without a row here fails.
 """
@@ -13,20 +13,14 @@ from starlette.routing import Route
 from adapters.http.routing import DirectRoute
 from adapters.memory.store import MemoryStore
 from domain.sessions import Session
-from tests.conftest import Logged
+from tests.conftest import LogEvents
 from tests.http.backend import build_backend
-from tests.http.client import client_of, code, new_task
-from tests.http.people import (
-    OF_NO_SESSION,
-    PROOFS,
-    add_session,
-    add_task,
-    add_user,
-    contents,
-)
+from tests.http.client import client_of, error_of, new_task
+from tests.http.credentials import HEADERS_OF, SESSIONLESS
+from tests.http.rows import add_session, add_task, add_user, snapshot
 
 Row = tuple[str, str, dict[str, Any], int]
-# Method and path, what is sent, and what the owner gets.
+# Method, path, arguments of the request, and the status for the owner.
 PROTECTED: Final[list[Row]] = [
     ("GET", "/api/tasks", {}, 200),
     ("POST", "/api/tasks", {"json": {"title": "x"}}, 201),
@@ -51,9 +45,9 @@ PUBLIC: Final[set[tuple[str, str]]] = {
         *("/openapi.json", "/docs", "/docs/{name}"),
     )
 } | {("POST", f"/api/auth/{name}") for name in ("signup", "login", "logout")}
-ROWS = pytest.mark.parametrize(("method", "path", "sent", "status"), PROTECTED)
+ROWS = pytest.mark.parametrize(("method", "path", "kwargs", "status"), PROTECTED)
 OBJECTS = pytest.mark.parametrize(
-    ("method", "path", "sent", "status"), [row for row in PROTECTED if "{task_id}" in row[1]]
+    ("method", "path", "kwargs", "status"), [row for row in PROTECTED if "{task_id}" in row[1]]
 )
 
 
@@ -67,7 +61,7 @@ def test_every_route_has_a_row(app: FastAPI) -> None:
     assert served == expected
 
 
-def test_every_protected_route_asks_who_is_there(app: FastAPI) -> None:
+def test_every_protected_route_authenticates(app: FastAPI) -> None:
     for route in app.routes:
         if isinstance(route, DirectRoute):
             protected = any(route.path == path for _, path, _, _ in PROTECTED)
@@ -75,76 +69,80 @@ def test_every_protected_route_asks_who_is_there(app: FastAPI) -> None:
 
 
 @ROWS
-async def test_nobody(
-    nobody: httpx.AsyncClient,
+async def test_anonymous_is_rejected(
+    anonymous: httpx.AsyncClient,
     ann: httpx.AsyncClient,
     method: str,
     path: str,
-    sent: dict[str, Any],
+    kwargs: dict[str, Any],
     status: int,
 ) -> None:
     task = await new_task(ann)
-    answer = await nobody.request(method, path.format(task_id=task["id"], session_id="s"), **sent)
-    assert code(answer) == (401, "UNAUTHENTICATED")
-    assert answer.headers["www-authenticate"] == "Bearer"
+    response = await anonymous.request(
+        method, path.format(task_id=task["id"], session_id="s"), **kwargs
+    )
+    assert error_of(response) == (401, "UNAUTHENTICATED")
+    assert response.headers["www-authenticate"] == "Bearer"
     assert (await ann.get(f"/api/tasks/{task['id']}")).json() == task
 
 
 @ROWS
-async def test_nobody_learns_nothing_else_first(
-    nobody: httpx.AsyncClient, method: str, path: str, sent: dict[str, Any], status: int
+async def test_authentication_comes_before_validation(
+    anonymous: httpx.AsyncClient, method: str, path: str, kwargs: dict[str, Any], status: int
 ) -> None:
-    """401 comes before what is wrong with an id, a parameter or a value."""
+    """401 takes precedence over an invalid id, parameter or value."""
     for suffix in ("", "?unknown=1"):
-        body: dict[str, Any] = {"json": {"wrong": 1}} if sent else {}
-        answer = await nobody.request(
+        body: dict[str, Any] = {"json": {"wrong": 1}} if kwargs else {}
+        response = await anonymous.request(
             method, path.format(task_id="x", session_id="s") + suffix, **body
         )
-        assert code(answer) == (401, "UNAUTHENTICATED")
+        assert error_of(response) == (401, "UNAUTHENTICATED")
 
 
 @ROWS
-async def test_the_owner(
-    ann: httpx.AsyncClient, method: str, path: str, sent: dict[str, Any], status: int
+async def test_owner(
+    ann: httpx.AsyncClient, method: str, path: str, kwargs: dict[str, Any], status: int
 ) -> None:
     task = await new_task(ann)
-    answer = await ann.request(method, path.format(task_id=task["id"], session_id="s"), **sent)
-    assert answer.status_code == status
+    response = await ann.request(method, path.format(task_id=task["id"], session_id="s"), **kwargs)
+    assert response.status_code == status
 
 
 @OBJECTS
-async def test_another_user(
+async def test_another_user_is_rejected(
     ann: httpx.AsyncClient,
     bob: httpx.AsyncClient,
-    logged: Logged,
+    log_events: LogEvents,
     method: str,
     path: str,
-    sent: dict[str, Any],
+    kwargs: dict[str, Any],
     status: int,
 ) -> None:
-    """403, in which nothing of the task is told; a warning names both users."""
+    """The response reveals nothing of the task; a warning in the log names both users."""
     task = await new_task(ann, title="a secret plan")
-    answer = await bob.request(method, path.format(task_id=task["id"], session_id="s"), **sent)
-    assert code(answer) == (403, "FORBIDDEN")
-    assert "ann" not in answer.text
-    assert "secret" not in answer.text
-    [warning] = [event for event in logged if event["event"] == "task_refused"]
+    response = await bob.request(method, path.format(task_id=task["id"], session_id="s"), **kwargs)
+    assert error_of(response) == (403, "FORBIDDEN")
+    assert "ann" not in response.text
+    assert "secret" not in response.text
+    [warning] = [event for event in log_events if event["event"] == "task_refused"]
     assert (warning["user_id"], warning["owner_id"]) == ("bob", "ann")
     assert (warning["task_id"], warning["log_level"]) == (task["id"], "warning")
     assert (await ann.get(f"/api/tasks/{task['id']}")).json() == task
 
 
 @OBJECTS
-async def test_another_user_where_foreign_tasks_are_hidden(
-    method: str, path: str, sent: dict[str, Any], status: int
+async def test_another_user_with_hidden_foreign_tasks(
+    method: str, path: str, kwargs: dict[str, Any], status: int
 ) -> None:
-    """The answer is the same as for no task at all, but for what names the request."""
+    """The response is that of a missing task, except for what identifies the request."""
     app = build_backend(hide_foreign_tasks=True).app
     async with client_of(app, "ann") as ann, client_of(app, "bob") as bob:
         task = await new_task(ann)
-        foreign = await bob.request(method, path.format(task_id=task["id"], session_id="s"), **sent)
-        missing = await bob.request(method, path.format(task_id=99, session_id="s"), **sent)
-        assert code(foreign) == code(missing) == (404, "TASK_NOT_FOUND")
+        foreign = await bob.request(
+            method, path.format(task_id=task["id"], session_id="s"), **kwargs
+        )
+        missing = await bob.request(method, path.format(task_id=99, session_id="s"), **kwargs)
+        assert error_of(foreign) == error_of(missing) == (404, "TASK_NOT_FOUND")
         varying = {"instance", "request_id", "timestamp"}
         assert {k: v for k, v in foreign.json().items() if k not in varying} == {
             k: v for k, v in missing.json().items() if k not in varying
@@ -153,87 +151,89 @@ async def test_another_user_where_foreign_tasks_are_hidden(
         assert (await ann.get(f"/api/tasks/{task['id']}")).json() == task
 
 
-async def test_another_user_where_the_object_is_a_session(
-    nobody: httpx.AsyncClient, store: MemoryStore, session: Session
+async def test_another_user_cannot_end_a_session(
+    anonymous: httpx.AsyncClient, store: MemoryStore, session: Session
 ) -> None:
-    """Its own answer: that there is none; told or not, the session lives on."""
+    """The session seems not to exist, and stays alive."""
     bobs = add_session(store, add_user(store, "bob").id)
-    before = contents(store)
-    for _, show in PROOFS.values():
+    before = snapshot(store)
+    for headers_of in HEADERS_OF.values():
         path = f"/api/users/me/sessions/{session.id}"
-        answer = await nobody.delete(path, headers=show(bobs))
-        assert code(answer) == (404, "SESSION_NOT_FOUND")
-        assert "ann" not in answer.text.lower()
-    assert contents(store) == before
+        response = await anonymous.delete(path, headers=headers_of(bobs))
+        assert error_of(response) == (404, "SESSION_NOT_FOUND")
+        assert "ann" not in response.text.lower()
+    assert snapshot(store) == before
 
 
 @ROWS
-async def test_every_route_takes_every_credential(
-    nobody: httpx.AsyncClient,
+async def test_every_route_accepts_every_credential(
+    anonymous: httpx.AsyncClient,
     store: MemoryStore,
     session: Session,
     method: str,
     path: str,
-    sent: dict[str, Any],
+    kwargs: dict[str, Any],
     status: int,
 ) -> None:
-    """But for `refresh`, which needs one that stands for a session."""
-    for name, (_, show) in PROOFS.items():
+    """`refresh` alone needs a credential that belongs to a session."""
+    for name, headers_of in HEADERS_OF.items():
         add_user(store)
         add_session(store)
-        where = path.format(task_id=add_task(store).id, session_id="s")
-        answer = await nobody.request(method, where, headers=show(session), **sent)
-        refreshed = path == "/api/auth/refresh" and name not in OF_NO_SESSION
-        assert answer.status_code == (200 if refreshed else status), name
+        url = path.format(task_id=add_task(store).id, session_id="s")
+        response = await anonymous.request(method, url, headers=headers_of(session), **kwargs)
+        refreshed = path == "/api/auth/refresh" and name not in SESSIONLESS
+        assert response.status_code == (200 if refreshed else status), name
         store.deleted_users.clear()
 
 
 @ROWS
-async def test_somebody_who_is_banned(
-    nobody: httpx.AsyncClient,
+async def test_banned_user_is_rejected(
+    anonymous: httpx.AsyncClient,
     store: MemoryStore,
     session: Session,
     method: str,
     path: str,
-    sent: dict[str, Any],
+    kwargs: dict[str, Any],
     status: int,
 ) -> None:
-    """Refused on every route, by a session and without; and nothing changes."""
+    """On every route, with and without a session, and nothing changes."""
     store.users["ann"].banned = True
-    where = path.format(task_id=add_task(store).id, session_id=session.id)
-    before = contents(store)
+    url = path.format(task_id=add_task(store).id, session_id=session.id)
+    before = snapshot(store)
     for name in ("cookie", "shared secret"):
-        shown = PROOFS[name][1](session)
-        answer = await nobody.request(method, where, headers=shown, **sent)
-        assert code(answer) == (403, "USER_BANNED"), name
-    assert contents(store) == before
+        headers = HEADERS_OF[name](session)
+        response = await anonymous.request(method, url, headers=headers, **kwargs)
+        assert error_of(response) == (403, "USER_BANNED"), name
+    assert snapshot(store) == before
 
 
 @ROWS
-async def test_somebody_who_is_deleted(
-    nobody: httpx.AsyncClient,
+async def test_deleted_user_is_rejected(
+    anonymous: httpx.AsyncClient,
     store: MemoryStore,
     session: Session,
     method: str,
     path: str,
-    sent: dict[str, Any],
+    kwargs: dict[str, Any],
     status: int,
 ) -> None:
-    """Nobody any more, whatever they show; and nobody comes back."""
+    """No earlier credential authenticates or brings the user back."""
     task = add_task(store)
-    shown = {name: PROOFS[name][1](session) for name in ("cookie", "shared secret")}
-    await nobody.delete("/api/users/me", headers=shown["cookie"])
-    before = contents(store)
-    where = path.format(task_id=task.id, session_id=session.id)
-    for name, headers in shown.items():
-        answer = await nobody.request(method, where, headers=headers, **sent)
-        gone = "UNKNOWN_USER" if name in OF_NO_SESSION else "UNAUTHENTICATED"
-        assert code(answer) == (401, gone), name
-    assert contents(store) == before
+    old_headers = {name: HEADERS_OF[name](session) for name in ("cookie", "shared secret")}
+    await anonymous.delete("/api/users/me", headers=old_headers["cookie"])
+    before = snapshot(store)
+    url = path.format(task_id=task.id, session_id=session.id)
+    for name, headers in old_headers.items():
+        response = await anonymous.request(method, url, headers=headers, **kwargs)
+        expected = "UNKNOWN_USER" if name in SESSIONLESS else "UNAUTHENTICATED"
+        assert error_of(response) == (401, expected), name
+    assert snapshot(store) == before
     assert not store.users
 
 
-async def test_lists_show_nothing_of_others(ann: httpx.AsyncClient, bob: httpx.AsyncClient) -> None:
+async def test_lists_contain_no_tasks_of_other_users(
+    ann: httpx.AsyncClient, bob: httpx.AsyncClient
+) -> None:
     await new_task(ann, title="a secret plan")
     for query in ("", "?q=secret", "?sort=title", "?status=Pending"):
         body = (await bob.get(f"/api/tasks{query}")).json()

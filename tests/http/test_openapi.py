@@ -1,4 +1,4 @@
-"""What the document says is what the service does."""
+"""The OpenAPI document matches the service."""
 
 import dataclasses
 from datetime import UTC, datetime
@@ -12,8 +12,9 @@ from fastapi import FastAPI
 from adapters.http.routing import DirectRoute
 from adapters.http.schema import all_schemas
 from domain.tasks import Task, TaskDraft
+from tests.http.api import LOG_IN, LOG_OUT, ME, ONE_SESSION, REFRESH, SIGN_UP, USER, VALIDATE
 
-PUBLIC = {"/api/auth/signup", "/api/auth/login", "/api/auth/logout"}
+PUBLIC = {SIGN_UP, LOG_IN, LOG_OUT}
 
 SCHEMAS = {schema.__name__: schema for schema in all_schemas()}
 
@@ -31,12 +32,12 @@ def operations(document: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]
     ]
 
 
-def test_it_is_3_1(document: dict[str, Any]) -> None:
+def test_version_is_3_1(document: dict[str, Any]) -> None:
     assert document["openapi"].startswith("3.1")
     assert document["info"]["title"] == "Taskport"
 
 
-def test_every_route_is_in_it(app: FastAPI, document: dict[str, Any]) -> None:
+def test_every_route_is_documented(app: FastAPI, document: dict[str, Any]) -> None:
     served = {
         (route.path_format, method.lower())
         for route in app.routes
@@ -53,51 +54,49 @@ def test_operation_ids_are_stable_and_unique(document: dict[str, Any]) -> None:
     assert {"completeTask", "deleteTask", "health", "readyz"} < set(ids)
 
 
-def test_protected_operations_say_so_and_document_their_errors(document: dict[str, Any]) -> None:
+def test_protected_operations_document_security_and_errors(document: dict[str, Any]) -> None:
     for path, method, operation in operations(document):
-        answers = set(operation["responses"])
-        assert {"500", "503"} <= answers
+        statuses = set(operation["responses"])
+        assert {"500", "503"} <= statuses
         if not path.startswith("/api") or path in PUBLIC:
-            # Who is to be signed out is said by a credential, where there is one.
+            # A log-out reads a credential, but needs none.
             assert {} in operation.get("security", [{}])
             continue
         assert operation["security"] == [{"bearer": []}, {"cookie": []}]
-        assert {"401", "403", "409", "422"} <= answers
+        assert {"401", "403", "409", "422"} <= statuses
         if "{task_id}" in path:
-            assert {"403", "404"} <= answers
-            assert ("412" in answers) is (method != "get")
+            assert {"403", "404"} <= statuses
+            assert ("412" in statuses) is (method != "get")
         if "requestBody" in operation:
-            assert {"400", "408", "413", "415"} <= answers
+            assert {"400", "408", "413", "415"} <= statuses
 
 
 def test_errors_are_documented_with_an_example_for_each_code(document: dict[str, Any]) -> None:
     for _, _, operation in operations(document):
-        for status, answer in operation["responses"].items():
+        for status, response in operation["responses"].items():
             if int(status) < 400:
                 continue
-            content = answer["content"]["application/problem+json"]
+            content = response["content"]["application/problem+json"]
             shape = "InvalidProblem" if status == "422" else "Problem"
             assert content["schema"] == {"$ref": f"#/components/schemas/{shape}"}
             for name, example in content["examples"].items():
                 assert example["value"]["error_code"] == name
                 assert example["value"]["status"] == int(status)
-            assert ("Retry-After" in answer["headers"]) is (status in ("429", "503"))
+            assert ("Retry-After" in response["headers"]) is (status in ("429", "503"))
 
 
 def test_examples_are_valid(document: dict[str, Any]) -> None:
-    """As they stand in the document, nulls and all."""
-    described = document["components"]["schemas"]
-    names = [name for name in described if name in SCHEMAS and "properties" in described[name]]
+    """As they are in the document, nulls included."""
+    schemas = document["components"]["schemas"]
+    names = [name for name in schemas if name in SCHEMAS and "properties" in schemas[name]]
     assert {"NewTask", "TaskUpdate", "Task", "TaskPage", "SignedIn", "User"} <= set(names)
     for name in names:
-        examples = described[name]["examples"]
-        for example in examples:
+        for example in schemas[name]["examples"]:
             SCHEMAS[name].model_validate(example)
-    update = document["components"]["schemas"]["TaskUpdate"]["examples"]
-    assert {"description": None} in update
+    assert {"description": None} in schemas["TaskUpdate"]["examples"]
 
 
-def test_bounds_are_those_of_the_service(document: dict[str, Any]) -> None:
+def test_bounds_of_parameters(document: dict[str, Any]) -> None:
     parameters = {
         parameter["name"]: parameter["schema"]
         for _, _, operation in operations(document)
@@ -119,42 +118,41 @@ def test_entity_tags_are_documented(document: dict[str, Any]) -> None:
     assert "ETag" not in tasks["get"]["responses"]["200"].get("headers", {})
 
 
-def test_what_is_written_out_is_what_the_schema_says() -> None:
-    """Entities go over the wire as they are: neither may have a field that the other lacks."""
+def test_encoded_task_matches_its_schema() -> None:
+    """Entities are encoded directly: neither side may have a field that the other lacks."""
     names = [field.name for field in dataclasses.fields(Task)]
     assert names == list(SCHEMAS["Task"].model_fields)
     task = Task.create(TaskDraft(title="x"), user_id="u", now=datetime(2026, 11, 20, tzinfo=UTC))
     task.id = 1
-    written = msgspec.json.encode(task)
-    assert list(msgspec.json.decode(written)) == names
-    SCHEMAS["Task"].model_validate_json(written)
+    encoded = msgspec.json.encode(task)
+    assert list(msgspec.json.decode(encoded)) == names
+    SCHEMAS["Task"].model_validate_json(encoded)
 
 
-async def test_it_is_served(nobody: httpx.AsyncClient, document: dict[str, Any]) -> None:
-    assert (await nobody.get("/openapi.json")).json() == document
-    assert (await nobody.get("/docs")).status_code == 200
+async def test_document_is_served(anonymous: httpx.AsyncClient, document: dict[str, Any]) -> None:
+    assert (await anonymous.get("/openapi.json")).json() == document
+    assert (await anonymous.get("/docs")).status_code == 200
 
 
-def test_cookies_are_documented_where_they_are_set(document: dict[str, Any]) -> None:
-    """And entity tags are not where there are none."""
-    setting = {
+def test_set_cookie_headers_are_documented(document: dict[str, Any]) -> None:
+    """And no ETag is documented outside tasks."""
+    with_cookies = {
         (path, status)
         for path, _, operation in operations(document)
-        for status, answer in operation["responses"].items()
-        if "Set-Cookie" in answer.get("headers", {})
+        for status, response in operation["responses"].items()
+        if "Set-Cookie" in response.get("headers", {})
     }
-    auth, mine = "/api/auth", "/api/users/me"
-    assert setting == {
-        (f"{auth}/signup", "201"),
-        (f"{auth}/login", "200"),
-        (f"{auth}/logout", "204"),
-        (f"{auth}/refresh", "200"),
-        (f"{auth}/me", "200"),
-        (f"{auth}/session/validate", "200"),
-        (mine, "204"),
-        (f"{mine}/sessions/{{session_id}}", "204"),
+    assert with_cookies == {
+        (SIGN_UP, "201"),
+        (LOG_IN, "200"),
+        (LOG_OUT, "204"),
+        (REFRESH, "200"),
+        (ME, "200"),
+        (VALIDATE, "200"),
+        (USER, "204"),
+        (ONE_SESSION, "204"),
     }
     for path, _, operation in operations(document):
         if not path.startswith("/api/tasks"):
-            for answer in operation["responses"].values():
-                assert "ETag" not in answer.get("headers", {})
+            for response in operation["responses"].values():
+                assert "ETag" not in response.get("headers", {})

@@ -1,4 +1,4 @@
-"""The routes as they are read directly, and as FastAPI's own solver would read them."""
+"""Direct routes respond exactly as routes with FastAPI's own dependency solver."""
 
 from collections.abc import Callable, Coroutine
 from itertools import count
@@ -23,7 +23,7 @@ class Body(JsonRequest):
 
 
 class SolvedRoute(APIRoute):
-    """Read by FastAPI; only the body is read strictly."""
+    """A route that FastAPI's solver reads; only its JSON body is parsed by ours."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
@@ -67,29 +67,35 @@ REQUESTS: list[tuple[str, str, dict[str, Any]]] = [
 VARYING = ("instance", "request_id", "timestamp", "created_at", "updated_at", "completed_at")
 
 
-def comparable(answer: httpx.Response) -> Any:
+def comparable(response: httpx.Response) -> Any:
     def without_times(value: Any) -> Any:
         if isinstance(value, dict):
             return {k: without_times(v) for k, v in value.items() if k not in VARYING}
         return [without_times(v) for v in value] if isinstance(value, list) else value
 
     headers = {
-        k: v for k, v in answer.headers.items() if k not in ("x-request-id", "content-length")
+        k: v for k, v in response.headers.items() if k not in ("x-request-id", "content-length")
     }
-    return answer.status_code, headers, without_times(answer.json()) if answer.content else None
+    return (
+        response.status_code,
+        headers,
+        without_times(response.json()) if response.content else None,
+    )
 
 
-async def test_both_ways_answer_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_direct_and_solved_routes_respond_alike(monkeypatch: pytest.MonkeyPatch) -> None:
     direct = build_backend().app
     monkeypatch.setattr(http_app, "DirectRoute", SolvedRoute)
     solved = build_backend().app
     assert {type(route) for route in solved.routes} >= {SolvedRoute}
     async with client_of(direct, "ann") as one, client_of(solved, "ann") as other:
-        for number, (method, path, sent) in zip(count(), REQUESTS, strict=False):
-            answers = [await client.request(method, path, **sent) for client in (one, other)]
-            assert comparable(answers[0]) == comparable(answers[1]), (number, method, path)
+        for number, (method, path, kwargs) in zip(count(), REQUESTS, strict=False):
+            responses = [await client.request(method, path, **kwargs) for client in (one, other)]
+            assert comparable(responses[0]) == comparable(responses[1]), (number, method, path)
     async with client_of(direct) as one, client_of(solved) as other:
-        for method, path, sent in REQUESTS:
-            if "content" not in sent:
-                answers = [await client.request(method, path, **sent) for client in (one, other)]
-                assert comparable(answers[0]) == comparable(answers[1]), (method, path)
+        for method, path, kwargs in REQUESTS:
+            if "content" not in kwargs:
+                responses = [
+                    await client.request(method, path, **kwargs) for client in (one, other)
+                ]
+                assert comparable(responses[0]) == comparable(responses[1]), (method, path)

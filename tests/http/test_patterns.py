@@ -1,4 +1,4 @@
-"""What the document says of text is what the domain says."""
+"""The patterns in the OpenAPI document match the text rules of the domain."""
 
 import re
 from collections.abc import Callable
@@ -28,9 +28,11 @@ def passes(rule: Callable[[str], str], text: str) -> bool:
     ],
 )
 @pytest.mark.parametrize("frame", ["{}", "a{}"])
-def test_of_every_character(pattern: str, rule: Callable[[str], str], frame: str) -> None:
-    """Alone, and beside one that can be seen; surrogates are none."""
-    # To Python, `$` comes before a last newline, too.
+def test_pattern_agrees_on_every_character(
+    pattern: str, rule: Callable[[str], str], frame: str
+) -> None:
+    """Each character alone and after a visible one, without surrogates."""
+    # In Python, `$` also matches before a trailing newline.
     compiled = re.compile(pattern.removesuffix("$"))
     texts = [frame.format(chr(code)) for code in range(0x10000) if not 0xD800 <= code < 0xE000]
     assert [t for t in texts if bool(compiled.fullmatch(t)) is not passes(rule, t)] == []
@@ -40,5 +42,5 @@ def test_of_every_character(pattern: str, rule: Callable[[str], str], frame: str
     "email",
     ["ann@example.com", "a.b+c@x.example.org", "ann", "@example.com", "ann@example", "änn@x.com"],
 )
-def test_of_addresses(email: str) -> None:
+def test_pattern_agrees_on_email_addresses(email: str) -> None:
     assert bool(re.fullmatch(patterns.EMAIL, email)) is passes(clean_email, email)

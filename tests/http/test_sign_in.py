@@ -1,4 +1,4 @@
-"""Signing up and logging in over HTTP: who gets a session, and who does not."""
+"""Sign up and log in over HTTP."""
 
 import json
 import re
@@ -16,34 +16,27 @@ from application.ports.clock import Clock
 from application.ports.passwords import Passwords
 from domain.sessions import Session
 from tests.conftest import FixedClock
-from tests.http.backend import build_backend
-from tests.http.client import ORIGIN, SECRET, client_of, code
-from tests.http.fakes import FakePasswords
-from tests.http.people import (
-    ANN,
-    ANSWER_FIELDS,
-    DAY,
+from tests.http.api import (
     LOG_IN,
     LOG_OUT,
+    LOGIN,
     ME,
-    OTHERWISE,
     PASSWORD,
     REFRESH,
     SESSION_FIELDS,
     SESSIONS,
+    SIGN_IN_FIELDS,
     SIGN_UP,
     USER,
     USER_FIELDS,
     VALIDATE,
-    WEEK,
-    add_user,
-    bearer,
-    contents,
-    cookie_of,
-    cookies_of,
-    given,
-    signed,
+    WRONG_LOGIN,
 )
+from tests.http.backend import build_backend
+from tests.http.client import ORIGIN, SECRET, client_of, error_of
+from tests.http.credentials import WEEK, bearer, cookie_of, set_cookie, set_cookies_of, signed
+from tests.http.fakes import FakePasswords
+from tests.http.rows import DAY, add_user, snapshot
 
 VECTORS: Final = json.loads(
     (Path(__file__).parents[1] / "better_auth" / "vectors_identity.json").read_text()
@@ -51,24 +44,24 @@ VECTORS: Final = json.loads(
 
 
 async def sign_up(client: httpx.AsyncClient, **values: Any) -> httpx.Response:
-    return await client.post(SIGN_UP, json={**ANN, **values})
+    return await client.post(SIGN_UP, json={**LOGIN, **values})
 
 
-# Signing up
+# Sign up
 
 
-async def test_signing_up(
-    nobody: httpx.AsyncClient, store: MemoryStore, moment: FixedClock
+async def test_sign_up(
+    anonymous: httpx.AsyncClient, store: MemoryStore, frozen_clock: FixedClock
 ) -> None:
-    """A user, a session, its token, an access token, and the cookie as Better Auth sends it."""
-    answer = await nobody.post(
-        SIGN_UP, json={**ANN, "name": " Ann "}, headers={"User-Agent": "A browser"}
+    """Creates a user and a session; the cookie is that of Better Auth."""
+    response = await anonymous.post(
+        SIGN_UP, json={**LOGIN, "name": " Ann "}, headers={"User-Agent": "A browser"}
     )
-    body = answer.json()
+    body = response.json()
     [user], [session] = store.users.values(), store.sessions.values()
-    assert answer.status_code == 201
-    assert list(body) == [*ANSWER_FIELDS, "session_token"]
-    now = moment.time.isoformat().replace("+00:00", "Z")
+    assert response.status_code == 201
+    assert list(body) == [*SIGN_IN_FIELDS, "session_token"]
+    now = frozen_clock.time.isoformat().replace("+00:00", "Z")
     assert body["user"] == {
         "id": user.id,
         "email": "ann@example.com",
@@ -82,29 +75,29 @@ async def test_signing_up(
         "id": session.id,
         "created_at": now,
         "updated_at": now,
-        "expires_at": (moment.time + 7 * DAY).isoformat().replace("+00:00", "Z"),
+        "expires_at": (frozen_clock.time + 7 * DAY).isoformat().replace("+00:00", "Z"),
         "ip_address": "127.0.0.1",
         "user_agent": "A browser",
         "current": True,
     }
     assert body["session_token"] == session.token
     assert (body["token_type"], body["expires_in"]) == ("Bearer", WEEK)
-    assert cookies_of(answer) == [given(session.token)]
+    assert set_cookies_of(response) == [set_cookie(session.token)]
     for id in (user.id, session.id, session.token):
         assert re.fullmatch("[A-Za-z0-9]{32}", id)
     assert len({user.id, session.id, session.token}) == 3
 
 
-async def test_an_access_token_names_the_session_and_never_its_token(
-    nobody: httpx.AsyncClient, store: MemoryStore, moment: FixedClock
+async def test_access_token_contains_the_session_id_and_not_its_token(
+    anonymous: httpx.AsyncClient, store: MemoryStore, frozen_clock: FixedClock
 ) -> None:
-    shown = (await sign_up(nobody)).json()["access_token"]
+    token = (await sign_up(anonymous)).json()["access_token"]
     [session] = store.sessions.values()
     header, claims = (
-        jwt.get_unverified_header(shown),
-        jwt.decode(shown, SECRET, ["HS256"], audience="taskport", issuer="taskport"),
+        jwt.get_unverified_header(token),
+        jwt.decode(token, SECRET, ["HS256"], audience="taskport", issuer="taskport"),
     )
-    now = int(moment.time.timestamp())
+    now = int(frozen_clock.time.timestamp())
     assert header == {"alg": "HS256", "typ": "at+jwt"}
     assert claims == {
         "iss": "taskport",
@@ -116,250 +109,254 @@ async def test_an_access_token_names_the_session_and_never_its_token(
     }
 
 
-async def test_who_signs_up_is_signed_in(nobody: httpx.AsyncClient) -> None:
-    answer = await sign_up(nobody)
-    body = answer.json()
-    shown = [
-        [("Cookie", cookies_of(answer)[0].partition(";")[0])],
+async def test_sign_up_returns_working_credentials(anonymous: httpx.AsyncClient) -> None:
+    response = await sign_up(anonymous)
+    body = response.json()
+    credentials = [
+        [("Cookie", set_cookies_of(response)[0].partition(";")[0])],
         bearer(body["session_token"]),
         bearer(body["access_token"]),
     ]
-    for headers in shown:
-        assert (await nobody.get(ME, headers=headers)).json() == body["user"]
+    for headers in credentials:
+        assert (await anonymous.get(ME, headers=headers)).json() == body["user"]
 
 
-async def test_no_answer_tells_a_secret(nobody: httpx.AsyncClient, store: MemoryStore) -> None:
-    """The token of a session is told once, to whoever signs in; a password or its hash, never."""
-    signed_up = await sign_up(nobody)
+async def test_responses_contain_no_secrets(
+    anonymous: httpx.AsyncClient, store: MemoryStore
+) -> None:
+    """Only a sign-in returns the session token; nothing returns passwords and hashes."""
+    signed_up = await sign_up(anonymous)
     [session], [stored] = store.sessions.values(), store.password_hashes.values()
     assert signed_up.text.count(session.token) == 1
     assert [k for k, v in signed_up.headers.items() if session.token in v] == ["set-cookie"]
-    shown = cookie_of(session)
+    headers = cookie_of(session)
     others = [
-        await nobody.post(LOG_IN, json=ANN),
-        await nobody.post(LOG_IN, json=OTHERWISE),
-        await sign_up(nobody),
-        await sign_up(nobody, unknown=1),
-        await nobody.post(REFRESH, headers=shown),
-        *[await nobody.get(path, headers=shown) for path in (ME, VALIDATE, USER, SESSIONS)],
-        await nobody.patch(USER, headers=shown, json={"name": "Ann"}),
-        await nobody.delete(SESSIONS + "/other", headers=shown),
-        await nobody.post(LOG_OUT, headers=shown),
+        await anonymous.post(LOG_IN, json=LOGIN),
+        await anonymous.post(LOG_IN, json=WRONG_LOGIN),
+        await sign_up(anonymous),
+        await sign_up(anonymous, unknown=1),
+        await anonymous.post(REFRESH, headers=headers),
+        *[await anonymous.get(path, headers=headers) for path in (ME, VALIDATE, USER, SESSIONS)],
+        await anonymous.patch(USER, headers=headers, json={"name": "Ann"}),
+        await anonymous.delete(SESSIONS + "/other", headers=headers),
+        await anonymous.post(LOG_OUT, headers=headers),
     ]
-    for answer in (signed_up, *others):
-        everything = answer.text + str(answer.headers)
-        assert not any(secret in everything for secret in (PASSWORD, stored, SECRET))
-    assert not any(session.token in answer.text for answer in others)
+    for response in (signed_up, *others):
+        text = response.text + str(response.headers)
+        assert not any(secret in text for secret in (PASSWORD, stored, SECRET))
+    assert not any(session.token in response.text for response in others)
 
 
-async def test_real_hashes() -> None:
-    """Better Auth's scrypt over NFKC, salted with the hex text itself: any spelling will do. New
-    ones have the same form."""
+async def test_password_hashes_are_those_of_better_auth() -> None:
+    """scrypt over NFKC, salted with the hex text itself. New hashes have the same format."""
     backend = build_backend({Passwords: ScryptPasswords()})
     store = backend.store
     add_user(store)
     vector = VECTORS["passwords"][0]
     store.password_hashes["ann"] = vector["stored"]
-    async with client_of(backend.app) as nobody:
-        answer = await nobody.post(LOG_IN, json={**ANN, "password": vector["plain"]})
-        assert answer.status_code == 200
-        made = (await sign_up(nobody, email="new@example.com")).json()
+    async with client_of(backend.app) as anonymous:
+        response = await anonymous.post(LOG_IN, json={**LOGIN, "password": vector["plain"]})
+        assert response.status_code == 200
+        made = (await sign_up(anonymous, email="new@example.com")).json()
     stored = store.password_hashes[made["user"]["id"]]
     assert re.fullmatch("[0-9a-f]{32}:[0-9a-f]{128}", stored)
 
 
-async def test_the_name_may_be_left_out(nobody: httpx.AsyncClient) -> None:
-    assert (await sign_up(nobody)).json()["user"]["name"] == ""
+async def test_name_is_optional(anonymous: httpx.AsyncClient) -> None:
+    assert (await sign_up(anonymous)).json()["user"]["name"] == ""
 
 
 @pytest.mark.parametrize(
     "password", ["8letters", "😀" * 4, "x" * 128, "😀" * 64, "\ud800 \0 ab\nc"]
 )
-async def test_a_password_is_counted_in_utf_16(nobody: httpx.AsyncClient, password: str) -> None:
-    """And anything may be in it, half a character included."""
-    sent = json.dumps({"email": "ann@example.com", "password": password})
+async def test_password_length_counts_utf_16_units(
+    anonymous: httpx.AsyncClient, password: str
+) -> None:
+    """A password may contain any character, unpaired surrogates included."""
+    content = json.dumps({"email": "ann@example.com", "password": password})
+    headers = {"Content-Type": "application/json"}
     for path, status in ((SIGN_UP, 201), (LOG_IN, 200)):
-        answer = await nobody.post(path, content=sent, headers={"Content-Type": "application/json"})
-        assert answer.status_code == status
+        response = await anonymous.post(path, content=content, headers=headers)
+        assert response.status_code == status
 
 
 @pytest.mark.parametrize(
-    ("sent", "field"),
+    ("body", "field"),
     [
-        ({**ANN, "emailVerified": True}, "emailVerified"),
-        ({**ANN, "id": "mine"}, "id"),
-        ({**ANN, "image": "x"}, "image"),
-        ({**ANN, "name": None}, "name"),
-        ({**ANN, "name": "x" * 256}, "name"),
-        ({**ANN, "name": "a\0b"}, "name"),
-        ({**ANN, "email": "ann"}, "email"),
-        ({**ANN, "email": " ann@example.com"}, "email"),
-        ({**ANN, "email": "änn@example.com"}, "email"),
-        ({**ANN, "email": "a" * 250 + "@example.com"}, "email"),
-        ({**ANN, "email": ["ann@example.com"]}, "email"),
-        ({**ANN, "password": "7 chars"}, "password"),
-        ({**ANN, "password": "x" * 129}, "password"),
-        ({**ANN, "password": "😀" * 65}, "password"),
-        ({**ANN, "password": 12_345_678}, "password"),
+        ({**LOGIN, "emailVerified": True}, "emailVerified"),
+        ({**LOGIN, "id": "mine"}, "id"),
+        ({**LOGIN, "image": "x"}, "image"),
+        ({**LOGIN, "name": None}, "name"),
+        ({**LOGIN, "name": "x" * 256}, "name"),
+        ({**LOGIN, "name": "a\0b"}, "name"),
+        ({**LOGIN, "email": "ann"}, "email"),
+        ({**LOGIN, "email": " ann@example.com"}, "email"),
+        ({**LOGIN, "email": "änn@example.com"}, "email"),
+        ({**LOGIN, "email": "a" * 250 + "@example.com"}, "email"),
+        ({**LOGIN, "email": ["ann@example.com"]}, "email"),
+        ({**LOGIN, "password": "7 chars"}, "password"),
+        ({**LOGIN, "password": "x" * 129}, "password"),
+        ({**LOGIN, "password": "😀" * 65}, "password"),
+        ({**LOGIN, "password": 12_345_678}, "password"),
         ({"email": "ann@example.com"}, "password"),
         ({"password": PASSWORD}, "email"),
     ],
 )
-async def test_what_nobody_can_sign_up_with(
-    nobody: httpx.AsyncClient, store: MemoryStore, sent: dict[str, Any], field: str
+async def test_sign_up_rejects_invalid_bodies(
+    anonymous: httpx.AsyncClient, store: MemoryStore, body: dict[str, Any], field: str
 ) -> None:
-    answer = await nobody.post(SIGN_UP, json=sent)
-    assert code(answer) == (422, "VALIDATION_ERROR")
-    assert answer.json()["details"]["field"] == field
-    assert PASSWORD not in answer.text
-    assert not cookies_of(answer)
-    assert not any(contents(store).values())
+    response = await anonymous.post(SIGN_UP, json=body)
+    assert error_of(response) == (422, "VALIDATION_ERROR")
+    assert response.json()["details"]["field"] == field
+    assert PASSWORD not in response.text
+    assert not set_cookies_of(response)
+    assert not any(snapshot(store).values())
 
 
 @pytest.mark.parametrize("email", ["ann@example.com", "Ann@Example.COM"])
-async def test_an_address_that_is_taken(
-    nobody: httpx.AsyncClient, store: MemoryStore, email: str
+async def test_taken_email_is_rejected(
+    anonymous: httpx.AsyncClient, store: MemoryStore, email: str
 ) -> None:
-    """In whatever case: addresses are kept in lower case, as Better Auth does."""
-    assert (await sign_up(nobody, email="aNN@example.com")).status_code == 201
-    before = contents(store)
-    answer = await sign_up(nobody, email=email, password="another password")
-    assert code(answer) == (409, "EMAIL_TAKEN")
-    assert not cookies_of(answer)
-    assert contents(store) == before
+    """In any case: like Better Auth, we store email addresses in lower case."""
+    assert (await sign_up(anonymous, email="aNN@example.com")).status_code == 201
+    before = snapshot(store)
+    response = await sign_up(anonymous, email=email, password="another password")
+    assert error_of(response) == (409, "EMAIL_TAKEN")
+    assert not set_cookies_of(response)
+    assert snapshot(store) == before
 
 
-async def test_signing_up_can_be_closed(moment: FixedClock) -> None:
-    backend = build_backend({Clock: moment}, sign_up=False)
+async def test_sign_up_can_be_disabled(frozen_clock: FixedClock) -> None:
+    backend = build_backend({Clock: frozen_clock}, sign_up=False)
     add_user(backend.store, "bob")
-    before = contents(backend.store)
-    async with client_of(backend.app) as nobody:
+    before = snapshot(backend.store)
+    async with client_of(backend.app) as anonymous:
         for email in ("ann@example.com", "bob@example.com"):
-            answer = await sign_up(nobody, email=email)
-            assert code(answer) == (403, "SIGN_UP_CLOSED")
-            assert not cookies_of(answer)
-        assert code(await sign_up(nobody, email="ann")) == (422, "VALIDATION_ERROR")
-        assert contents(backend.store) == before
-        answer = await nobody.post(LOG_IN, json={**ANN, "email": "bob@example.com"})
-        assert answer.status_code == 200
+            response = await sign_up(anonymous, email=email)
+            assert error_of(response) == (403, "SIGN_UP_CLOSED")
+            assert not set_cookies_of(response)
+        assert error_of(await sign_up(anonymous, email="ann")) == (422, "VALIDATION_ERROR")
+        assert snapshot(backend.store) == before
+        response = await anonymous.post(LOG_IN, json={**LOGIN, "email": "bob@example.com"})
+        assert response.status_code == 200
 
 
-async def test_an_address_may_have_to_be_verified_first() -> None:
-    """Until then there is neither a session nor a token; only the right password is told why."""
+async def test_email_verification_can_be_required() -> None:
+    """Until then there is no session and no token. Only a correct password reveals the reason."""
     backend = build_backend(require_email_verification=True)
     store = backend.store
-    async with client_of(backend.app) as nobody:
-        answer = await sign_up(nobody)
-        body = answer.json()
-        assert answer.status_code == 201
-        assert list(body) == [*ANSWER_FIELDS, "session_token"]
+    async with client_of(backend.app) as anonymous:
+        response = await sign_up(anonymous)
+        body = response.json()
+        assert response.status_code == 201
+        assert list(body) == [*SIGN_IN_FIELDS, "session_token"]
         assert list(body["user"]) == USER_FIELDS
         for name in ("session", "session_token", "access_token", "expires_in"):
             assert body[name] is None
-        assert not cookies_of(answer)
-        assert code(await nobody.post(LOG_IN, json=ANN)) == (403, "EMAIL_NOT_VERIFIED")
-        assert code(await nobody.post(LOG_IN, json=OTHERWISE)) == (401, "INVALID_CREDENTIALS")
+        assert not set_cookies_of(response)
+        assert error_of(await anonymous.post(LOG_IN, json=LOGIN)) == (403, "EMAIL_NOT_VERIFIED")
+        assert error_of(await anonymous.post(LOG_IN, json=WRONG_LOGIN)) == (
+            401,
+            "INVALID_CREDENTIALS",
+        )
         assert not store.sessions
         [user] = store.users.values()
         store.users[user.id] = replace(user, email_verified=True)
-        assert (await nobody.post(LOG_IN, json=ANN)).status_code == 200
+        assert (await anonymous.post(LOG_IN, json=LOGIN)).status_code == 200
 
 
-# Logging in
+# Log in
 
 
-async def test_logging_in(
-    nobody: httpx.AsyncClient, store: MemoryStore, session: Session, moment: FixedClock
+async def test_log_in(
+    anonymous: httpx.AsyncClient, store: MemoryStore, session: Session, frozen_clock: FixedClock
 ) -> None:
-    """A session beside those that there are, and never the cookie that somebody came with."""
-    answer = await nobody.post(LOG_IN, json={**ANN, "email": "Ann@Example.com"})
-    body = answer.json()
-    assert answer.status_code == 200
-    assert list(body) == [*ANSWER_FIELDS, "session_token"]
+    """Each log-in creates another session; the cookie of the request is never reused."""
+    response = await anonymous.post(LOG_IN, json={**LOGIN, "email": "Ann@Example.com"})
+    body = response.json()
+    assert response.status_code == 200
+    assert list(body) == [*SIGN_IN_FIELDS, "session_token"]
     assert list(body["user"]) == USER_FIELDS
     assert list(body["session"]) == SESSION_FIELDS
     assert body["user"]["id"] == "ann"
     [_, new] = store.sessions.values()
     assert (body["session"]["id"], body["session_token"]) == (new.id, new.token)
-    assert cookies_of(answer) == [given(new.token)]
-    again = await nobody.post(LOG_IN, json=ANN, headers=cookie_of(session))
+    assert set_cookies_of(response) == [set_cookie(new.token)]
+    again = await anonymous.post(LOG_IN, json=LOGIN, headers=cookie_of(session))
     assert again.json()["session_token"] not in (session.token, new.token)
     assert len(store.sessions) == 3
 
 
-async def test_who_cannot_log_in_does_not_learn_why(
-    nobody: httpx.AsyncClient, store: MemoryStore, passwords: FakePasswords
+async def test_failed_log_ins_are_indistinguishable(
+    anonymous: httpx.AsyncClient, store: MemoryStore, passwords: FakePasswords
 ) -> None:
-    """Unknown address, wrong password, no password, one in another format: the same answer, and
-    the same work."""
+    """Unknown email, wrong or no password, another hash format: same response, same work."""
     for user_id in ("ann", "social", "foreign"):
         add_user(store, user_id)
     del store.password_hashes["social"]
     store.password_hashes["foreign"] = "$2b$10$abcdefghijklmnopqrstuv"
-    before = contents(store)
-    refused = [
-        await nobody.post(LOG_IN, json={"email": f"{name}@example.com", "password": password})
+    before = snapshot(store)
+    responses = [
+        await anonymous.post(LOG_IN, json={"email": f"{name}@example.com", "password": password})
         for name, password in (
             ("ann", "wrong horse battery"),
-            ("nobody", PASSWORD),
+            ("unknown", PASSWORD),
             ("social", PASSWORD),
             ("foreign", PASSWORD),
             ("ann", "short"),
             ("ann", ""),
         )
     ]
-    assert len(passwords.hashed) == len(refused)
-    seen = set()
-    for answer in refused:
-        assert code(answer) == (401, "INVALID_CREDENTIALS")
-        text = answer.text
+    assert len(passwords.hashed) == len(responses)
+    distinct = set()
+    for response in responses:
+        assert error_of(response) == (401, "INVALID_CREDENTIALS")
+        text = response.text
         for name in ("instance", "request_id", "timestamp"):
-            text = text.replace(answer.json()[name], name)
+            text = text.replace(response.json()[name], name)
         varying = ("x-request-id", "content-length")
-        seen.add((text, str([(k, v) for k, v in answer.headers.items() if k not in varying])))
-        assert answer.headers["www-authenticate"] == "Bearer"
-    assert len(seen) == 1
-    assert contents(store) == before
+        distinct.add((text, str([(k, v) for k, v in response.headers.items() if k not in varying])))
+        assert response.headers["www-authenticate"] == "Bearer"
+    assert len(distinct) == 1
+    assert snapshot(store) == before
 
 
 @pytest.mark.parametrize(
-    "sent",
+    "body",
     [
-        {**ANN, "rememberMe": False},
-        {**ANN, "password": None},
-        {**ANN, "password": "x" * 129},
-        {**ANN, "email": "ann"},
+        {**LOGIN, "rememberMe": False},
+        {**LOGIN, "password": None},
+        {**LOGIN, "password": "x" * 129},
+        {**LOGIN, "email": "ann"},
         {"email": "ann@example.com"},
     ],
 )
-async def test_what_nobody_can_log_in_with(
-    nobody: httpx.AsyncClient, session: Session, sent: dict[str, Any]
+async def test_log_in_rejects_invalid_bodies(
+    anonymous: httpx.AsyncClient, session: Session, body: dict[str, Any]
 ) -> None:
-    answer = await nobody.post(LOG_IN, json=sent)
-    assert code(answer) == (422, "VALIDATION_ERROR")
-    assert PASSWORD not in answer.text
+    response = await anonymous.post(LOG_IN, json=body)
+    assert error_of(response) == (422, "VALIDATION_ERROR")
+    assert PASSWORD not in response.text
 
 
-async def test_where_somebody_signs_in_from(nobody: httpx.AsyncClient, store: MemoryStore) -> None:
+async def test_session_records_the_client(anonymous: httpx.AsyncClient, store: MemoryStore) -> None:
     add_user(store)
-    agent = {"User-Agent": "x" * 2_000}
-    kept = (await nobody.post(LOG_IN, json=ANN, headers=agent)).json()["session"]
-    assert (kept["ip_address"], kept["user_agent"]) == ("127.0.0.1", "x" * 512)
-    del nobody.headers["User-Agent"]
-    kept = (await nobody.post(LOG_IN, json=ANN)).json()["session"]
-    assert kept["user_agent"] is None
+    headers = {"User-Agent": "x" * 2_000}
+    stored = (await anonymous.post(LOG_IN, json=LOGIN, headers=headers)).json()["session"]
+    assert (stored["ip_address"], stored["user_agent"]) == ("127.0.0.1", "x" * 512)
+    del anonymous.headers["User-Agent"]
+    stored = (await anonymous.post(LOG_IN, json=LOGIN)).json()["session"]
+    assert stored["user_agent"] is None
 
 
-async def test_who_signs_in_anew_is_remembered(nobody: httpx.AsyncClient) -> None:
-    """What the browser was told about the session before is taken back, and only where it was."""
-    await nobody.post(SIGN_UP, json=ANN)
-    mark = f"better-auth.dont_remember={signed('true')}"
-    shown = {"Cookie": mark, "Origin": ORIGIN}
-    said = {"email": ANN["email"], "password": ANN["password"]}
-    for headers, lines in ((shown, 2), ({}, 1)):
-        answer = await nobody.post(LOG_IN, json=said, headers=headers)
-        assert len(answer.headers.get_list("set-cookie")) == lines
-    again = await nobody.post(LOG_IN, json=said, headers=shown)
-    assert again.headers.get_list("set-cookie")[1] == (
+async def test_log_in_expires_the_dont_remember_cookie(anonymous: httpx.AsyncClient) -> None:
+    """Only if the request has that cookie."""
+    await anonymous.post(SIGN_UP, json=LOGIN)
+    dont_remember = {"Cookie": f"better-auth.dont_remember={signed('true')}", "Origin": ORIGIN}
+    for headers, count in ((dont_remember, 2), ({}, 1)):
+        response = await anonymous.post(LOG_IN, json=LOGIN, headers=headers)
+        assert len(set_cookies_of(response)) == count
+    again = await anonymous.post(LOG_IN, json=LOGIN, headers=dont_remember)
+    assert set_cookies_of(again)[1] == (
         "better-auth.dont_remember=; Max-Age=0; Path=/; HttpOnly; SameSite=Lax"
     )

@@ -1,5 +1,6 @@
-"""One's own account over HTTP: its name, and its end."""
+"""The account of the authenticated user over HTTP: rename and delete it."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -8,46 +9,38 @@ import pytest
 from fastapi import FastAPI
 
 from adapters.memory.store import MemoryStore
-from application.ports.credentials import CredentialKind
 from domain.sessions import Session
-from tests.http.client import code, token
-from tests.http.people import (
-    ANN,
-    LOG_IN,
-    ME,
-    OF_NO_SESSION,
-    PROOFS,
-    SESSIONS,
-    SIGN_UP,
-    TAKEN,
-    USER,
-    USER_FIELDS,
-    add_session,
-    add_task,
-    add_user,
+from tests.http.api import LOG_IN, LOGIN, ME, SESSIONS, SIGN_UP, USER, USER_FIELDS
+from tests.http.client import error_of, shared_secret_token
+from tests.http.credentials import (
+    CREDENTIALS,
+    EXPIRED_COOKIES,
+    HEADERS_OF,
+    SESSIONLESS,
+    Headers,
     bearer,
-    contents,
     cookie_of,
-    cookies_of,
     plugin_token,
+    set_cookies_of,
 )
+from tests.http.rows import add_session, add_task, add_user, snapshot
 
 
-async def test_renaming(nobody: httpx.AsyncClient, store: MemoryStore, session: Session) -> None:
-    """The name, cleaned, and nothing else; it is news from now."""
-    before = contents(store)
-    answer = await nobody.patch(USER, json={"name": " Zoe\u0308 "}, headers=cookie_of(session))
-    assert (answer.status_code, list(answer.json())) == (200, USER_FIELDS)
-    assert answer.json()["name"] == "Zoë"
-    assert (await nobody.get(ME, headers=cookie_of(session))).json() == answer.json()
+async def test_rename(anonymous: httpx.AsyncClient, store: MemoryStore, session: Session) -> None:
+    """The name is cleaned, and nothing else changes but `updated_at`."""
+    before = snapshot(store)
+    response = await anonymous.patch(USER, json={"name": " Zoe\u0308 "}, headers=cookie_of(session))
+    assert (response.status_code, list(response.json())) == (200, USER_FIELDS)
+    assert response.json()["name"] == "Zoë"
+    assert (await anonymous.get(ME, headers=cookie_of(session))).json() == response.json()
     old, new = before["users"]["ann"], store.users["ann"]
     assert new == replace(old, name="Zoë", updated_at=new.updated_at)
     assert new.updated_at > old.updated_at
-    assert (await nobody.patch(USER, json={"name": ""}, headers=cookie_of(session))).is_success
+    assert (await anonymous.patch(USER, json={"name": ""}, headers=cookie_of(session))).is_success
 
 
 @pytest.mark.parametrize(
-    "sent",
+    "body",
     [
         {},
         {"name": None},
@@ -60,57 +53,60 @@ async def test_renaming(nobody: httpx.AsyncClient, store: MemoryStore, session: 
         ["name"],
     ],
 )
-async def test_what_is_no_name(
-    nobody: httpx.AsyncClient, store: MemoryStore, session: Session, sent: Any
+async def test_invalid_names_are_rejected(
+    anonymous: httpx.AsyncClient, store: MemoryStore, session: Session, body: Any
 ) -> None:
-    before = contents(store)
-    answer = await nobody.patch(USER, json=sent, headers=cookie_of(session))
-    assert code(answer) == (422, "VALIDATION_ERROR")
-    assert contents(store) == before
+    before = snapshot(store)
+    response = await anonymous.patch(USER, json=body, headers=cookie_of(session))
+    assert error_of(response) == (422, "VALIDATION_ERROR")
+    assert snapshot(store) == before
 
 
-@pytest.mark.parametrize(("kind", "show"), PROOFS.values(), ids=PROOFS.keys())
-async def test_deleting_ones_account(
+@pytest.mark.parametrize("headers_of", HEADERS_OF.values(), ids=HEADERS_OF.keys())
+async def test_delete_account(
     app: FastAPI,
-    nobody: httpx.AsyncClient,
+    anonymous: httpx.AsyncClient,
     store: MemoryStore,
     session: Session,
-    kind: CredentialKind,
-    show: Any,
+    headers_of: Callable[[Session], Headers],
 ) -> None:
-    """With everything in it, for good: nothing that proved it before does so again."""
+    """Everything of the user is deleted, and no earlier credential authenticates any more."""
     add_session(store, name="Other")
     add_session(store, add_user(store, "bob").id)
-    others = contents(store)
-    shown = {name: every(session) for name, (_, every) in PROOFS.items()}
+    before = snapshot(store)
+    headers = {name: make(session) for name, make in HEADERS_OF.items()}
     add_task(store)
-    answer = await nobody.delete(USER, headers=show(session))
-    assert (answer.status_code, answer.content, cookies_of(answer)) == (204, b"", TAKEN)
-    kept = contents(store)
-    assert set(kept.pop("deleted_users")) == {"ann"}
-    assert not kept["tasks"]
+    response = await anonymous.delete(USER, headers=headers_of(session))
+    assert (response.status_code, response.content, set_cookies_of(response)) == (
+        204,
+        b"",
+        EXPIRED_COOKIES,
+    )
+    after = snapshot(store)
+    assert set(after.pop("deleted_users")) == {"ann"}
+    assert not after["tasks"]
     for name in ("users", "sessions", "password_hashes"):
-        assert kept[name] == {k: v for k, v in others[name].items() if "ann" not in k.lower()}
-    for name, headers in shown.items():
-        expected = "UNKNOWN_USER" if name in OF_NO_SESSION else "UNAUTHENTICATED"
-        assert code(await nobody.get(ME, headers=headers)) == (401, expected)
-    assert code(await nobody.post(LOG_IN, json=ANN)) == (401, "INVALID_CREDENTIALS")
-    assert contents(store)["users"] == kept["users"]
+        assert after[name] == {k: v for k, v in before[name].items() if "ann" not in k.lower()}
+    for name in CREDENTIALS:
+        expected = "UNKNOWN_USER" if name in SESSIONLESS else "UNAUTHENTICATED"
+        assert error_of(await anonymous.get(ME, headers=headers[name])) == (401, expected)
+    assert error_of(await anonymous.post(LOG_IN, json=LOGIN)) == (401, "INVALID_CREDENTIALS")
+    assert snapshot(store)["users"] == after["users"]
 
 
-async def test_an_address_is_free_again(
-    nobody: httpx.AsyncClient, store: MemoryStore, session: Session
+async def test_email_of_a_deleted_account_can_sign_up_again(
+    anonymous: httpx.AsyncClient, store: MemoryStore, session: Session
 ) -> None:
-    """For somebody else, who finds nothing of who had it before."""
+    """The new user sees nothing of the deleted one."""
     add_task(store)
-    # Of before, which a second later they would not be.
-    tokens = (token(), plugin_token())
-    await nobody.delete(USER, headers=cookie_of(session))
-    body = (await nobody.post(SIGN_UP, json=ANN)).json()
+    # Issued before the deletion: a second later they would not be.
+    tokens = (shared_secret_token(), plugin_token())
+    await anonymous.delete(USER, headers=cookie_of(session))
+    body = (await anonymous.post(SIGN_UP, json=LOGIN)).json()
     assert body["user"]["id"] != "ann"
     for headers in map(bearer, tokens):
-        assert code(await nobody.get(ME, headers=headers)) == (401, "UNKNOWN_USER")
-    tasks = await nobody.get("/api/tasks", headers=bearer(body["access_token"]))
+        assert error_of(await anonymous.get(ME, headers=headers)) == (401, "UNKNOWN_USER")
+    tasks = await anonymous.get("/api/tasks", headers=bearer(body["access_token"]))
     assert tasks.json()["total"] == 0
-    mine = await nobody.get(SESSIONS, headers=bearer(body["access_token"]))
-    assert mine.json()["count"] == 1
+    sessions = await anonymous.get(SESSIONS, headers=bearer(body["access_token"]))
+    assert sessions.json()["count"] == 1

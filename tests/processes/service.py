@@ -245,7 +245,7 @@ class Home:
             yield Service(process, out, err)
         finally:
             _end(process)
-        canaries.refuse(err.read_text(errors="replace"), self._secrets(env))
+        canaries.assert_no_secrets(err.read_text(errors="replace"), self._secrets(env))
 
     def _secrets(self, env: Environment) -> list[str]:
         """The secrets of a service that ran here, which must not be in its log."""

@@ -21,10 +21,10 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from adapters.postgres_server.loopback import free_port
+from adapters.postgres_server.server import free_port
 from tests import canaries
 from tests.better_auth.signer import signer
-from tests.http.people import signature, signed
+from tests.http.credentials import signature, signed
 from tests.processes.service import (
     Environment,
     Home,
@@ -338,7 +338,7 @@ def test_every_line_is_whole(storm: Storm) -> None:
 @pytest.mark.postgres
 def test_no_secret_is_in_it(storm: Storm) -> None:
     """None of what was planted, and none of what was made on the way."""
-    canaries.refuse(storm.text, [secret for secret in storm.tokens if secret])
+    canaries.assert_no_secrets(storm.text, [secret for secret in storm.tokens if secret])
     for name in ("canary", SECRET, *filter(None, storm.tokens)):
         assert name not in storm.out
     assert len(storm.tokens) > 20

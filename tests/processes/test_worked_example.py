@@ -46,7 +46,9 @@ _CHECK: Final = """
     tests/domain/test_tasks.py tests/application/test_tasks.py \
     tests/architecture/test_conventions.py \
     tests/contracts/test_tasks.py tests/adapters/test_rows.py tests/http/test_tasks.py \
-    tests/http/test_openapi.py tests/http/test_hostile_input.py \
+    tests/http/test_openapi.py tests/http/test_fields.py \
+    tests/http/test_hostile_parameters.py tests/http/test_hostile_bodies.py \
+    tests/http/test_hostile_text.py \
     tests/specs/test_api.py tests/specs/test_examples.py \
     tests/migrations/test_schema.py::test_models_and_migrations_do_not_drift \
     tests/migrations/test_schema.py::test_down_and_up_again

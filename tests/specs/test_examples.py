@@ -19,7 +19,7 @@ from application.ports.passwords import Passwords
 from entrypoints.app import from_service
 from entrypoints.container import build
 from entrypoints.settings import Settings
-from tests.http.client import SECRET, token
+from tests.http.client import SECRET, shared_secret_token
 from tests.http.fakes import FakePasswords
 from tests.specs.markdown import Code, Document, document
 from tests.specs.test_api import API, operations
@@ -74,7 +74,10 @@ class Names:
     """What the document calls by a name: `$ANN`, or what an answer has brought."""
 
     known: dict[str, str] = field(
-        default_factory=lambda: {"ANN": token("ann"), "BOB": token("bob")}
+        default_factory=lambda: {
+            "ANN": shared_secret_token("ann"),
+            "BOB": shared_secret_token("bob"),
+        }
     )
 
     def fill(self, text: str) -> str:
