@@ -30,22 +30,31 @@ PASSWORD_MAX_LENGTH: Final = 128
 
 
 class SignUpClosed(Forbidden):
+    """`SIGN_UP` is off, or the front end's table has columns that only the front end can fill."""
+
     code = "SIGN_UP_CLOSED"
     message = "Nobody can sign up here."
 
 
 class EmailNotVerified(Forbidden):
+    """Log-in before the address was verified, if `REQUIRE_EMAIL_VERIFICATION` is on."""
+
     code = "EMAIL_NOT_VERIFIED"
     message = "The e-mail address must be verified first."
 
 
 class SecondFactorRequired(Forbidden):
+    """Log-in to an account with a second factor."""
+
     code = "SECOND_FACTOR_REQUIRED"
     message = "This account asks for a second factor: sign in where that can be given."
 
 
 class InvalidCredentials(Unauthenticated):
-    """`user_id` is for the log alone: no answer may tell whether there is such a user."""
+    """The address or the password of a log-in is wrong.
+
+    `user_id` is for the log only: the response does not reveal whether the user exists.
+    """
 
     code = "INVALID_CREDENTIALS"
     message = "The e-mail address or the password is wrong."

@@ -39,7 +39,7 @@ class FieldError:
 
 
 class Invalid(TaskportError):
-    """Some values break the rules; `problems` names each of them."""
+    """A readable value breaks a rule; `problems` names each of them."""
 
     code = "VALIDATION_ERROR"
     message = "Some of the values are not valid."
@@ -50,16 +50,24 @@ class Invalid(TaskportError):
 
 
 class Unauthenticated(TaskportError):
+    """No credential, or one that is invalid, expired, or of a session that has ended."""
+
     code = "UNAUTHENTICATED"
     message = "Valid credentials are required."
 
 
 class Forbidden(TaskportError):
+    """The user may not do this: a task of another user, a refresh without a session, or a preflight
+    that CORS does not allow.
+    """
+
     code = "FORBIDDEN"
     message = "You may not do this."
 
 
 class NotFound(TaskportError):
+    """The path does not exist."""
+
     code = "NOT_FOUND"
     message = "There is nothing here."
 
@@ -73,7 +81,7 @@ class Stale(TaskportError):
 
 
 class TooManyRequests(TaskportError):
-    """Somebody goes too fast. `retry_after` is in seconds."""
+    """A rate limit is exceeded. `retry_after` is in seconds."""
 
     code = "TOO_MANY_REQUESTS"
     message = "Too many requests; please wait a moment."
@@ -84,7 +92,9 @@ class TooManyRequests(TaskportError):
 
 
 class Unavailable(TaskportError):
-    """Something that the request needs does not answer. `retry_after` is in seconds."""
+    """The database or a key server does not respond, too many requests wait, the deadline has
+    passed, or the service is about to stop. `retry_after` is in seconds.
+    """
 
     code = "UNAVAILABLE"
     message = "The service cannot answer just now; please try again."

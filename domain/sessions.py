@@ -31,6 +31,8 @@ DEFAULT_POLICY: Final = SessionPolicy()
 
 
 class SessionNotFound(NotFound):
+    """The user has no such session."""
+
     code = "SESSION_NOT_FOUND"
     message = "There is no such session."
 

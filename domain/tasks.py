@@ -21,6 +21,8 @@ UNSTORED: Final = 0
 
 
 class TaskNotFound(NotFound):
+    """The task does not exist; with `HIDE_FOREIGN_TASKS`, also if it belongs to another user."""
+
     code = "TASK_NOT_FOUND"
     message = "There is no such task."
 
@@ -38,6 +40,8 @@ class TaskNotYours(Forbidden):
 
 
 class StaleTask(Stale):
+    """The task has another version than those of `If-Match`."""
+
     code = "STALE_TASK"
     message = "The task has changed since you read it; read it again."
 

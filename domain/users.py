@@ -21,16 +21,24 @@ EMAIL_MAX_LENGTH: Final = 254
 
 
 class UnknownUser(Unauthenticated):
+    """The credential is valid, but its user does not exist, was deleted, or cannot be created."""
+
     code = "UNKNOWN_USER"
     message = "The credentials name a user who does not exist here."
 
 
 class UserBanned(Forbidden):
+    """The account is banned."""
+
     code = "USER_BANNED"
     message = "This account is banned."
 
 
 class EmailTaken(Conflict):
+    """The address belongs to another user: at sign-up, or in a token that would create or change a
+    user.
+    """
+
     code = "EMAIL_TAKEN"
     message = "This e-mail address belongs to another user."
 

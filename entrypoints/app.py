@@ -45,6 +45,7 @@ def from_service(service: Service, settings: Settings) -> FastAPI:
                     yield
         except Exception:
             # The server itself logs no details of an exception in the lifespan.
+            #: The process cannot start, or cannot stop in order.
             _log.exception("service_crashed")
             raise
         finally:

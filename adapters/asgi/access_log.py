@@ -16,6 +16,7 @@ from adapters.asgi.cors import METHODS
 from adapters.asgi.metrics import ALLOWED, DURATION, REQUESTS
 from adapters.asgi.request_record import RequestRecord, open_record
 
+_log = structlog.get_logger("taskport.request")
 FLUSH_SECONDS = 0.1
 _OTHER: Final = "other"
 
@@ -64,7 +65,7 @@ class _PendingRecords:
 
     def flush(self) -> None:
         pending, self._pending = self._pending, []
-        log, allowed = structlog.get_logger("taskport.request").bind().info, 0
+        log, allowed = _log.bind().info, 0
         times: Counter[tuple[str, str, int]] = Counter()
         for method, record, seconds, ended in pending:
             known = method if method in METHODS else _OTHER
@@ -73,6 +74,8 @@ class _PendingRecords:
             _duration(*series[:2]).observe(seconds)
             limit_status = record.limit_status
             allowed += limit_status is not None and limit_status.is_kept
+            #: A request has ended. `status` is 499 if the client disconnected before the response.
+            #: `route` is the template, never the path.
             log(
                 "request",
                 timestamp=datetime.fromtimestamp(ended, UTC),

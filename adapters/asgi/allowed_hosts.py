@@ -35,6 +35,7 @@ class AllowedHosts:
             return
         if not self._has_warned:
             self._has_warned = True
+            #: Once per process: the host of a request is not in `ALLOWED_HOSTS`.
             _log.warning(
                 "host_not_allowed", hint="ALLOWED_HOSTS does not contain the host of a request"
             )

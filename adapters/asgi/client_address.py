@@ -25,6 +25,7 @@ class ForwardedFor:
             return _nth_from_the_end(b",".join(forwarded), self._proxies) or peer
         if not self._has_warned:
             self._has_warned = True
+            #: Once per process: a request has `X-Forwarded-For`, but `TRUSTED_PROXIES` is 0.
             _log.warning(
                 "proxy_not_trusted",
                 hint="a request has X-Forwarded-For, but TRUSTED_PROXIES is 0: if a proxy sent it,"

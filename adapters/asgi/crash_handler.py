@@ -28,6 +28,7 @@ class CrashHandler:
         except ClientDisconnect:
             return
         except Exception:
+            #: An unexpected exception.
             _log.exception("request_crashed", **log_context(scope))
             if not has_response_started(scope):
                 await internal_error(scope)(scope, receive, send)

@@ -43,6 +43,7 @@ class Deadline:
                 raise
         finally:
             timer.cancel()
+        #: The deadline of a request has passed.
         _log.warning("request_given_up", seconds=REQUEST_SECONDS, **log_context(scope))
         if not has_response_started(scope):
             await unavailable(scope)(scope, receive, send)

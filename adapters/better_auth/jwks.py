@@ -128,12 +128,15 @@ class RemoteKeys:
         self._stale_at = begun_at + self.max_age
         if self._current_backoff:
             self._current_backoff = 0.0
+            #: The keys of Better Auth can be fetched again.
             _log.info("jwks_fetched_again")
         return self._fetches_begun
 
     def _fail(self, error: Exception) -> None:
         if not self._current_backoff:
             reason = str(error) if isinstance(error, _InvalidResponse) else type(error).__name__
+            #: The keys of Better Auth cannot be fetched; logged for the first of consecutive
+            #: failures.
             _log.warning("jwks_unavailable", reason=reason)
         self._current_backoff = min(self._current_backoff * 2 or self.backoff, self.max_backoff)
         self._retry_at = _now() + self._current_backoff

@@ -19,6 +19,8 @@ _BROWSER_HEADERS: Final = (*_PAGE_HEADERS, "cookie")
 
 
 class CrossSiteRequest(WireError):
+    """A change authenticated by a cookie, a sign-up or a log-in comes from an untrusted origin."""
+
     status = 403
     code = "CROSS_SITE_REQUEST"
     message = "A page of another site may not do this."

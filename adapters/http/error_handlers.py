@@ -72,10 +72,13 @@ async def _handle_validation_error(request: Request, error: Exception) -> Respon
 
 def _log_security_event(scope: Scope, error: TaskportError) -> None:
     if isinstance(error, TaskNotYours):
+        #: A user requested a task of another user.
         _log.warning(
             "task_refused", task_id=error.task_id, owner_id=error.owner_id, **log_context(scope)
         )
     elif isinstance(error, InvalidCredentials):
+        #: The e-mail address or the password of a log-in is wrong. `account` is the id of the user,
+        #: or null.
         _log.warning("sign_in_failed", account=error.user_id, **log_context(scope))
 
 

@@ -93,6 +93,8 @@ def record_decision(limit: str, scope: Scope) -> Iterator[None]:
         decision = "refused"
         # The status of the request limit would not explain this response.
         record_of(scope).limit_status = _NOT_REPORTED
+        #: A rate limit (`requests`, `log_ins` or `sign_ups`) rejects a request; of `requests`, only
+        #: the first rejection in each window is logged.
         _log.warning("limit_reached", limit=limit, **log_context(scope))
         raise
     finally:

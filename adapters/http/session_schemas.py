@@ -12,7 +12,11 @@ from application.ports.credentials import CredentialKind
 from application.sessions import PASSWORD_MAX_LENGTH, PASSWORD_MIN_LENGTH
 from domain.users import EMAIL_MAX_LENGTH
 
-SessionId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+SessionId = Annotated[
+    str,
+    StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$"),
+    Field(description="The id of the session."),
+]
 
 _EMAIL: Final[dict[str, Any]] = {"maxLength": EMAIL_MAX_LENGTH, "pattern": patterns.EMAIL}
 _SESSION: Final[dict[str, Any]] = {
@@ -85,6 +89,7 @@ class Session(Schema):
     expires_at: datetime
     ip_address: str | None
     user_agent: str | None
+    #: Whether the credential of the request belongs to this session.
     current: bool
 
 
@@ -97,9 +102,11 @@ class Refreshed(Schema):
     model_config = ConfigDict(json_schema_extra={"examples": [_REFRESHED]})
 
     user: User
+    #: The session of the request, or the new one.
     session: Session | None
     access_token: str | None
     token_type: Literal["Bearer"]
+    #: The lifetime of the access token in seconds; the token also ends with its session.
     expires_in: int | None
 
 
@@ -112,6 +119,7 @@ class SignedIn(Refreshed):
         }
     )
 
+    #: The raw token of the session. No other response contains it.
     session_token: str | None
 
 
@@ -125,7 +133,9 @@ class ValidSession(Schema):
     )
 
     user: User
+    #: Null if the credential belongs to no session.
     session: Session | None
+    #: The credential that authenticated the request.
     credential: CredentialKind
 
 
@@ -134,5 +144,7 @@ class Sessions(Schema):
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"data": [_SESSION], "count": 1}]})
 
+    #: Newest first; there are no pages.
     data: list[Session]
+    #: The number of sessions in `data`.
     count: Annotated[int, Field(ge=0)]

@@ -14,12 +14,29 @@ from domain.tasks import (
     PAGE_MAX,
     SEARCH_MAX_LENGTH,
     TITLE_MAX_LENGTH,
+    TaskSort,
     TaskStatus,
 )
 
-TaskId = Annotated[int, Field(ge=1, le=ID_MAX), BeforeValidator(canonical_integer)]
-PageNumber = Annotated[int, Field(ge=1, le=PAGE_MAX), BeforeValidator(canonical_integer)]
-PageLimit = Annotated[int, Field(ge=1, le=LIMIT_MAX), BeforeValidator(canonical_integer)]
+TaskId = Annotated[
+    int,
+    Field(ge=1, le=ID_MAX, description="The id of the task."),
+    BeforeValidator(canonical_integer),
+]
+PageNumber = Annotated[
+    int,
+    Field(ge=1, le=PAGE_MAX, description="The number of the page."),
+    BeforeValidator(canonical_integer),
+]
+PageLimit = Annotated[
+    int,
+    Field(ge=1, le=LIMIT_MAX, description="The number of tasks on a page."),
+    BeforeValidator(canonical_integer),
+]
+StatusFilter = Annotated[
+    TaskStatus | None, Query(description="Only tasks with this status; all if absent.")
+]
+SortOrder = Annotated[TaskSort, Query(description="The order; `-` for descending.")]
 TaskSearch = Annotated[
     str | None,
     Query(
@@ -92,6 +109,7 @@ class Completion(RequestBody):
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"completed": True}]})
 
+    #: Whether the task becomes completed.
     completed: StrictBool
 
 
@@ -120,8 +138,12 @@ class TaskPage(Schema):
         }
     )
 
+    #: The tasks of the page, in order.
     data: list[Task]
+    #: The number of tasks in `data`.
     count: Annotated[int, Field(ge=0, le=LIMIT_MAX)]
     total: Annotated[int, Field(ge=0)]
+    #: As requested.
     page: Annotated[int, Field(ge=1, le=PAGE_MAX)]
+    #: As requested.
     limit: Annotated[int, Field(ge=1, le=LIMIT_MAX)]

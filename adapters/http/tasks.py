@@ -15,6 +15,8 @@ from adapters.http.task_schemas import (
     NewTask,
     PageLimit,
     PageNumber,
+    SortOrder,
+    StatusFilter,
     TaskId,
     TaskPage,
     TaskSearch,
@@ -31,7 +33,6 @@ from domain.tasks import (
     TaskNotYours,
     TaskQuery,
     TaskSort,
-    TaskStatus,
 )
 
 # A private cache may store the response, but has to revalidate it each time.
@@ -48,9 +49,9 @@ async def list_tasks(
     deps: Deps,
     page: PageNumber = 1,
     limit: PageLimit = LIMIT_DEFAULT,
-    status: TaskStatus | None = None,
+    status: StatusFilter = None,
     q: TaskSearch = None,
-    sort: TaskSort = TaskSort.CREATED_AT_DESCENDING,
+    sort: SortOrder = TaskSort.CREATED_AT_DESCENDING,
 ) -> Response:
     """List the tasks of the user."""
     query = TaskQuery(page=page, limit=limit, status=status, q=q, sort=sort)

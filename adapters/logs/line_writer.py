@@ -77,6 +77,7 @@ class LineWriter:
                 self._lost += chunk.count(b"\n")
         if has_written and self._lost and len(self._pending) < PENDING_MAX:
             lost, self._lost = self._lost, 0
+            #: Log lines are lost: more than 50,000 were waiting, or they could not be written.
             _log.error("log_lines_lost", count=lost)
 
     def _write(self, chunk: bytes) -> None:

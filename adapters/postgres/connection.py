@@ -111,6 +111,7 @@ async def _send_cancel_request(request: PQGenConn[None]) -> None:
     try:
         await wait_conn_async(request, _POLL_SECONDS, CANCEL_SECONDS)
     except errors.Error:
+        #: The cancel request for a statement did not reach the server.
         _log.warning("statement_not_cancelled")
 
 
@@ -155,6 +156,8 @@ def translate_error(error: Exception) -> Exception:
             )
         case errors.DataError() | UnicodeEncodeError():
             REFUSED_VALUES.inc()
+            #: PostgreSQL cannot store a value that passed every rule: a rule is missing. `error` is
+            #: the type of the exception.
             _log.error("value_refused", error=type(error).__name__)
             return Invalid()
         case (
@@ -166,6 +169,7 @@ def translate_error(error: Exception) -> Exception:
             | errors.InsufficientPrivilege()
             | errors.IdleInTransactionSessionTimeout()
         ):
+            #: The database rejects a statement for now: 503. `error` is the type of the exception.
             _log.warning("statement_failed", error=type(error).__name__)
             return Unavailable()
         case _:

@@ -61,12 +61,14 @@ class StatementMetrics:
         self._pending.append((statement.name, waited, seconds))
         if seconds > self._slow_seconds:
             milliseconds = round(seconds * 1000, 1)
+            #: A statement took longer than `SLOW_QUERY_MS`.
             _log.warning("slow_statement", statement=statement.name, duration_ms=milliseconds)
 
     def flush(self) -> None:
         pending, self._pending = self._pending, []
         debug = _log.bind().debug
         for statement, waited, seconds in pending:
+            #: A statement was executed.
             debug("statement", statement=statement, duration_ms=round(seconds * 1000, 3))
             if waited is not None:
                 self._wait.observe(waited)

@@ -156,6 +156,7 @@ class PipelinedConnection:
         oldest = next(chain(self._awaiting_sync, self._in_flight), None)
         if oldest is not None and oldest.deadline < now:
             self._metrics.record(oldest.statement, now - oldest.since, waited=oldest.waited)
+            #: A statement exceeded its deadline; its connection is closed.
             _log.warning(
                 "statement_timed_out", statement=oldest.statement.name, seconds=STATEMENT_SECONDS
             )

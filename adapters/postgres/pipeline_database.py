@@ -99,12 +99,15 @@ class ConnectionGroup:
         state = {"lane": self._name, "connections": connected, "of": len(self._connections)}
         if reconnects > self._reconnects:
             # Even if all of them have reconnected since.
+            #: Connections are lost.
             _log.warning("database_lost", lost=reconnects - self._reconnects, **state)
         if connected > self._connected or (reconnects > self._reconnects and connected):
+            #: Connections are established, for the first time or again.
             _log.info("database_connected", **state)
         self._connected, self._reconnects = connected, reconnects
         last_errors = sorted({c.last_error for c in self._connections if c.last_error})
         if last_errors and last_errors != self._last_errors:
+            #: No connection can be established; logged once for each reason.
             _log.warning("database_unreachable", lane=self._name, reason="; ".join(last_errors))
         self._last_errors = last_errors
         self._metrics.flush()

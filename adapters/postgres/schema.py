@@ -60,6 +60,7 @@ def migrate(url: str, revision: str = "head") -> None:
         before = _revision(conn)
         if _is_behind(before):
             command.upgrade(_config(conn), revision)
+            #: The schema was migrated from one revision to another.
             _log.info("database_migrated", before=before, after=_revision(conn))
 
 

@@ -140,6 +140,7 @@ class PostgresUsers:
                 return
         except ConstraintViolated as violated:
             # A `not null` column of the front end's own, which we cannot fill.
+            #: A constraint of the front end's tables rejects a row.
             _log.error("row_refused", constraint=violated.name)
             raise UnknownUser from violated
         row = await self.database.fetch_one(_WHY_NOT_ADDED, values)

@@ -122,6 +122,7 @@ class RedisCounters:
                 await connection.connect()
                 # A read-only replica, or a server out of memory, responds but does not count.
                 await _execute(connection, _PROBE, (1000,))
+                #: Redis counts requests.
                 _log.info("redis_connected")
                 self._is_up, is_known_down = True, False
                 delay = RECONNECT_SECONDS / 20
@@ -130,6 +131,8 @@ class RedisCounters:
             except Exception as error:
                 # Any error: if this task ended, nothing would ever be counted again.
                 if not is_known_down:
+                    #: Redis does not count requests; logged for the first of consecutive failures.
+                    #: `error` is the type of the exception.
                     _log.warning("redis_unavailable", error=type(error).__name__)
                 is_known_down = True
             finally:

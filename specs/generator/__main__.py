@@ -1,6 +1,7 @@
 """Rewrites every generated file: `python -m specs.generator`, or `make docs`."""
 
-from specs.generator.files import ROOT, generate
+from specs.generator.files import generate
+from specs.generator.source import ROOT
 
 
 def main() -> None:

@@ -4,15 +4,22 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from specs.generator import metrics, settings
+from specs.generator import errors, events, metrics, openapi, routes, settings
 from specs.generator.blocks import Block, fill
+from specs.generator.source import ROOT
 
-ROOT: Final = Path(__file__).parents[2]
 DOCUMENTS: Final = sorted((ROOT / "specs" / "backend").glob("*.md"))
 BLOCKS: Final[Mapping[str, Block]] = {
     block.__name__: block
     for block in (
+        errors.error_classes,
+        errors.error_codes,
+        events.events,
         metrics.metrics,
+        openapi.operation,
+        openapi.schemas,
+        routes.middleware,
+        routes.routes,
         settings.commands,
         settings.settings,
     )

@@ -1,6 +1,10 @@
 """Markdown out of values."""
 
+import textwrap
 from collections.abc import Iterable, Sequence
+from typing import Final
+
+_WIDTH: Final = 100
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -22,3 +26,18 @@ def codes(texts: Iterable[str]) -> str:
 
 def _row(cells: Sequence[str]) -> str:
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def section(level: int, heading: str, *parts: str) -> str:
+    """A heading with paragraphs and tables below it; empty ones are left out."""
+    return "\n\n".join(
+        [
+            f"{'#' * level} {heading}",
+            *(part if part.startswith("|") else wrapped(part) for part in parts if part),
+        ]
+    )
+
+
+def wrapped(paragraph: str) -> str:
+    """The paragraph on several lines. A word, such as a link, stays whole."""
+    return textwrap.fill(paragraph, _WIDTH, break_long_words=False, break_on_hyphens=False)

@@ -12,8 +12,8 @@ from typer.core import TyperArgument, TyperGroup, TyperOption
 from application.limits import Limit
 from entrypoints.cli import app
 from entrypoints.settings import Settings
-from specs.generator.comments import comments_of
 from specs.generator.markdown import code, codes, table
+from specs.generator.source import comments_of
 
 _SPANS: Final = {86_400: "day", 3_600: "hour", 60: "minute", 1: "second"}
 _WIDTH: Final = 98

@@ -5,7 +5,6 @@ from enum import Enum
 from typing import Any, Final
 
 import pytest
-from fastapi import FastAPI
 
 import domain
 from tests.specs.markdown import SPECS, Section, code, document, rows
@@ -50,24 +49,6 @@ def test_every_field_is_documented(name: str) -> None:
     else:
         fields = [f.name for f in dataclasses.fields(kind) if not f.name.startswith("_")]
         assert first_column(section, "Field") == fields
-
-
-def test_every_schema_of_the_wire_is_documented(app: FastAPI) -> None:
-    schemas = app.openapi()["components"]["schemas"]
-    said = sections("Wire schemas")
-    assert set(said) == set(schemas)
-    for name, schema in schemas.items():
-        members = schema.get("properties") or schema.get("enum") or ()
-        assert set(first_column(said[name], "Member", "Value")) == set(members), name
-        for table in said[name].tables:
-            for row in table.rows if "Null" in table.header else ():
-                cells = dict(zip(table.header, row, strict=True))
-                member = code(cells["Member"])
-                null = "null" in str(schema["properties"][member])
-                assert cells["Null"].startswith("yes" if null else "no"), (name, member)
-                if "Required" in cells:
-                    is_required = member in schema.get("required", ())
-                    assert cells["Required"].startswith("yes" if is_required else "no"), name
 
 
 def test_every_limit_is_documented() -> None:

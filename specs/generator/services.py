@@ -1,0 +1,56 @@
+"""Tables of the application: use cases and ports."""
+
+import inspect
+import re
+from collections.abc import Iterator
+
+import adapters
+from application.use_cases import UseCases
+from entrypoints import container
+from specs.generator.markdown import code, codes, table
+from specs.generator.modules import classes, path_of, sentence
+
+_RAISES = re.compile(r"\s*Raises (.+?)\.(?=\s|$)")
+
+
+def use_cases(kind: type = UseCases) -> str:
+    errors = {error.__name__ for error in classes() if issubclass(error, Exception)}
+    return table(
+        ("Use case", "Where", "Meaning", "Raises"),
+        (_use_case(found, errors) for found in inspect.get_annotations(kind).values()),
+    )
+
+
+def _use_case(kind: type, errors: set[str]) -> tuple[str, ...]:
+    text = f"{sentence(kind)} {sentence(vars(kind)['__call__'])}".strip()
+    raised = re.findall(r"`(\w+)`", " ".join(_RAISES.findall(text)))
+    return (
+        code(kind.__name__),
+        code(path_of(kind)),
+        _RAISES.sub("", text).strip(),
+        codes(name for name in raised if name in errors),
+    )
+
+
+def ports() -> str:
+    """Every port, and the adapters that implement it."""
+    header = ("Port", "Where", "Meaning", "Adapters")
+    found = [kind for kind in classes() if getattr(kind, "_is_protocol", False)]
+    return table(
+        header,
+        (
+            (code(kind.__name__), code(path_of(kind)), sentence(kind), codes(_adapters(kind)))
+            for kind in found
+        ),
+    )
+
+
+def _adapters(port: type) -> Iterator[str]:
+    """The adapters that the container registers for a port, and those that have its name."""
+    source, name = inspect.getsource(container), port.__name__
+    found = [kind.__name__ for kind in classes(adapters) if kind.__name__.endswith(name)]
+    for adapter in re.findall(rf"register\(\s*{name},\s*(?:instance=)?(\w+)", source):
+        # The instance of a local variable is made a few lines above.
+        made = re.search(rf"\b{adapter} = (\w+)\(", source)
+        found.append(made[1] if made else adapter)
+    yield from sorted(set(found) - {"lambda"})
