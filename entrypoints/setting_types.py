@@ -4,18 +4,16 @@ No error message quotes a value, which may be a secret.
 """
 
 import re
-from typing import Annotated, Final, Literal
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-import limits
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_settings import NoDecode
 
-from application.limits import Limit, Limits
-
-_LIMIT_MAX_SECONDS: Final = 31 * 86_400
+from application.limits import Limits
+from entrypoints.limits import parse_limits
 
 
 def _origin(url: str) -> str:
@@ -94,18 +92,7 @@ def _domain(text: str) -> str:
 
 
 def _limits(text: object) -> object:
-    """Limits in the syntax of the library `limits`: `600/minute`, `10 per 5 minutes; 100/hour`."""
-    if not isinstance(text, str):
-        return text
-    try:
-        parsed = limits.parse_many(text) if text.strip() else []
-    except ValueError:
-        raise ValueError("must be limits such as 600/minute, or empty for none") from None
-    if any(item.amount < 1 or not 1 <= item.get_expiry() <= _LIMIT_MAX_SECONDS for item in parsed):
-        raise ValueError("must allow at least 1, in a window of 1 second to 31 days")
-    if len({item.get_expiry() for item in parsed}) < len(parsed):
-        raise ValueError("must not have two limits for one window")
-    return tuple(Limit(item.amount, item.get_expiry()) for item in parsed)
+    return parse_limits(text) if isinstance(text, str) else text
 
 
 def _counters_url(url: str) -> str:

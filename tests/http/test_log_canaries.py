@@ -20,7 +20,7 @@ from tests.processes.service import SECRET as PROCESSES_SECRET
         LOGIN["password"],
         LOGIN["email"],
         TASK["title"],
-        shared_secret_token(),
+        pytest.param(shared_secret_token(), id="shared secret token"),
         "Bearer abc",
         "better-auth.session_token=abc",
         f"{'0a' * 16}:{'1b' * 64}",

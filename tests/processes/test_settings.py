@@ -1,7 +1,7 @@
 """The settings: what the environment may say, and what of it is refused without being quoted."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -412,11 +412,61 @@ def test_the_secret_that_everybody_knows_is_refused(load: Load) -> None:
     assert known not in said
 
 
-def test_limits_are_in_the_syntax_of_the_library(load: Load) -> None:
-    """Several hold together."""
-    found = load(RATE_LIMIT="10 per second; 600/minute", AUTH_RATE_LIMIT="20/1hour")
-    assert found.rate_limit == (Limit(10, 1), Limit(600, 60))
-    assert found.auth_rate_limit == (Limit(20, 3600),)
+@pytest.mark.parametrize(
+    ("text", "limits"),
+    [
+        ("", ()),
+        (" ", ()),
+        ("600/minute", [(600, 60)]),
+        ("600/minutes", [(600, 60)]),
+        ("600 / 1 Minute ", [(600, 60)]),
+        ("10/5minutes", [(10, 300)]),
+        ("10per5minutes", [(10, 300)]),
+        ("10 PER 5 MINUTES", [(10, 300)]),
+        ("20/1hour", [(20, 3600)]),
+        ("3/day", [(3, 86_400)]),
+        ("1 per month", [(1, 2_592_000)]),
+        ("10 per second; 600/minute", [(10, 1), (600, 60)]),
+        ("1/second,2/minute|3/hour", [(1, 1), (2, 60), (3, 3600)]),
+    ],
+)
+def test_limits_are_in_the_syntax_of_the_library_limits(
+    load: Load, text: str, limits: Sequence[tuple[int, int]]
+) -> None:
+    found = load(RATE_LIMIT=text, AUTH_RATE_LIMIT=text)
+    expected = tuple(Limit(amount, seconds) for amount, seconds in limits)
+    assert (found.rate_limit, found.auth_rate_limit) == (expected, expected)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "many",
+        "600",
+        "600/",
+        "/minute",
+        "-1/minute",
+        "1.5/minute",
+        "1/fortnight",
+        "1/minutess",
+        "1/s",
+        "1/hour\u017f",
+        "\u0661/minute",
+        "1/minute;",
+        "1/minute 2/hour",
+    ],
+)
+def test_other_limits_are_refused(load: Load, text: str) -> None:
+    assert "must be limits such as 600/minute" in refusal(load, RATE_LIMIT=text)
+
+
+@pytest.mark.parametrize("text", ["0/minute", "1/0 minutes", "1/32days", "1/year"])
+def test_limits_that_allow_nothing_or_last_too_long_are_refused(load: Load, text: str) -> None:
+    assert "in a window of 1 second to 31 days" in refusal(load, RATE_LIMIT=text)
+
+
+def test_two_limits_for_the_same_span_are_refused(load: Load) -> None:
+    assert "two limits for one window" in refusal(load, RATE_LIMIT="1/minute; 2/60 seconds")
 
 
 def test_the_limits_that_hold_where_nobody_says_otherwise(load: Load) -> None:
