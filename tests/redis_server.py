@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import redis as client
 
-from adapters.postgres_server.server import free_port
+from adapters.postgres_server.loopback import free_port
 from tests.requirements import program
 from tests.servers import passable_folder
 

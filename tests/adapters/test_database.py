@@ -1,4 +1,4 @@
-"""Both implementations of the seam to Postgres, on good days and on bad ones."""
+"""Both implementations of `Database`: results, deadlines, lost connections, overload."""
 
 import asyncio
 import traceback
@@ -12,9 +12,10 @@ from adapters.postgres import connection, pipeline_connection, pipeline_database
 from adapters.postgres.database import ConstraintViolated, Statement
 from adapters.postgres.pipeline_database import PipelineDatabase
 from adapters.postgres.pool_database import PoolDatabase
-from adapters.postgres_server.server import free_port
+from adapters.postgres_server.loopback import free_port
 from domain.errors import Invalid, Unavailable
 from tests.adapters.proxy import proxied
+from tests.waiting import eventually_async
 
 pytestmark = pytest.mark.postgres
 
@@ -65,24 +66,15 @@ async def database(opening: Opening, database_url: str) -> AsyncIterator[AnyData
 
 
 @pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Waits of half a second where they are several, so that tests need not."""
+def short_deadlines(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Deadlines of half a second instead of several."""
     monkeypatch.setattr(connection, "STATEMENT_SECONDS", 0.5)
     monkeypatch.setattr(pipeline_connection, "STATEMENT_SECONDS", 0.5)
     monkeypatch.setattr(pipeline_database, "QUEUE_SECONDS", 0.5)
     monkeypatch.setattr(pool_database, "POOL_WAIT_SECONDS", 0.5)
 
 
-async def eventually(question: Callable[[], object], seconds: float = 5.0) -> None:
-    async with asyncio.timeout(seconds):
-        while True:
-            answer = question()
-            if await answer if asyncio.iscoroutine(answer) else answer:
-                return
-            await asyncio.sleep(0.05)
-
-
-async def test_many_at_once_each_get_their_own_answer(database: AnyDatabase) -> None:
+async def test_concurrent_statements_get_their_own_results(database: AnyDatabase) -> None:
     echo = Statement("test", "select $1::int, $2::text", ("number", "text"))
     rows = await asyncio.gather(
         *(database.fetch_one(echo, {"number": n, "text": f"é{n}"}) for n in range(500))
@@ -90,7 +82,7 @@ async def test_many_at_once_each_get_their_own_answer(database: AnyDatabase) -> 
     assert rows == [(n, f"é{n}") for n in range(500)]
 
 
-async def test_a_statement_that_fails_does_not_touch_its_neighbours(database: AnyDatabase) -> None:
+async def test_failed_statement_does_not_affect_concurrent_ones(database: AnyDatabase) -> None:
     texts = ["no" if n % 3 == 0 else "yes" for n in range(60)]
     results = await asyncio.gather(
         *(database.execute(WRITE, {"text": text}) for text in texts), return_exceptions=True
@@ -99,7 +91,7 @@ async def test_a_statement_that_fails_does_not_touch_its_neighbours(database: An
     assert await database.fetch_one(COUNT, {}) == (40,)
 
 
-async def test_a_value_that_postgres_cannot_hold_is_invalid(database: AnyDatabase) -> None:
+async def test_value_that_no_column_can_hold_is_invalid(database: AnyDatabase) -> None:
     for text in ("\0", "\ud800"):
         with pytest.raises(Invalid):
             await database.execute(WRITE, {"text": text})
@@ -108,22 +100,21 @@ async def test_a_value_that_postgres_cannot_hold_is_invalid(database: AnyDatabas
     assert await database.fetch_one(ONE, {}) == (1,)
 
 
-@pytest.mark.usefixtures("impatient")
-async def test_a_statement_that_takes_too_long(database: AnyDatabase) -> None:
-    """503 for who waited, the end of the statement on the server, and business as usual."""
+@pytest.mark.usefixtures("short_deadlines")
+async def test_statement_that_exceeds_its_deadline_is_cancelled(database: AnyDatabase) -> None:
+    """Also on the server; and the database remains usable."""
     with pytest.raises(Unavailable):
-        async with asyncio.timeout(1.5):
-            await database.fetch_one(SLEEP, {"seconds": 30})
+        await database.fetch_one(SLEEP, {"seconds": 60})
 
     async def ended() -> bool:
         return await database.fetch_one(RUNNING, {}) == (0,)
 
-    await eventually(ended)
+    await eventually_async(ended)
 
 
-@pytest.mark.usefixtures("impatient")
-async def test_a_request_that_gives_up_leaves_nothing_behind(database: AnyDatabase) -> None:
-    """A storm of cancelled callers: afterwards everything answers, and no slot is lost."""
+@pytest.mark.usefixtures("short_deadlines")
+async def test_cancelled_callers_leak_no_connection(database: AnyDatabase) -> None:
+    """Afterwards the full capacity is available again."""
     for _ in range(3):
         callers = [
             asyncio.create_task(database.fetch_one(SLEEP, {"seconds": 0.2})) for _ in range(30)
@@ -132,33 +123,34 @@ async def test_a_request_that_gives_up_leaves_nothing_behind(database: AnyDataba
         for caller in callers:
             caller.cancel()
         await asyncio.wait(callers)
-    await eventually(lambda: _answers(database))
-    async with asyncio.timeout(5):
-        await asyncio.gather(*(_answers(database) for _ in range(50)))
+
+    async def all_respond() -> bool:
+        return all(await asyncio.gather(*(_responds(database) for _ in range(50))))
+
+    await eventually_async(all_respond)
 
 
-async def _answers(database: AnyDatabase) -> bool:
+async def _responds(database: AnyDatabase) -> bool:
     try:
         return await database.fetch_one(ONE, {}) == (1,)
     except Unavailable:
         return False
 
 
-@pytest.mark.usefixtures("impatient")
-async def test_a_network_that_swallows_everything(opening: Opening, database_url: str) -> None:
+@pytest.mark.usefixtures("short_deadlines")
+async def test_network_without_response(opening: Opening, database_url: str) -> None:
     async with proxied(database_url) as (proxy, url), opening(url) as database:
-        assert await _answers(database)
+        assert await _responds(database)
         proxy.freeze()
-        async with asyncio.timeout(2.5):
-            with pytest.raises(Unavailable):
-                await database.fetch_one(ONE, {})
-            with pytest.raises(Unavailable):
-                await database.execute(Statement("test", "select 1", is_write=True), {})
+        with pytest.raises(Unavailable):
+            await database.fetch_one(ONE, {})
+        with pytest.raises(Unavailable):
+            await database.execute(Statement("test", "select 1", is_write=True), {})
         proxy.thaw()
-        await eventually(lambda: _answers(database))
+        await eventually_async(lambda: _responds(database))
 
 
-async def test_connections_that_died_in_their_sleep_are_not_noticed(database: AnyDatabase) -> None:
+async def test_connections_that_died_while_idle_are_replaced(database: AnyDatabase) -> None:
     await asyncio.gather(*(database.fetch_one(SLEEP, {"seconds": 0.05}) for _ in range(20)))
     await database.fetch_one(KILL, {})
     await asyncio.sleep(0.2)
@@ -167,8 +159,8 @@ async def test_connections_that_died_in_their_sleep_are_not_noticed(database: An
     assert results == [(1,)] * 20
 
 
-async def test_a_write_is_never_sent_twice(database: AnyDatabase) -> None:
-    """The connection dies in the middle of it: 503, and at most one row."""
+async def test_write_is_never_sent_twice(database: AnyDatabase) -> None:
+    """Its connection is lost while it runs."""
     writing = asyncio.create_task(database.execute(SLOW_WRITE, {"text": "once"}))
     await asyncio.sleep(0.3)
     await database.fetch_one(KILL, {})
@@ -178,7 +170,7 @@ async def test_a_write_is_never_sent_twice(database: AnyDatabase) -> None:
     assert await database.fetch_one(COUNT, {}) == (0,)
 
 
-async def test_a_read_on_a_dying_connection_is_read_again(database_url: str) -> None:
+async def test_read_on_a_lost_connection_is_requeued(database_url: str) -> None:
     database = PipelineDatabase(database_url)
     await database.open()
     reading = asyncio.create_task(database.fetch_one(SLEEP, {"seconds": 0.6}))
@@ -191,56 +183,55 @@ async def test_a_read_on_a_dying_connection_is_read_again(database_url: str) -> 
     await database.close()
 
 
-@pytest.mark.usefixtures("impatient")
-async def test_without_a_server_it_says_so_and_goes_on_looking(opening: Opening) -> None:
+@pytest.mark.usefixtures("short_deadlines")
+async def test_unreachable_server_is_unavailable(opening: Opening) -> None:
     port = free_port()
     async with opening(f"postgresql://a:b@127.0.0.1:{port}/c") as database:
-        async with asyncio.timeout(2):
-            with pytest.raises(Unavailable):
-                await database.fetch_one(ONE, {})
+        with pytest.raises(Unavailable):
+            await database.fetch_one(ONE, {})
 
 
-@pytest.mark.usefixtures("impatient")
-async def test_a_server_that_comes_later_is_found(opening: Opening, database_url: str) -> None:
+@pytest.mark.usefixtures("short_deadlines")
+async def test_server_that_becomes_reachable_later_is_used(
+    opening: Opening, database_url: str
+) -> None:
     async with proxied(database_url) as (proxy, url):
         proxy.freeze()
         async with opening(url) as database:
-            assert not await _answers(database)
+            assert not await _responds(database)
             proxy.thaw()
-            await eventually(lambda: _answers(database), 10)
+            await eventually_async(lambda: _responds(database))
 
 
-@pytest.mark.usefixtures("impatient")
-async def test_a_full_pool(database_url: str) -> None:
-    """R13: who does not get a connection in time gets `Unavailable`, and then it is over."""
+@pytest.mark.usefixtures("short_deadlines")
+async def test_exhausted_pool_is_unavailable(database_url: str) -> None:
+    """R13: until a connection is returned."""
     database = PoolDatabase(database_url, size=1)
     await database.open()
     async with database.transaction() as transaction:
-        async with asyncio.timeout(1):
-            with pytest.raises(Unavailable):
-                await database.fetch_one(ONE, {})
+        with pytest.raises(Unavailable):
+            await database.fetch_one(ONE, {})
         await transaction.commit()
-    assert await _answers(database)
+    assert await _responds(database)
     await database.close()
 
 
-@pytest.mark.usefixtures("impatient")
-async def test_a_full_pipeline(database_url: str) -> None:
-    """What cannot be sent in time is `Unavailable`; what is under way is not disturbed."""
+@pytest.mark.usefixtures("short_deadlines")
+async def test_full_pipeline_rejects_what_it_cannot_send_in_time(database_url: str) -> None:
+    """Statements in flight are not affected."""
     database = PipelineDatabase(database_url)
     await database.open()
-    room = pipeline_database.READERS * pipeline_connection.MAX_IN_FLIGHT
+    capacity = pipeline_database.READERS * pipeline_connection.MAX_IN_FLIGHT
     sleepers = [
-        asyncio.create_task(database.fetch_one(SLEEP, {"seconds": 0.02})) for _ in range(room)
+        asyncio.create_task(database.fetch_one(SLEEP, {"seconds": 0.02})) for _ in range(capacity)
     ]
-    async with asyncio.timeout(2):
-        results = await asyncio.gather(*sleepers, return_exceptions=True)
+    results = await asyncio.gather(*sleepers, return_exceptions=True)
     assert all(isinstance(r, Unavailable) or (isinstance(r, tuple) and r[1] == 7) for r in results)
-    await eventually(lambda: _answers(database))
+    await eventually_async(lambda: _responds(database))
     await database.close()
 
 
-async def test_the_queue_of_a_pipeline_is_bounded(
+async def test_queue_of_the_pipeline_is_bounded(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pipeline_database, "_MAX_QUEUED", 10)
@@ -254,7 +245,7 @@ async def test_the_queue_of_a_pipeline_is_bounded(
     await database.close()
 
 
-async def test_closing_lets_what_is_under_way_finish(database_url: str) -> None:
+async def test_closing_drains_statements_in_flight(database_url: str) -> None:
     database = PipelineDatabase(database_url)
     await database.open()
     sleeper = asyncio.create_task(database.fetch_one(SLEEP, {"seconds": 0.3}))
@@ -265,7 +256,9 @@ async def test_closing_lets_what_is_under_way_finish(database_url: str) -> None:
     assert row[1] == 7
 
 
-async def test_times_are_utc_wherever_the_server_lives(opening: Opening, database_url: str) -> None:
+async def test_times_do_not_depend_on_the_time_zone_of_the_server(
+    opening: Opening, database_url: str
+) -> None:
     with psycopg.connect(database_url, autocommit=True) as conn:
         name = conn.info.dbname
         conn.execute(f"alter database {name} set timezone = 'Asia/Kathmandu'")
@@ -277,17 +270,17 @@ async def test_times_are_utc_wherever_the_server_lives(opening: Opening, databas
     assert row[0].timestamp() == 1_795_197_600.0
 
 
-async def test_what_a_row_holds_is_in_no_error(database: AnyDatabase) -> None:
-    """Postgres quotes the row that it refuses, and a traceback would quote Postgres."""
-    with pytest.raises(ConstraintViolated) as refused:
+async def test_errors_do_not_quote_the_row(database: AnyDatabase) -> None:
+    """PostgreSQL's message quotes it, and a traceback would quote the message."""
+    with pytest.raises(ConstraintViolated) as raised:
         await database.execute(WRITE, {"text": "no"})
-    printed = "".join(traceback.format_exception(refused.value))
+    printed = "".join(traceback.format_exception(raised.value))
     assert "Failing row" not in printed
-    assert not refused.value.is_foreign_key
+    assert not raised.value.is_foreign_key
 
 
-async def test_a_column_that_has_gone_is_no_crash(database: AnyDatabase) -> None:
-    """A plugin of the front end's was taken away, or our schema is behind."""
+async def test_missing_column_or_table_is_unavailable(database: AnyDatabase) -> None:
+    """The front end has removed a plugin, or our schema is behind."""
     for sql in ("select gone from notes", "select 1 from gone"):
         with pytest.raises(Unavailable):
             await database.fetch_one(Statement("test", sql), {})

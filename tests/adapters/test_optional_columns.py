@@ -1,4 +1,4 @@
-"""Better Auth's tables as its versions and plugins lay them out."""
+"""Better Auth's tables with the columns of its plugins and versions, and without time zones."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
@@ -43,13 +43,13 @@ PLUGINS = (
     'alter table "user" add "twoFactorEnabled" boolean, add role text,'
     ' add banned boolean, add "banReason" text, add "banExpires" timestamptz'
 )
-# The migration of Better Auth 1.7.2, and of no version after it.
+# From the migration of Better Auth 1.7.2; later versions do not have the column.
 ISSUER = (
     "alter table account add issuer text not null",
     'create unique index "account_issuer_accountId_uidx" on account (issuer, "accountId")',
 )
-# Hours and a half away from UTC, summer and winter.
-FAR_AWAY = (
+# UTC+5:30 all year.
+SERVER_IN_INDIA = (
     "do $$ begin execute format('alter database %I set timezone = ''Asia/Kolkata''',"
     " current_database()); end $$"
 )
@@ -66,7 +66,7 @@ WITHOUT_ZONE = tuple(
 
 
 def sql(url: str, *statements: str) -> list[Any]:
-    """Runs them; the rows of the last."""
+    """Run statements, and return the rows of the last."""
     with psycopg.connect(url, autocommit=True) as connection:
         for statement in statements:
             cursor = connection.execute(statement.encode())
@@ -81,8 +81,8 @@ class Repositories:
     keys: PostgresKeys
     units: PostgresUnitOfWorkFactory
 
-    async def everywhere(self) -> list[User]:
-        """Ann, however she is found."""
+    async def find_ann(self) -> list[User]:
+        """Ann as every method returns her."""
         by_token, by_id = (
             await self.sessions.find_by_token("t"),
             await self.sessions.find_by_id("s"),
@@ -101,7 +101,7 @@ Opening = Callable[[str], AbstractAsyncContextManager[Repositories]]
 
 @pytest.fixture(params=[PoolDatabase, PipelineDatabase])
 def opening(request: pytest.FixtureRequest) -> Opening:
-    """Opens repositories over either seam. What they look for they have not looked for yet."""
+    """Opens repositories over either kind of database, with an empty cache of columns."""
 
     @asynccontextmanager
     async def opened(url: str) -> AsyncIterator[Repositories]:
@@ -122,7 +122,7 @@ def opening(request: pytest.FixtureRequest) -> Opening:
     return opened
 
 
-async def sign_in(url: str) -> str:
+async def add_ann(url: str) -> str:
     database = PipelineDatabase(url)
     await database.open()
     optional = OptionalColumns(database)
@@ -134,63 +134,72 @@ async def sign_in(url: str) -> str:
 
 @pytest.fixture
 async def url(database_url: str) -> str:
-    """With Ann, who has signed in."""
-    return await sign_in(database_url)
+    """A database with Ann and a session of hers."""
+    return await add_ann(database_url)
 
 
 @pytest.fixture
 async def zoneless_url(database_url: str) -> str:
-    """The same, where no time has a zone: some front ends declare their columns so. What they
-    hold is in UTC, wherever the server is."""
-    sql(database_url, FAR_AWAY, *WITHOUT_ZONE)
-    return await sign_in(database_url)
+    """The same with `timestamp` columns, as some front ends declare them; in UTC."""
+    sql(database_url, SERVER_IN_INDIA, *WITHOUT_ZONE)
+    return await add_ann(database_url)
 
 
-def said(user: User) -> tuple[bool, bool, datetime | None]:
+def plugin_values(user: User) -> tuple[bool, bool, datetime | None]:
     return user.has_second_factor, user.banned, user.ban_expires_at
 
 
 @pytest.mark.postgres
 async def test_without_plugins_nobody_is_banned(opening: Opening, url: str) -> None:
-    async with opening(url) as found:
-        assert {said(user) for user in await found.everywhere()} == {(False, False, None)}
+    async with opening(url) as repositories:
+        assert {plugin_values(user) for user in await repositories.find_ann()} == {
+            (False, False, None)
+        }
 
 
 @pytest.mark.postgres
 @pytest.mark.parametrize("zone", ["timestamptz", "timestamp"])
-async def test_what_plugins_say_of_a_user(opening: Opening, url: str, zone: str) -> None:
-    """A time without a zone is in UTC, wherever the server is."""
+async def test_plugin_columns_are_read(opening: Opening, url: str, zone: str) -> None:
+    """A time without a time zone is in UTC, whatever the time zone of the server."""
     sql(
         url,
-        FAR_AWAY,
+        SERVER_IN_INDIA,
         PLUGINS.replace("timestamptz", zone),
         """update "user" set "twoFactorEnabled" = true, banned = true, "banReason" = 'spam',"""
         """ "banExpires" = '2026-12-24T18:00:00Z'""",
     )
     ends = datetime(2026, 12, 24, 18, tzinfo=UTC)
-    async with opening(url) as found:
-        assert {said(user) for user in await found.everywhere()} == {(True, True, ends)}
+    async with opening(url) as repositories:
+        assert {plugin_values(user) for user in await repositories.find_ann()} == {
+            (True, True, ends)
+        }
         sql(url, 'update "user" set "twoFactorEnabled" = false, "banExpires" = null')
-        assert {said(user) for user in await found.everywhere()} == {(False, True, None)}
+        assert {plugin_values(user) for user in await repositories.find_ann()} == {
+            (False, True, None)
+        }
 
 
 @pytest.mark.postgres
-async def test_what_plugins_leave_open_is_not_so(opening: Opening, url: str) -> None:
-    """Better Auth declares none of their columns as not null: who was there before has nulls."""
+async def test_null_in_a_plugin_column_means_no(opening: Opening, url: str) -> None:
+    """The columns are nullable: users from before the plugin have nulls."""
     sql(url, PLUGINS)
-    async with opening(url) as found:
-        assert {said(user) for user in await found.everywhere()} == {(False, False, None)}
+    async with opening(url) as repositories:
+        assert {plugin_values(user) for user in await repositories.find_ann()} == {
+            (False, False, None)
+        }
 
 
 @pytest.mark.postgres
 async def test_one_plugin_without_the_other(opening: Opening, url: str) -> None:
     sql(url, 'alter table "user" add "twoFactorEnabled" boolean not null default true')
-    async with opening(url) as found:
-        assert {said(user) for user in await found.everywhere()} == {(True, False, None)}
+    async with opening(url) as repositories:
+        assert {plugin_values(user) for user in await repositories.find_ann()} == {
+            (True, False, None)
+        }
 
 
 @pytest.mark.postgres
-async def test_columns_elsewhere_do_not_count(opening: Opening, url: str) -> None:
+async def test_columns_of_other_tables_do_not_count(opening: Opening, url: str) -> None:
     sql(
         url,
         "create schema other",
@@ -199,36 +208,44 @@ async def test_columns_elsewhere_do_not_count(opening: Opening, url: str) -> Non
         'alter table session add banned boolean, add "twoFactorEnabled" boolean default true',
         'alter table "user" add "Banned" boolean default true, add issuer text, add alg text',
     )
-    async with opening(url) as found:
-        assert {said(user) for user in await found.everywhere()} == {(False, False, None)}
+    async with opening(url) as repositories:
+        assert {plugin_values(user) for user in await repositories.find_ann()} == {
+            (False, False, None)
+        }
 
 
 @pytest.mark.postgres
-async def test_a_plugin_that_comes_later_counts(
+async def test_plugin_that_is_added_later_counts(
     opening: Opening, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And one that goes again counts no more."""
+    """And a plugin that is removed counts no longer."""
     monkeypatch.setattr(optional_columns, "REFRESH_SECONDS", 0)
-    async with opening(url) as found:
-        assert {said(user) for user in await found.everywhere()} == {(False, False, None)}
+    async with opening(url) as repositories:
+        assert {plugin_values(user) for user in await repositories.find_ann()} == {
+            (False, False, None)
+        }
         sql(url, PLUGINS, 'update "user" set "twoFactorEnabled" = true, banned = true')
-        assert {said(user) for user in await found.everywhere()} == {(True, True, None)}
+        assert {plugin_values(user) for user in await repositories.find_ann()} == {
+            (True, True, None)
+        }
         sql(url, 'alter table "user" drop "twoFactorEnabled", drop banned, drop "banExpires"')
-        assert {said(user) for user in await found.everywhere()} == {(False, False, None)}
+        assert {plugin_values(user) for user in await repositories.find_ann()} == {
+            (False, False, None)
+        }
 
 
 @dataclass
-class Asked:
-    """A `Database` that says which columns there are, and counts how often it is asked."""
+class FakeDatabase:
+    """A `Database` that returns which columns exist, and counts the look-ups."""
 
     rows: Sequence[Row] = ()
-    times: int = 0
-    is_away: bool = False
+    lookups: int = 0
+    is_unavailable: bool = False
 
     async def fetch_all(self, statement: Statement, values: Values) -> Sequence[Row]:
-        self.times += 1
+        self.lookups += 1
         await asyncio.sleep(0)
-        if self.is_away:
+        if self.is_unavailable:
             raise Unavailable
         return self.rows
 
@@ -242,84 +259,79 @@ class Asked:
         raise NotImplementedError
 
 
-async def test_columns_are_looked_for_once_a_minute(
-    advance_time: Callable[[float], None],
-) -> None:
-    """Not for every request."""
-    asked = Asked([(c.table.name, c.name) for c in OPTIONAL_COLUMNS] + [("user", "id")])
-    optional = OptionalColumns(asked)
+async def test_columns_are_looked_up_once_a_minute(advance_time: Callable[[float], None]) -> None:
+    database = FakeDatabase([(c.table.name, c.name) for c in OPTIONAL_COLUMNS] + [("user", "id")])
+    optional = OptionalColumns(database)
     for minute in (1, 2):
         for _ in range(100):
             assert await optional() == OPTIONAL_COLUMNS
             advance_time(REFRESH_SECONDS / 128)
-        assert asked.times == minute
+        assert database.lookups == minute
         advance_time(REFRESH_SECONDS * 28 / 128)
-    asked.rows = []
+    database.rows = []
     assert await optional() == frozenset()
 
 
-async def test_of_many_who_ask_at_once_one_looks(
+async def test_one_of_many_concurrent_callers_looks_up(
     advance_time: Callable[[float], None],
 ) -> None:
-    """The others do not wait for it. At the start there is nothing yet that they could go by."""
-    asked = Asked([("user", "banned")])
-    optional = OptionalColumns(asked)
+    """The others get the expired value at once."""
+    database = FakeDatabase([("user", "banned")])
+    optional = OptionalColumns(database)
     known = await optional()
     advance_time(REFRESH_SECONDS)
-    asked.rows = []
-    answers = await asyncio.gather(*(optional() for _ in range(50)))
-    assert asked.times == 2
-    assert (answers[0], answers[1:]) == (frozenset(), [known] * 49)
+    database.rows = []
+    found = await asyncio.gather(*(optional() for _ in range(50)))
+    assert database.lookups == 2
+    assert (found[0], found[1:]) == (frozenset(), [known] * 49)
     assert await optional() == frozenset()
 
 
-async def test_who_could_not_look_does_not_guess(
-    advance_time: Callable[[float], None],
-) -> None:
-    """A ban must not be overlooked because the database was away."""
-    asked = Asked([("user", "banned")], is_away=True)
-    optional = OptionalColumns(asked)
+async def test_failed_look_up_is_unavailable(advance_time: Callable[[float], None]) -> None:
+    """The column `banned` must not be taken to be missing because the database is unavailable."""
+    database = FakeDatabase([("user", "banned")], is_unavailable=True)
+    optional = OptionalColumns(database)
     for _ in range(2):
         with pytest.raises(Unavailable):
             await optional()
-    asked.is_away = False
+    database.is_unavailable = False
     assert {column.name for column in await optional()} == {"banned"}
-    assert asked.times == 3
+    assert database.lookups == 3
     advance_time(REFRESH_SECONDS)
-    asked.is_away = True
+    database.is_unavailable = True
     for _ in range(2):
         with pytest.raises(Unavailable):
             await optional()
-    asked.is_away, asked.rows = False, []
+    database.is_unavailable, database.rows = False, []
     assert await optional() == frozenset()
 
 
 @pytest.mark.postgres
-async def test_a_password_where_accounts_have_an_issuer(opening: Opening, url: str) -> None:
-    """Better Auth 1.7.2 signs in with this issuer, and with no other."""
+async def test_password_account_with_an_issuer(opening: Opening, url: str) -> None:
+    """Better Auth 1.7.2 accepts passwords of this issuer only."""
     sql(url, *ISSUER)
-    async with opening(url) as found:
-        await found.accounts.add_password(id="a", user_id="ann", password_hash=HASH, now=NOW)
-        assert await found.accounts.password_hash("ann") == HASH
+    async with opening(url) as repositories:
+        await repositories.accounts.add_password(id="a", user_id="ann", password_hash=HASH, now=NOW)
+        assert await repositories.accounts.password_hash("ann") == HASH
         assert sql(url, 'select issuer, "accountId", "providerId" from account') == [
             ("local:credential", "ann", "credential")
         ]
         for other in ("local:oauth", "local:Credential", "", "credential"):
             sql(url, f"update account set issuer = '{other}'")
-            assert await found.accounts.password_hash("ann") is None
+            assert await repositories.accounts.password_hash("ann") is None
         sql(url, """update account set issuer = 'local:credential', "providerId" = 'github'""")
-        assert await found.accounts.password_hash("ann") is None
+        assert await repositories.accounts.password_hash("ann") is None
 
 
 @pytest.mark.postgres
-async def test_without_a_column_for_it_there_is_no_issuer(opening: Opening, url: str) -> None:
-    async with opening(url) as found:
-        await found.accounts.add_password(id="a", user_id="ann", password_hash=HASH, now=NOW)
-        assert await found.accounts.password_hash("ann") == HASH
+async def test_password_account_without_an_issuer(opening: Opening, url: str) -> None:
+    async with opening(url) as repositories:
+        await repositories.accounts.add_password(id="a", user_id="ann", password_hash=HASH, now=NOW)
+        assert await repositories.accounts.password_hash("ann") == HASH
 
 
-class Plain:
-    """`Passwords` that anybody can read."""
+class PlainPasswords:
+    """`Passwords` without a hash."""
 
     async def hash(self, password: str) -> str:
         return f"hash of {password}"
@@ -337,18 +349,25 @@ def a_token(session: Session, now: datetime) -> AccessToken:
     ("table", "refusal"),
     [("user", SignUpClosed), ("session", Unavailable), ("account", Unavailable)],
 )
-async def test_a_column_that_only_the_front_end_can_fill(
+async def test_required_column_of_the_front_end_closes_sign_up(
     opening: Opening,
     database_url: str,
     clock: FixedClock,
     table: str,
     refusal: type[TaskportError],
 ) -> None:
-    """Its table refuses our row: nobody can sign up here, and nothing is left of who tried."""
+    """The table rejects our row, and the sign-up is rolled back."""
     sql(database_url, f'alter table "{table}" add tier text not null')
-    async with opening(database_url) as found:
+    async with opening(database_url) as repositories:
         sign_up = SignUp(
-            found.users, found.units, Plain(), random_id, a_token, clock, SignInPolicy(), NO_LIMITS
+            repositories.users,
+            repositories.units,
+            PlainPasswords(),
+            random_id,
+            a_token,
+            clock,
+            SignInPolicy(),
+            NO_LIMITS,
         )
         with pytest.raises(refusal):
             await sign_up(email=ANN.email, password="correct horse")
@@ -357,31 +376,31 @@ async def test_a_column_that_only_the_front_end_can_fill(
 
 
 @pytest.mark.postgres
-async def test_keys_that_do_not_say_for_what_they_are(opening: Opening, url: str) -> None:
-    """Better Auth 1.6 has no columns for it."""
+async def test_key_without_an_algorithm(opening: Opening, url: str) -> None:
+    """Better Auth 1.6 has no column for it."""
     insert = (
         'insert into jwks (id, "publicKey", "privateKey", "createdAt", "expiresAt")'
         " values ('k', '{}', '', now(), '2026-12-24T18:00:00Z')"
     )
     sql(url, "alter table jwks drop alg, drop crv", insert)
     key = StoredKey("k", "{}", None, datetime(2026, 12, 24, 18, tzinfo=UTC))
-    async with opening(url) as found:
-        assert await found.keys.find("k") == key
+    async with opening(url) as repositories:
+        assert await repositories.keys.find("k") == key
 
 
 @pytest.mark.postgres
-async def test_times_without_a_zone_come_back(opening: Opening, zoneless_url: str) -> None:
-    async with opening(zoneless_url) as found:
-        assert await found.sessions.find_by_token("t") == (SESSION, ANN)
-        assert await found.users.get("ann", issued_at=NOW) == ANN
-        await found.accounts.add_password(id="a", user_id="ann", password_hash=HASH, now=NOW)
-        assert await found.accounts.password_hash("ann") == HASH
+async def test_times_without_a_zone_are_read_as_stored(opening: Opening, zoneless_url: str) -> None:
+    async with opening(zoneless_url) as repositories:
+        assert await repositories.sessions.find_by_token("t") == (SESSION, ANN)
+        assert await repositories.users.get("ann", issued_at=NOW) == ANN
+        await repositories.accounts.add_password(id="a", user_id="ann", password_hash=HASH, now=NOW)
+        assert await repositories.accounts.password_hash("ann") == HASH
 
 
 @pytest.mark.postgres
-async def test_times_without_a_zone_are_in_utc(opening: Opening, zoneless_url: str) -> None:
-    async with opening(zoneless_url) as found:
-        await found.accounts.add_password(id="a", user_id="ann", password_hash=HASH, now=NOW)
+async def test_times_without_a_zone_are_stored_in_utc(opening: Opening, zoneless_url: str) -> None:
+    async with opening(zoneless_url) as repositories:
+        await repositories.accounts.add_password(id="a", user_id="ann", password_hash=HASH, now=NOW)
     [times] = sql(
         zoneless_url,
         'select u."createdAt", u."updatedAt", s."createdAt", s."updatedAt",'
@@ -392,88 +411,90 @@ async def test_times_without_a_zone_are_in_utc(opening: Opening, zoneless_url: s
 
 
 @pytest.mark.postgres
-async def test_without_a_zone_a_list_ends_where_a_life_ends(
+async def test_without_a_zone_expired_sessions_are_not_listed(
     opening: Opening, zoneless_url: str
 ) -> None:
-    async with opening(zoneless_url) as found:
+    async with opening(zoneless_url) as repositories:
         end = SESSION.expires_at
-        assert list(await found.sessions.list("ann", now=end)) == [SESSION]
-        assert list(await found.sessions.list("ann", now=end + TICK)) == []
+        assert list(await repositories.sessions.list("ann", now=end)) == [SESSION]
+        assert list(await repositories.sessions.list("ann", now=end + TICK)) == []
 
 
 @pytest.mark.postgres
-async def test_without_a_zone_saving_only_lengthens(opening: Opening, zoneless_url: str) -> None:
-    async with opening(zoneless_url) as found:
-        await found.sessions.save(replace(SESSION, expires_at=SESSION.expires_at - TICK))
-        assert await found.sessions.find_by_id("s") == (SESSION, ANN)
-        longer = replace(SESSION, expires_at=SESSION.expires_at + TICK, updated_at=NOW + DAY)
-        await found.sessions.save(longer)
-        assert await found.sessions.find_by_id("s") == (longer, ANN)
+async def test_without_a_zone_saving_only_prolongs_a_session(
+    opening: Opening, zoneless_url: str
+) -> None:
+    async with opening(zoneless_url) as repositories:
+        await repositories.sessions.save(replace(SESSION, expires_at=SESSION.expires_at - TICK))
+        assert await repositories.sessions.find_by_id("s") == (SESSION, ANN)
+        prolonged = replace(SESSION, expires_at=SESSION.expires_at + TICK, updated_at=NOW + DAY)
+        await repositories.sessions.save(prolonged)
+        assert await repositories.sessions.find_by_id("s") == (prolonged, ANN)
         with pytest.raises(SessionNotFound):
-            await found.sessions.save(replace(longer, id="other"))
+            await repositories.sessions.save(replace(prolonged, id="other"))
 
 
 @pytest.mark.postgres
-async def test_without_a_zone_only_newer_news_change_a_user(
+async def test_without_a_zone_only_newer_claims_change_a_user(
     opening: Opening, zoneless_url: str
 ) -> None:
-    async with opening(zoneless_url) as found:
-        await found.users.save(replace(ANN, name="Old", updated_at=NOW))
-        assert await found.users.get("ann", issued_at=NOW) == ANN
+    async with opening(zoneless_url) as repositories:
+        await repositories.users.save(replace(ANN, name="Old", updated_at=NOW))
+        assert await repositories.users.get("ann", issued_at=NOW) == ANN
         newer = replace(ANN, name="New", updated_at=NOW + TICK)
-        await found.users.save(newer)
-        assert await found.users.get("ann", issued_at=NOW) == newer
+        await repositories.users.save(newer)
+        assert await repositories.users.get("ann", issued_at=NOW) == newer
 
 
 @pytest.mark.postgres
-async def test_without_a_zone_a_rename_is_newer(opening: Opening, zoneless_url: str) -> None:
-    async with opening(zoneless_url) as found:
-        for now, newer in ((NOW, NOW + TICK), (NOW + DAY, NOW + DAY)):
-            renamed = await found.users.rename("ann", "New", now=now)
-            assert renamed == replace(ANN, name="New", updated_at=newer)
-            assert await found.users.get("ann", issued_at=NOW) == renamed
-
-
-@pytest.mark.postgres
-async def test_without_a_zone_a_key_expires_when_it_says(
+async def test_without_a_zone_a_rename_sets_a_later_time(
     opening: Opening, zoneless_url: str
 ) -> None:
+    async with opening(zoneless_url) as repositories:
+        for now, updated_at in ((NOW, NOW + TICK), (NOW + DAY, NOW + DAY)):
+            renamed = await repositories.users.rename("ann", "New", now=now)
+            assert renamed == replace(ANN, name="New", updated_at=updated_at)
+            assert await repositories.users.get("ann", issued_at=NOW) == renamed
+
+
+@pytest.mark.postgres
+async def test_without_a_zone_a_key_expires_on_time(opening: Opening, zoneless_url: str) -> None:
     sql(
         zoneless_url,
         'insert into jwks (id, "publicKey", "privateKey", "createdAt", "expiresAt")'
         " values ('k', '{}', '', now(), '2026-12-24T18:00:00Z')",
     )
-    async with opening(zoneless_url) as found:
-        key = await found.keys.find("k")
+    async with opening(zoneless_url) as repositories:
+        key = await repositories.keys.find("k")
     assert key is not None
     assert key.expires_at == datetime(2026, 12, 24, 18, tzinfo=UTC)
 
 
 @pytest.mark.postgres
-async def test_times_with_a_zone_are_the_same_wherever_the_server_is(
+async def test_times_with_a_zone_do_not_depend_on_the_zone_of_the_server(
     opening: Opening, database_url: str
 ) -> None:
-    sql(database_url, FAR_AWAY)
-    async with opening(database_url) as found:
-        await found.users.add(ANN, issued_at=NOW)
-        await found.sessions.add(SESSION)
-        assert await found.sessions.find_by_token("t") == (SESSION, ANN)
-        assert list(await found.sessions.list("ann", now=SESSION.expires_at)) == [SESSION]
-        renamed = await found.users.rename("ann", "New", now=NOW + DAY)
+    sql(database_url, SERVER_IN_INDIA)
+    async with opening(database_url) as repositories:
+        await repositories.users.add(ANN, issued_at=NOW)
+        await repositories.sessions.add(SESSION)
+        assert await repositories.sessions.find_by_token("t") == (SESSION, ANN)
+        assert list(await repositories.sessions.list("ann", now=SESSION.expires_at)) == [SESSION]
+        renamed = await repositories.users.rename("ann", "New", now=NOW + DAY)
         assert renamed == replace(ANN, name="New", updated_at=NOW + DAY)
     assert sql(database_url, 'select "createdAt" = "updatedAt", "createdAt" from session') == [
         (True, NOW)
     ]
 
 
-async def test_who_comes_first_comes_in_a_crowd() -> None:
-    """A thousand connections at the start are one look, and wait for it together."""
-    asked = Asked([("user", "banned")])
-    optional = OptionalColumns(asked)
-    impatient = asyncio.create_task(optional())
-    crowd = [asyncio.create_task(optional()) for _ in range(1_000)]
+async def test_first_callers_share_one_look_up() -> None:
+    """Also if the caller that started it is cancelled."""
+    database = FakeDatabase([("user", "banned")])
+    optional = OptionalColumns(database)
+    cancelled = asyncio.create_task(optional())
+    others = [asyncio.create_task(optional()) for _ in range(1_000)]
     await asyncio.sleep(0)
-    impatient.cancel()
-    answers = await asyncio.gather(*crowd)
-    assert asked.times == 1
-    assert {column.name for found in answers for column in found} == {"banned"}
+    cancelled.cancel()
+    found = await asyncio.gather(*others)
+    assert database.lookups == 1
+    assert {column.name for columns in found for column in columns} == {"banned"}

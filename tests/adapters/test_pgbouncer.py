@@ -1,4 +1,4 @@
-"""Behind a transaction-mode pooler: PgBouncer, the real one."""
+"""Statements, transactions and migrations through PgBouncer in transaction mode."""
 
 import asyncio
 import subprocess
@@ -11,8 +11,9 @@ from psycopg.conninfo import conninfo_to_dict
 from adapters.postgres.database import Statement
 from adapters.postgres.pipeline_database import PipelineDatabase
 from adapters.postgres.pool_database import PoolDatabase
+from adapters.postgres.schema import check_ready, migrate
+from adapters.postgres_server.loopback import free_port
 from adapters.postgres_server.os_user import OsUser
-from adapters.postgres_server.server import free_port
 from tests.requirements import program
 from tests.servers import passable_folder, wait_for
 
@@ -25,15 +26,15 @@ WRITE = Statement("test", "insert into numbers values ($1)", ("number",), is_wri
 @pytest.fixture
 def pooled_url(database_url: str) -> Iterator[str]:
     """A PgBouncer with four server connections, in transaction mode."""
-    said = conninfo_to_dict(database_url)
+    server = conninfo_to_dict(database_url)
     port = free_port()
     pgbouncer = program("pgbouncer", "pgbouncer", "/usr/sbin")
     with passable_folder() as folder:
         config, users = folder / "pgbouncer.ini", folder / "users.txt"
-        users.write_text(f'"{said["user"]}" "{said["password"]}"\n')
+        users.write_text(f'"{server["user"]}" "{server["password"]}"\n')
         config.write_text(
             f"""[databases]
-{said["dbname"]} = host=127.0.0.1 port={said["port"]}
+{server["dbname"]} = host=127.0.0.1 port={server["port"]}
 [pgbouncer]
 listen_addr = 127.0.0.1
 listen_port = {port}
@@ -47,7 +48,7 @@ default_pool_size = 4
         process = subprocess.Popen(
             [pgbouncer, "-q", str(config)], stderr=subprocess.DEVNULL, **OsUser.choose().options
         )
-        url = database_url.replace(f":{said['port']}/", f":{port}/")
+        url = database_url.replace(f":{server['port']}/", f":{port}/")
         try:
             wait_for(url, process)
             yield url
@@ -57,10 +58,10 @@ default_pool_size = 4
 
 
 @pytest.mark.parametrize("kind", [PoolDatabase, PipelineDatabase])
-async def test_r1_r2_no_error_through_a_pooler(
+async def test_r1_r2_load_through_a_pooler_causes_no_error(
     kind: type[PoolDatabase | PipelineDatabase], pooled_url: str
 ) -> None:
-    """No prepared statement, no startup option, no session setting: nothing to trip over."""
+    """No prepared statements, startup options or session settings are used."""
     with psycopg.connect(pooled_url, autocommit=True, prepare_threshold=None) as conn:
         conn.execute("create table numbers (number int)")
     database = kind(pooled_url)
@@ -82,8 +83,8 @@ async def test_r1_r2_no_error_through_a_pooler(
     await database.close()
 
 
-async def test_r1_the_pooler_would_bite(pooled_url: str) -> None:
-    """With prepared statements the same load fails: the test above tests something."""
+async def test_r1_prepared_statements_fail_through_a_pooler(pooled_url: str) -> None:
+    """Proves that the test above can fail."""
     failed = 0
 
     async def client() -> None:
@@ -102,9 +103,7 @@ async def test_r1_the_pooler_would_bite(pooled_url: str) -> None:
     assert failed > 0
 
 
-def test_migrations_through_a_pooler_too(pooled_url: str) -> None:
-    """Not how it is meant, but a lock that is bound to its transaction holds even there."""
-    from adapters.postgres.schema import check_ready, migrate  # noqa: PLC0415
-
+def test_migrations_through_a_pooler(pooled_url: str) -> None:
+    """Not recommended, but the advisory lock of a transaction works there, too."""
     migrate(pooled_url)
     check_ready(pooled_url)

@@ -1,4 +1,4 @@
-"""What becomes of statements whose connection is lost while they are being sent."""
+"""Pipelined connections that are lost while a batch of statements is sent."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -18,7 +18,7 @@ WRITE = Statement("test", "insert into notes values ($1)", ("text",), is_write=T
 
 
 class LostAfter:
-    """A libpq connection that is lost once it has taken so many statements."""
+    """A libpq connection that fails after it has sent a number of statements."""
 
     def __init__(self, pgconn: Any, statements: int) -> None:
         self._pgconn = pgconn
@@ -46,29 +46,29 @@ async def database(database_url: str) -> AsyncIterator[PipelineDatabase]:
     await database.close()
 
 
-def lose(database: PipelineDatabase, *, is_write: bool, statements: int) -> None:
+def fail_after(database: PipelineDatabase, *, is_write: bool, statements: int) -> None:
     for pipelined in database._groups[is_write]._connections:
         if pipelined._connection is not None:
-            flawed: Any = LostAfter(pipelined._connection.pgconn, statements)
-            pipelined._connection.pgconn = flawed
+            failing: Any = LostAfter(pipelined._connection.pgconn, statements)
+            pipelined._connection.pgconn = failing
 
 
 @pytest.mark.parametrize("statements", [0, 1, 3])
-async def test_reads_are_asked_of_another_connection(
+async def test_reads_are_requeued_on_another_connection(
     database: PipelineDatabase, statements: int
 ) -> None:
-    lose(database, is_write=False, statements=statements)
+    fail_after(database, is_write=False, statements=statements)
     async with asyncio.timeout(8):
         rows = await asyncio.gather(*(database.fetch_one(ONE, {}) for _ in range(40)))
     assert rows == [(1,)] * 40
 
 
 @pytest.mark.parametrize("statements", [0, 1, 3])
-async def test_writes_fail_and_are_not_forgotten(
+async def test_writes_fail_and_are_not_sent_again(
     database: PipelineDatabase, database_url: str, statements: int
 ) -> None:
-    """Each is answered, and none that was refused is made a second time."""
-    lose(database, is_write=True, statements=statements)
+    """Every caller gets a result or an error, and no row is written twice."""
+    fail_after(database, is_write=True, statements=statements)
     async with asyncio.timeout(8):
         results = await asyncio.gather(
             *(database.execute(WRITE, {"text": str(n)}) for n in range(60)), return_exceptions=True

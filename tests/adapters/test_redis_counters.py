@@ -1,4 +1,4 @@
-"""Counters in a Redis that is frozen, killed, full, locked, or something else altogether."""
+"""Counters in Redis, and outages: frozen, killed, full, read-only, locked, another server."""
 
 import asyncio
 import time
@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import pytest
 
-from adapters.postgres_server.server import free_port
+from adapters.postgres_server.loopback import free_port
 from adapters.redis import counters as module
 from adapters.redis.counters import RedisCounters
 from application.ports.counters import WindowKey
@@ -19,23 +19,23 @@ from tests.redis_server import RedisServer, redis
 pytestmark = [pytest.mark.debian, pytest.mark.process]
 
 KEY: Final[WindowKey] = ("key", 600)
-# In earnest it is shorter, so that a busy machine would be taken for an outage.
+# In production it is shorter, and a loaded machine would exceed it.
 TIMEOUT_SECONDS: Final = 0.5
-# Longer than one wait for an answer, and much shorter than what many would take.
-_SOON: Final = 4.0
-_PATIENCE_SECONDS: Final = 15.0
+# Longer than one timeout, and much shorter than a timeout for each of many callers.
+_ONE_TIMEOUT: Final = 4.0
+_LIMIT_SECONDS: Final = 15.0
 
 
 @pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who is down is looked for more often than in earnest."""
+def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reconnect sooner than in production."""
     monkeypatch.setattr(module, "TIMEOUT_SECONDS", TIMEOUT_SECONDS)
     monkeypatch.setattr(module, "RECONNECT_SECONDS", 0.3)
 
 
 @pytest.fixture
 def server(redis_server: RedisServer) -> Iterator[RedisServer]:
-    """An empty Redis, which a test may leave frozen."""
+    """An empty Redis, which is thawed after the test."""
     redis_server.ask("FLUSHALL")
     redis_server.ask("CONFIG", "RESETSTAT")
     yield redis_server
@@ -43,8 +43,8 @@ def server(redis_server: RedisServer) -> Iterator[RedisServer]:
 
 
 @pytest.fixture
-def mortal() -> Iterator[RedisServer]:
-    """One of the test's own, to kill."""
+def own_server() -> Iterator[RedisServer]:
+    """A Redis for this test alone, which may be stopped."""
     with redis() as server:
         yield server
 
@@ -58,108 +58,108 @@ async def opened(url: str) -> AsyncIterator[RedisCounters]:
         yield counters
     finally:
         await counters.close()
-    # Nothing is left behind that would still wait for an answer.
+    # No task is left behind.
     assert asyncio.all_tasks() <= before
 
 
-async def times(counters: RedisCounters, key: WindowKey = KEY) -> int:
+async def count(counters: RedisCounters, key: WindowKey = KEY) -> int:
     [counted] = await counters.add([key])
     return counted.times
 
 
-async def refused_at_once(counters: RedisCounters) -> bool:
-    """Whether a question is turned away before anything else gets a turn."""
-    asking = [asyncio.create_task(times(counters)), asyncio.create_task(taken_back(counters))]
+async def fails_at_once(counters: RedisCounters) -> bool:
+    """Whether calls fail in the same turn of the event loop."""
+    calls = [asyncio.create_task(count(counters)), asyncio.create_task(undo(counters))]
     await asyncio.sleep(0)
-    is_at_once = all(task.done() for task in asking)
-    ends = await asyncio.gather(*asking, return_exceptions=True)
-    return is_at_once and {type(end) for end in ends} == {Unavailable}
+    is_at_once = all(call.done() for call in calls)
+    outcomes = await asyncio.gather(*calls, return_exceptions=True)
+    return is_at_once and {type(outcome) for outcome in outcomes} == {Unavailable}
 
 
-async def taken_back(counters: RedisCounters) -> None:
+async def undo(counters: RedisCounters) -> None:
     await counters.undo([KEY])
 
 
-async def counts_again(counters: RedisCounters) -> int:
-    """Wait until somebody counts: how often by then."""
-    async with asyncio.timeout(_PATIENCE_SECONDS):
+async def count_after_outage(counters: RedisCounters) -> int:
+    """Wait until a call succeeds, and return its count."""
+    async with asyncio.timeout(_LIMIT_SECONDS):
         while True:
             try:
-                return await times(counters)
+                return await count(counters)
             except Unavailable:
                 await asyncio.sleep(0.01)
 
 
-def said(log_events: LogEvents, event: str) -> list[Any]:
+def events(log_events: LogEvents, event: str) -> list[Any]:
     return [line for line in log_events if line["event"] == event]
 
 
 async def stays_down(counters: RedisCounters, seconds: float = 0.5) -> None:
-    """For as long as several attempts to connect take, nobody waits for anything."""
+    """Assert that calls fail at once, during several attempts to reconnect."""
     give_up = time.monotonic() + seconds
     while time.monotonic() < give_up:
-        assert await refused_at_once(counters)
+        assert await fails_at_once(counters)
         await asyncio.sleep(0.005)
 
 
-# As long as it answers
+# While Redis responds
 
 
 @pytest.mark.parametrize("amount", [1000, 2500])
-async def test_many_at_once_are_exact(server: RedisServer, amount: int) -> None:
-    """And cost a few questions to Redis, not one each."""
+async def test_concurrent_counts_are_exact(server: RedisServer, amount: int) -> None:
+    """They need a few calls of Redis, not one each."""
     async with opened(server.url) as counters:
-        counts = await asyncio.gather(*(times(counters) for _ in range(amount)))
+        counts = await asyncio.gather(*(count(counters) for _ in range(amount)))
         assert sorted(counts) == list(range(1, amount + 1))
-    # The first goes alone, or with whoever came in the same turn of the loop.
+    # The first batch contains the calls of one turn of the event loop.
     assert server.calls("eval") <= 2 + amount // 1000 + 1
 
 
-async def test_those_who_come_while_another_waits_go_together(server: RedisServer) -> None:
+async def test_calls_during_another_call_are_sent_in_one_batch(server: RedisServer) -> None:
     async with opened(server.url) as counters:
         before = server.calls("eval")
-        first = asyncio.create_task(times(counters))
+        first = asyncio.create_task(count(counters))
         await asyncio.sleep(0)
-        others = [asyncio.create_task(times(counters)) for _ in range(100)]
+        others = [asyncio.create_task(count(counters)) for _ in range(100)]
         assert sorted(await asyncio.gather(first, *others)) == list(range(1, 102))
         assert server.calls("eval") - before <= 2
 
 
-async def test_two_who_share_it_are_exact_together(server: RedisServer) -> None:
+async def test_counts_of_two_workers_are_exact_together(server: RedisServer) -> None:
     async with opened(server.url) as one, opened(server.url) as two:
-        counts = await asyncio.gather(*(times(c) for _ in range(500) for c in (one, two)))
+        counts = await asyncio.gather(*(count(c) for _ in range(500) for c in (one, two)))
         assert sorted(counts) == list(range(1, 1001))
 
 
-async def test_each_gets_the_answer_to_their_own_question(server: RedisServer) -> None:
-    """Also beside one who has stopped listening, or has asked for more."""
+async def test_each_caller_gets_its_own_counts(server: RedisServer) -> None:
+    """Also beside a cancelled caller, and one with several keys."""
     async with opened(server.url) as counters:
         for _ in range(4):
-            await times(counters, ("four", 600))
-        await times(counters, ("one", 600))
-        asking = [
+            await count(counters, ("four", 600))
+        await count(counters, ("one", 600))
+        calls = [
             asyncio.create_task(counters.add(keys))
             for keys in (
                 [("four", 600)],
-                [("gone", 600), ("gone", 600)],
+                [("cancelled", 600), ("cancelled", 600)],
                 [("none", 100), ("one", 600), ("four", 600)],
                 [],
                 [("one", 600)],
             )
         ]
         await asyncio.sleep(0)
-        asking[1].cancel()
-        four, gone, mixed, nothing, one = await asyncio.gather(*asking, return_exceptions=True)
-        assert isinstance(gone, asyncio.CancelledError)
+        calls[1].cancel()
+        four, cancelled, mixed, empty, one = await asyncio.gather(*calls, return_exceptions=True)
+        assert isinstance(cancelled, asyncio.CancelledError)
         assert isinstance(four, list) and isinstance(mixed, list) and isinstance(one, list)
         assert [c.times for c in four] == [5]
         assert [c.times for c in mixed] == [1, 2, 6]
         assert 99 < mixed[0].seconds_left <= 100
-        assert nothing == []
+        assert empty == []
         assert [c.times for c in one] == [3]
 
 
-async def test_every_key_ends_by_itself_and_has_our_name(server: RedisServer) -> None:
+async def test_every_key_expires_and_has_our_prefix(server: RedisServer) -> None:
     async with opened(server.url) as counters:
         await counters.add([("a", 60), ("a", 60), ("b", 60)])
         await counters.undo([("a", 60), ("c", 60)])
@@ -170,129 +170,129 @@ async def test_every_key_ends_by_itself_and_has_our_name(server: RedisServer) ->
     assert all(0 < server.ask("PTTL", key) <= 60_000 for key in keys)
 
 
-async def test_a_key_that_has_lost_its_end_gets_another(server: RedisServer) -> None:
-    """Or somebody would be turned away for ever."""
+async def test_key_without_an_expiry_gets_one(server: RedisServer) -> None:
+    """Otherwise its limit would never reset."""
     async with opened(server.url) as counters:
-        await times(counters)
+        await count(counters)
         server.ask("PERSIST", "{taskport}:key:600")
         [counted] = await counters.add([KEY])
         assert counted == (2, 600)
     assert server.ask("PTTL", "{taskport}:key:600") > 0
 
 
-async def test_an_answer_that_came_while_the_loop_was_busy_counts(
+async def test_response_that_arrives_while_the_loop_is_blocked_counts(
     server: RedisServer, log_events: LogEvents
 ) -> None:
-    """That was us, not Redis."""
+    """The delay is ours, not an outage of Redis."""
     async with opened(server.url) as counters:
         for n in range(2):
-            asking = asyncio.create_task(times(counters))
-            # The question goes out, and then nobody looks for the answer.
+            call = asyncio.create_task(count(counters))
+            # The request is sent, and then the event loop is blocked.
             for _ in range(4):
                 await asyncio.sleep(0)
             time.sleep(1.5 * TIMEOUT_SECONDS)  # noqa: ASYNC251
-            assert await asking == n + 1
-    assert not said(log_events, "redis_unavailable")
+            assert await call == n + 1
+    assert not events(log_events, "redis_unavailable")
 
 
-# When it does not
+# Outages
 
 
-async def test_frozen(server: RedisServer, log_events: LogEvents) -> None:
-    """Those at hand wait once, all together, and from then on nobody does; it is said once."""
+async def test_frozen_server(server: RedisServer, log_events: LogEvents) -> None:
+    """Calls at hand wait for one timeout, later ones fail at once, and it is logged once."""
     async with opened(server.url) as counters:
-        assert await times(counters) == 1
+        assert await count(counters) == 1
         server.pause()
         began = time.monotonic()
-        first = [asyncio.create_task(times(counters)) for _ in range(50)]
+        first = [asyncio.create_task(count(counters)) for _ in range(50)]
         await asyncio.sleep(TIMEOUT_SECONDS / 2)
-        others = [asyncio.create_task(taken_back(counters)) for _ in range(50)]
-        ends = await asyncio.gather(*first, *others, return_exceptions=True)
-        assert time.monotonic() - began < _SOON
-        assert {type(end) for end in ends} == {Unavailable}
+        others = [asyncio.create_task(undo(counters)) for _ in range(50)]
+        outcomes = await asyncio.gather(*first, *others, return_exceptions=True)
+        assert time.monotonic() - began < _ONE_TIMEOUT
+        assert {type(outcome) for outcome in outcomes} == {Unavailable}
         await stays_down(counters)
-        assert len(said(log_events, "redis_unavailable")) == 1
+        assert len(events(log_events, "redis_unavailable")) == 1
         server.resume()
-        # What was under way when it froze may be counted in the end.
-        assert await counts_again(counters) > 1
-        assert len(said(log_events, "redis_connected")) == 2
-        assert len(said(log_events, "redis_unavailable")) == 1
+        # Calls in flight when it froze may have been counted.
+        assert await count_after_outage(counters) > 1
+        assert len(events(log_events, "redis_connected")) == 2
+        assert len(events(log_events, "redis_unavailable")) == 1
 
 
-async def test_who_asks_waits_no_longer_than_for_an_answer(
+async def test_timeout_of_a_call_does_not_depend_on_the_connection(
     server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However patient the connection itself is."""
+    """The socket's own timeout is longer."""
     monkeypatch.setattr(module, "RECONNECT_SECONDS", 60.0)
     async with opened(server.url) as counters:
-        # For what comes after; the connection keeps the patience that it has.
+        # For later connections; this one keeps its timeout.
         monkeypatch.setattr(module, "RECONNECT_SECONDS", 0.3)
         server.pause()
-        async with asyncio.timeout(_PATIENCE_SECONDS):
-            ends = await asyncio.gather(
-                *(times(counters) for _ in range(9)), return_exceptions=True
+        async with asyncio.timeout(_LIMIT_SECONDS):
+            outcomes = await asyncio.gather(
+                *(count(counters) for _ in range(9)), return_exceptions=True
             )
-        assert {type(end) for end in ends} == {Unavailable}
+        assert {type(outcome) for outcome in outcomes} == {Unavailable}
         server.resume()
-        await counts_again(counters)
+        await count_after_outage(counters)
 
 
-async def test_frozen_twice_is_said_twice(server: RedisServer, log_events: LogEvents) -> None:
+async def test_each_outage_is_logged_once(server: RedisServer, log_events: LogEvents) -> None:
     async with opened(server.url) as counters:
         for outages in (1, 2):
             server.pause()
             with pytest.raises(Unavailable):
-                await times(counters)
-            assert await refused_at_once(counters)
+                await count(counters)
+            assert await fails_at_once(counters)
             server.resume()
-            await counts_again(counters)
-            assert len(said(log_events, "redis_unavailable")) == outages
+            await count_after_outage(counters)
+            assert len(events(log_events, "redis_unavailable")) == outages
 
 
-async def test_killed_and_started_again(mortal: RedisServer, log_events: LogEvents) -> None:
-    async with opened(mortal.url) as counters:
-        assert await times(counters) == 1
-        mortal.stop()
+async def test_restarted_server(own_server: RedisServer, log_events: LogEvents) -> None:
+    async with opened(own_server.url) as counters:
+        assert await count(counters) == 1
+        own_server.stop()
         began = time.monotonic()
         with pytest.raises(Unavailable):
-            await times(counters)
-        assert time.monotonic() - began < _SOON
+            await count(counters)
+        assert time.monotonic() - began < _ONE_TIMEOUT
         await stays_down(counters)
-        assert len(said(log_events, "redis_unavailable")) == 1
-        mortal.start()
-        assert await counts_again(counters) == 1
-        assert await times(counters) == 2
+        assert len(events(log_events, "redis_unavailable")) == 1
+        own_server.start()
+        assert await count_after_outage(counters) == 1
+        assert await count(counters) == 2
 
 
-async def test_not_there_from_the_start(mortal: RedisServer, log_events: LogEvents) -> None:
-    """The service starts without it, and uses it as soon as it is there."""
-    mortal.stop()
+async def test_server_that_starts_later(own_server: RedisServer, log_events: LogEvents) -> None:
+    """The service starts without Redis, and uses it as soon as it is available."""
+    own_server.stop()
     began = time.monotonic()
-    async with opened(mortal.url) as counters:
-        assert time.monotonic() - began < 5 * _SOON
+    async with opened(own_server.url) as counters:
+        assert time.monotonic() - began < 5 * _ONE_TIMEOUT
         await stays_down(counters)
-        assert len(said(log_events, "redis_unavailable")) == 1
-        mortal.start()
-        assert await counts_again(counters) == 1
+        assert len(events(log_events, "redis_unavailable")) == 1
+        own_server.start()
+        assert await count_after_outage(counters) == 1
 
 
-async def test_frozen_from_the_start(server: RedisServer) -> None:
+async def test_server_that_is_frozen_at_the_start(server: RedisServer) -> None:
     server.pause()
     began = time.monotonic()
     async with opened(server.url) as counters:
-        assert time.monotonic() - began < 5 * _SOON
+        assert time.monotonic() - began < 5 * _ONE_TIMEOUT
         await stays_down(counters)
         server.resume()
-        await counts_again(counters)
+        await count_after_outage(counters)
 
 
-async def test_a_connection_that_was_cut_is_made_anew(server: RedisServer) -> None:
+async def test_lost_connection_is_replaced(server: RedisServer) -> None:
     async with opened(server.url) as counters:
-        await times(counters)
+        await count(counters)
         server.ask("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
         with pytest.raises(Unavailable):
-            await times(counters)
-        assert await counts_again(counters) == 2
+            await count(counters)
+        assert await count_after_outage(counters) == 2
 
 
 def full(server: RedisServer) -> Callable[[], object]:
@@ -301,134 +301,134 @@ def full(server: RedisServer) -> Callable[[], object]:
 
 
 def replica(server: RedisServer) -> Callable[[], object]:
-    """As after a failover: it may be read, and that is all."""
+    """As after a failover: read-only."""
     server.ask("REPLICAOF", "127.0.0.1", free_port())
     return lambda: server.ask("REPLICAOF", "NO", "ONE")
 
 
 def locked(server: RedisServer) -> Callable[[], object]:
     server.ask("CONFIG", "SET", "requirepass", "secret")
-    # Who is in already stays in.
+    # Authenticated connections would stay authenticated.
     server.ask("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes", password="secret")
     return lambda: server.ask("CONFIG", "SET", "requirepass", "", password="secret")
 
 
-@pytest.mark.parametrize("spoil", [full, replica, locked])
-async def test_it_answers_but_does_not_count(
-    server: RedisServer, log_events: LogEvents, spoil: Callable[[RedisServer], Callable[[], object]]
+@pytest.mark.parametrize("cause_outage", [full, replica, locked])
+async def test_server_that_responds_with_an_error(
+    server: RedisServer,
+    log_events: LogEvents,
+    cause_outage: Callable[[RedisServer], Callable[[], object]],
 ) -> None:
-    """That is an outage as well: said once, and nobody asks until it counts again."""
+    """An outage as well: logged once, and calls fail at once until it is over."""
     async with opened(server.url) as counters:
-        await times(counters)
-        mend = spoil(server)
+        await count(counters)
+        end_outage = cause_outage(server)
         try:
             with pytest.raises(Unavailable):
-                await times(counters)
+                await count(counters)
             await stays_down(counters)
-            assert len(said(log_events, "redis_unavailable")) == 1
-            assert len(said(log_events, "redis_connected")) == 1
+            assert len(events(log_events, "redis_unavailable")) == 1
+            assert len(events(log_events, "redis_connected")) == 1
         finally:
-            mend()
-        assert await counts_again(counters) == 2
+            end_outage()
+        assert await count_after_outage(counters) == 2
 
 
-async def test_a_wrong_password(server: RedisServer, log_events: LogEvents) -> None:
-    """It is in no line of the log."""
-    mend = locked(server)
+async def test_wrong_password(server: RedisServer, log_events: LogEvents) -> None:
+    """It is not logged."""
+    end_outage = locked(server)
     try:
         async with opened(server.url.replace("//", "//:canary-Xq7@")) as counters:
             await stays_down(counters)
-            [line] = said(log_events, "redis_unavailable")
+            [line] = events(log_events, "redis_unavailable")
             assert "canary" not in str(log_events)
             assert line["error"] == "AuthenticationError"
         async with opened(server.url.replace("//", "//:secret@")) as counters:
-            assert await times(counters) == 1
+            assert await count(counters) == 1
     finally:
-        mend()
+        end_outage()
 
 
-Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
-async def _another_protocol(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _http_response(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     await reader.read(100)
     writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
     await writer.drain()
     writer.close()
 
 
-async def _silence(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _no_response(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     await reader.read()
     writer.close()
 
 
-async def _hanging_up(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _close_at_once(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     writer.close()
 
 
-@pytest.mark.parametrize("answer", [_another_protocol, _silence, _hanging_up])
-async def test_something_else_listens_there(answer: Answer, log_events: LogEvents) -> None:
-    async with await asyncio.start_server(answer, "127.0.0.1", 0) as other:
+@pytest.mark.parametrize("handler", [_http_response, _no_response, _close_at_once])
+async def test_server_that_is_not_redis(handler: Handler, log_events: LogEvents) -> None:
+    async with await asyncio.start_server(handler, "127.0.0.1", 0) as other:
         port = other.sockets[0].getsockname()[1]
         counters = RedisCounters(f"redis://127.0.0.1:{port}/0")
         await counters.open()
         await stays_down(counters)
-        assert len(said(log_events, "redis_unavailable")) == 1
+        assert len(events(log_events, "redis_unavailable")) == 1
         await counters.close()
 
 
-async def test_an_option_that_nobody_knows_stops_no_start(log_events: LogEvents) -> None:
+async def test_unknown_option_in_the_url_does_not_prevent_the_start(log_events: LogEvents) -> None:
     async with asyncio.timeout(10):
         async with opened("redis://127.0.0.1:1/0?unknown=1") as counters:
-            assert await refused_at_once(counters)
-    assert len(said(log_events, "redis_unavailable")) == 1
+            assert await fails_at_once(counters)
+    assert len(events(log_events, "redis_unavailable")) == 1
 
 
-async def test_a_name_that_cannot_be_sent_is_the_trouble_of_who_sends_it(
-    server: RedisServer,
-) -> None:
-    """Or one request could switch the limits of all off."""
+async def test_key_that_is_not_valid_unicode_is_counted(server: RedisServer) -> None:
+    """An error would fail its whole batch, and disable the limits of other callers."""
     async with opened(server.url) as counters:
-        ends = await asyncio.gather(
-            times(counters),
-            times(counters, ("\ud800", 60)),
-            times(counters),
+        counts = await asyncio.gather(
+            count(counters),
+            count(counters, ("\ud800", 60)),
+            count(counters),
             return_exceptions=True,
         )
-        assert list(ends) == [1, 1, 2]
-        assert await times(counters) == 3
+        assert list(counts) == [1, 1, 2]
+        assert await count(counters) == 3
 
 
-# The end
+# Closing
 
 
-async def test_closed_while_somebody_asks(server: RedisServer) -> None:
+async def test_close_during_calls(server: RedisServer) -> None:
     before = asyncio.all_tasks()
     counters = RedisCounters(server.url)
     await counters.open()
     server.pause()
-    asking = [asyncio.create_task(times(counters)) for _ in range(10)]
+    calls = [asyncio.create_task(count(counters)) for _ in range(10)]
     await asyncio.sleep(TIMEOUT_SECONDS / 5)
-    late = asyncio.create_task(times(counters))
+    late = asyncio.create_task(count(counters))
     await asyncio.sleep(0)
     await counters.close()
-    ends = await asyncio.gather(*asking, late, return_exceptions=True)
-    assert {type(end) for end in ends} == {Unavailable}
+    outcomes = await asyncio.gather(*calls, late, return_exceptions=True)
+    assert {type(outcome) for outcome in outcomes} == {Unavailable}
     assert asyncio.all_tasks() <= before
-    assert await refused_at_once(counters)
+    assert await fails_at_once(counters)
 
 
-async def test_closed_while_it_is_down(mortal: RedisServer) -> None:
-    async with opened(mortal.url):
-        mortal.stop()
-    counters = RedisCounters(mortal.url)
+async def test_close_during_an_outage(own_server: RedisServer) -> None:
+    async with opened(own_server.url):
+        own_server.stop()
+    counters = RedisCounters(own_server.url)
     await counters.open()
     await counters.close()
     await counters.close()
-    assert await refused_at_once(counters)
+    assert await fails_at_once(counters)
 
 
-async def test_never_opened(server: RedisServer) -> None:
+async def test_counters_that_were_never_opened(server: RedisServer) -> None:
     counters = RedisCounters(server.url)
-    assert await refused_at_once(counters)
+    assert await fails_at_once(counters)
     await counters.close()

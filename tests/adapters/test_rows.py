@@ -1,4 +1,4 @@
-"""Rows and entities: what goes in comes out, whatever it is."""
+"""Round trip of entities through their rows, as a property test."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -23,7 +23,7 @@ TIMES = st.datetimes(
     timezones=st.just(UTC),
 )
 STORABLE = st.characters(codec="utf-8", exclude_characters="\0")
-BORN = datetime(2026, 1, 1, tzinfo=UTC)
+CREATED_AT = datetime(2026, 1, 1, tzinfo=UTC)
 relaxed = settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -33,7 +33,7 @@ relaxed = settings(
 async def database(database_url: str) -> AsyncIterator[PipelineDatabase]:
     database = PipelineDatabase(database_url)
     await database.open()
-    user = User.create(id="u", email="u@example.com", now=BORN)
+    user = User.create(id="u", email="u@example.com", now=CREATED_AT)
     await PostgresUsers(database, OptionalColumns(database)).add(user, issued_at=None)
     yield database
     await database.close()
@@ -48,7 +48,7 @@ async def database(database_url: str) -> AsyncIterator[PipelineDatabase]:
     age=st.timedeltas(timedelta(0), timedelta(days=300)),
     version=st.integers(1, 2**31 - 1),
 )
-async def test_a_task_survives_its_row(
+async def test_task_is_read_as_it_was_stored(
     database: PipelineDatabase,
     title: str,
     description: str | None,
@@ -81,7 +81,7 @@ async def test_a_task_survives_its_row(
     created=TIMES,
     key=st.uuids(),
 )
-async def test_a_user_survives_their_row(
+async def test_user_is_read_as_it_was_stored(
     database: PipelineDatabase,
     name: str,
     image: str | None,
@@ -99,7 +99,7 @@ async def test_a_user_survives_their_row(
         created_at=created,
         updated_at=created,
     )
-    # The same key once more: what was there first stays.
+    # If an example repeats a key, the first user with it stays.
     try:
         user = await users.get(user.id, issued_at=None)
     except UnknownUser:

@@ -1,4 +1,4 @@
-"""R5: what a URL says of TLS reaches libpq, against a real server with TLS (Debian's)."""
+"""R5: the TLS parameters of a URL reach libpq. The server is Debian's, with TLS."""
 
 import subprocess
 from collections.abc import Iterator
@@ -48,7 +48,7 @@ def tls_url() -> Iterator[str]:
     "parameters",
     ["&sslmode=require&channel_binding=require", "&sslmode=verify-full&channel_binding=prefer"],
 )
-async def test_encrypted(tls_url: str, parameters: str) -> None:
+async def test_connection_is_encrypted(tls_url: str, parameters: str) -> None:
     url = tls_url + parameters
     migrate(url)
     check_ready(url)
@@ -60,10 +60,10 @@ async def test_encrypted(tls_url: str, parameters: str) -> None:
     await database.close()
 
 
-async def test_a_server_of_another_name_is_refused(
+async def test_server_with_another_host_name_is_rejected(
     tls_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`verify-full` means it, so it did reach libpq."""
+    """`sslmode=verify-full` compares the host name with the certificate."""
     monkeypatch.setattr("adapters.postgres.pipeline_database.QUEUE_SECONDS", 0.5)
     url = tls_url.replace("@localhost", "@127.0.0.1") + "&sslmode=verify-full"
     database = PipelineDatabase(url)

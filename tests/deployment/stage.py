@@ -12,8 +12,8 @@ from typing import Final
 import psycopg
 
 from adapters.postgres_server.binaries import PostgresBinaries
+from adapters.postgres_server.loopback import free_port
 from adapters.postgres_server.os_user import OsUser
-from adapters.postgres_server.server import free_port
 from tests.deployment.files import DEPLOY, command, environment, filled, services
 from tests.requirements import program
 from tests.servers import passable_folder, wait_for

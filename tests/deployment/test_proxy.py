@@ -18,8 +18,8 @@ from typing import Any, Final
 import httpx
 import pytest
 
+from adapters.postgres_server.loopback import free_port
 from adapters.postgres_server.os_user import OsUser
-from adapters.postgres_server.server import free_port
 from tests.deployment.files import FILLED, GUIDE, ROOT, nginx, services
 from tests.processes.service import Home, Service, new_home, signed_token
 from tests.requirements import program

@@ -1,4 +1,4 @@
-"""Deleted accounts are remembered, whoever deletes them: a trigger on Better Auth's table."""
+"""The trigger that records deleted users, whichever side deletes them."""
 
 import re
 from collections.abc import AsyncIterator, Iterator
@@ -28,7 +28,7 @@ FRONT_END, BACK_END = "deleting_front_end", "deleting_back_end"
 
 
 def sql(url: str, *statements: str) -> list[Any]:
-    """Runs them, each on its own; the rows of the last."""
+    """Run statements in autocommit mode, and return the rows of the last."""
     with psycopg.connect(url, autocommit=True) as connection:
         for statement in statements:
             cursor = connection.execute(statement.encode())
@@ -40,7 +40,7 @@ def insert(*ids: str) -> str:
     return f'insert into "user" (id, name, email, "emailVerified") values {rows}'
 
 
-def remembered(url: str) -> dict[str, datetime]:
+def deleted_users(url: str) -> dict[str, datetime]:
     return dict(sql(url, "select id, deleted_at from taskport.deleted_users"))
 
 
@@ -56,7 +56,7 @@ def as_role(url: str, role: str) -> str:
 
 @pytest.fixture
 def roles(postgres_18_server: PostgresServer) -> Iterator[None]:
-    """The front end's and ours: neither is a superuser, nor a member of the other."""
+    """The roles of the front end and ours: no superusers, and not members of each other."""
     url = postgres_18_server.url
     sql(url, *(f"create role {role} login password 'x'" for role in (FRONT_END, BACK_END)))
     yield
@@ -81,44 +81,44 @@ def owner_url(roles: None, empty_database_url: str) -> str:
     return url
 
 
-def test_a_deletion_by_anybody_is_remembered_with_its_time(database_url: str) -> None:
+def test_deletion_is_recorded_with_its_time(database_url: str) -> None:
     sql(database_url, insert("ann", "bob"))
     before = now(database_url)
     sql(database_url, """delete from "user" where id = 'ann'""")
-    [(id, deleted_at)] = remembered(database_url).items()
+    [(id, deleted_at)] = deleted_users(database_url).items()
     assert id == "ann"
     assert before <= deleted_at <= now(database_url)
     assert sql(database_url, 'select id from "user"') == [("bob",)]
 
 
-def test_the_time_is_that_of_the_deletion_and_not_of_its_transaction(database_url: str) -> None:
-    """Whatever was issued while a long transaction was open is from before."""
+def test_recorded_time_is_not_the_start_of_the_transaction(database_url: str) -> None:
+    """A token that is issued during a long transaction is older than the deletion."""
     sql(database_url, insert("ann"))
     with psycopg.connect(database_url) as connection:
         connection.execute("select now()")
         meanwhile = now(database_url)
         connection.execute('delete from "user"')
-    assert remembered(database_url)["ann"] > meanwhile
+    assert deleted_users(database_url)["ann"] > meanwhile
 
 
-def test_who_is_deleted_again_is_remembered_with_the_newer_time(database_url: str) -> None:
+def test_second_deletion_updates_the_recorded_time(database_url: str) -> None:
     sql(database_url, insert("ann"), 'delete from "user"', insert("ann"))
     meanwhile = now(database_url)
-    assert remembered(database_url)["ann"] < meanwhile
+    assert deleted_users(database_url)["ann"] < meanwhile
     sql(database_url, 'delete from "user"')
-    assert remembered(database_url)["ann"] > meanwhile
+    assert deleted_users(database_url)["ann"] > meanwhile
 
 
-def test_a_deletion_that_is_undone_is_not_remembered(database_url: str) -> None:
+def test_deletion_that_is_rolled_back_is_not_recorded(database_url: str) -> None:
     sql(database_url, insert("ann"))
     with psycopg.connect(database_url) as connection:
         connection.execute('delete from "user"')
         assert connection.execute("select count(*) from taskport.deleted_users").fetchone() == (1,)
         connection.rollback()
-    assert remembered(database_url) == {}
+    assert deleted_users(database_url) == {}
 
 
-def test_what_deletes_nobody_is_not_remembered(database_url: str) -> None:
+def test_other_statements_are_not_recorded(database_url: str) -> None:
     sql(
         database_url,
         insert("ann"),
@@ -126,18 +126,18 @@ def test_what_deletes_nobody_is_not_remembered(database_url: str) -> None:
         "update \"user\" set name = 'x'",
         "delete from session",
     )
-    assert remembered(database_url) == {}
+    assert deleted_users(database_url) == {}
 
 
-def test_a_table_that_is_emptied_forgets(database_url: str) -> None:
-    """`truncate` knows no rows: whoever starts again with nothing starts again with nobody."""
+def test_truncate_is_not_recorded(database_url: str) -> None:
+    """It does not fire row triggers."""
     sql(database_url, insert("ann"), 'truncate "user" cascade')
-    assert remembered(database_url) == {}
+    assert deleted_users(database_url) == {}
     sql(database_url, insert("ann"))
 
 
-def test_many_are_deleted_at_once(database_url: str) -> None:
-    """With all that they own."""
+def test_deletion_of_many_users(database_url: str) -> None:
+    """With all of their tasks."""
     sql(
         database_url,
         'insert into "user" (id, name, email, "emailVerified")'
@@ -146,12 +146,12 @@ def test_many_are_deleted_at_once(database_url: str) -> None:
         " select 'u' || n, 'x', 'Pending', 1, now(), now() from generate_series(1, 10000) n",
         'delete from "user"',
     )
-    assert remembered(database_url).keys() == {f"u{n}" for n in range(1, 10_001)}
+    assert deleted_users(database_url).keys() == {f"u{n}" for n in range(1, 10_001)}
     assert sql(database_url, "select count(*) from taskport.tasks") == [(0,)]
 
 
-def test_a_role_that_knows_nothing_of_ours_can_delete_its_users(owner_url: str) -> None:
-    """And the tombstone, which it may not see, is written."""
+def test_role_without_privileges_on_our_schema_can_delete_users(owner_url: str) -> None:
+    """The deletion is recorded, though the role cannot read the records."""
     migrate(as_role(owner_url, BACK_END))
     front_end = as_role(owner_url, FRONT_END)
     sql(front_end, insert("ann", "bob"))
@@ -168,43 +168,43 @@ def test_a_role_that_knows_nothing_of_ours_can_delete_its_users(owner_url: str) 
         with pytest.raises(errors.InsufficientPrivilege):
             sql(front_end, forbidden)
     sql(front_end, """delete from "user" where id = 'ann'""")
-    assert remembered(owner_url).keys() == {"ann"}
+    assert deleted_users(owner_url).keys() == {"ann"}
     assert sql(owner_url, "select count(*) from taskport.tasks") == [(0,)]
 
 
-def test_a_role_that_only_deletes_needs_no_more_than_that(owner_url: str) -> None:
-    """Neither role owns the table here: an administrator made it."""
+def test_privilege_to_delete_is_sufficient(owner_url: str) -> None:
+    """Neither role owns the table here: it belongs to an administrator."""
     migrate(owner_url)
     sql(owner_url, *(f'alter table "{table}" owner to postgres' for table in TABLES))
     sql(owner_url, f'grant select, insert, delete on "user" to {FRONT_END}')
     sql(as_role(owner_url, FRONT_END), insert("ann"), 'delete from "user"')
-    assert remembered(owner_url).keys() == {"ann"}
+    assert deleted_users(owner_url).keys() == {"ann"}
 
 
-def test_the_function_cannot_be_made_to_run_anything_else(owner_url: str) -> None:
-    """It runs as its owner, so nothing in it may be looked up where its caller says."""
+def test_function_does_not_use_the_search_path_of_its_caller(owner_url: str) -> None:
+    """It runs with the privileges of its owner (`security definer`)."""
     migrate(as_role(owner_url, BACK_END))
     front_end = as_role(owner_url, FRONT_END)
     sql(front_end, "create table public.log (who text)", insert("ann", "bob"))
     sql(owner_url, f"grant insert on public.log to {BACK_END}")
     # In the schemas that a caller can put first: one of its own, and the temporary one.
-    spy = (
+    malicious = (
         "create function {}.clock_timestamp() returns timestamptz language sql as $$"
         " insert into public.log values (current_user); select timestamptz 'epoch' $$"
     )
     with psycopg.connect(front_end, autocommit=True) as connection:
-        connection.execute(spy.format("public").encode())
-        connection.execute(spy.format("pg_temp").encode())
+        connection.execute(malicious.format("public").encode())
+        connection.execute(malicious.format("pg_temp").encode())
         connection.execute("create temp table deleted_users (id text primary key, deleted_at text)")
         connection.execute("set search_path = pg_temp, public, pg_catalog")
         connection.execute("""delete from public."user" where id = 'ann'""")
         assert connection.execute("select * from pg_temp.deleted_users").fetchall() == []
     assert sql(owner_url, "select who from log") == []
-    assert remembered(owner_url)["ann"] > now(owner_url) - MINUTE
+    assert deleted_users(owner_url)["ann"] > now(owner_url) - MINUTE
 
 
-def test_nobody_else_can_put_the_function_to_use(owner_url: str) -> None:
-    """Whoever could hang it on a table of their own would lock out whom they like."""
+def test_other_roles_cannot_use_the_function(owner_url: str) -> None:
+    """With a trigger on a table of its own, a role could record any user as deleted."""
     migrate(as_role(owner_url, BACK_END))
     with pytest.raises(errors.InsufficientPrivilege):
         sql(
@@ -215,28 +215,31 @@ def test_nobody_else_can_put_the_function_to_use(owner_url: str) -> None:
         )
 
 
-def test_down_again_where_the_table_is_somebody_elses(owner_url: str) -> None:
-    """The trigger goes, though it hangs on a table that we do not own; and comes again."""
+def test_downgrade_drops_the_trigger_on_a_table_of_another_role(owner_url: str) -> None:
+    """And an upgrade creates it again."""
     back_end = as_role(owner_url, BACK_END)
     for _ in range(2):
         migrate(back_end)
         check_ready(back_end)
-        assert traces(owner_url) == ["remember_deleted_user", "taskport_remember_deleted_user"]
+        assert triggers_and_functions(owner_url) == [
+            "remember_deleted_user",
+            "taskport_remember_deleted_user",
+        ]
         downgrade(back_end, "0001")
-        assert traces(owner_url) == []
+        assert triggers_and_functions(owner_url) == []
         sql(as_role(owner_url, FRONT_END), insert("ann"), 'delete from "user"')
-        assert remembered(owner_url) == {}
+        assert deleted_users(owner_url) == {}
     with pytest.raises(SchemaError, match="taskport migrate"):
         check_ready(back_end)
 
 
-def test_down_to_nothing(database_url: str) -> None:
+def test_downgrade_to_base(database_url: str) -> None:
     downgrade(database_url)
-    assert traces(database_url) == []
+    assert triggers_and_functions(database_url) == []
     sql(database_url, insert("ann"), 'delete from "user"')
 
 
-def traces(url: str) -> list[str]:
+def triggers_and_functions(url: str) -> list[str]:
     """Our functions, and our triggers on Better Auth's tables."""
     found = sql(
         url,
@@ -255,14 +258,14 @@ async def users(database_url: str) -> AsyncIterator[PostgresUsers]:
     await database.close()
 
 
-async def test_who_was_deleted_on_the_other_side_does_not_come_back(
+async def test_user_deleted_by_the_front_end_is_not_created_again(
     users: PostgresUsers, database_url: str
 ) -> None:
-    """A token from before that introduces its user finds nobody, and introduces nobody."""
+    """A token from before the deletion neither finds nor creates its user."""
     ann = User.create(id="ann", email="ann@example.com", now=now(database_url))
     await users.add(ann, issued_at=None)
     sql(database_url, """delete from "user" where id = 'ann'""")
-    deleted_at = remembered(database_url)["ann"]
+    deleted_at = deleted_users(database_url)["ann"]
     for issued_at in (None, deleted_at - MINUTE, deleted_at):
         with pytest.raises(UnknownUser):
             await users.get("ann", issued_at=issued_at)
@@ -276,8 +279,8 @@ async def test_who_was_deleted_on_the_other_side_does_not_come_back(
         await users.get("ann", issued_at=deleted_at)
 
 
-class Believing:
-    """An `Authenticator` of one proof."""
+class FixedAuthenticator:
+    """An `Authenticator` that accepts every request with the same proof."""
 
     def __init__(self, proof: UserProof) -> None:
         self.proof = proof
@@ -286,15 +289,15 @@ class Believing:
         return [self.proof]
 
 
-async def test_a_token_of_the_front_ends_server_does_not_bring_them_back(
+async def test_shared_secret_token_does_not_create_a_deleted_user(
     users: PostgresUsers, database_url: str, clock: FixedClock
 ) -> None:
-    """Credential 5 creates its user at first sight: and only then."""
+    """Credential 5 creates its user if there is none, unless the user was deleted."""
     clock.time = now(database_url) - MINUTE
     claims = Claims("ann@example.com", "Ann", None, email_verified=None, updated_at=None)
     proof = UserProof(CredentialKind.SHARED_SECRET, "ann", clock.now(), claims)
     sessions = PostgresSessions(users.database, users.optional)
-    authenticate = Authenticate(Believing(proof), users, sessions, clock)
+    authenticate = Authenticate(FixedAuthenticator(proof), users, sessions, clock)
     assert (await authenticate(Credentials())).user.email == "ann@example.com"
     sql(database_url, 'delete from "user"')
     for _ in range(2):

@@ -1,4 +1,4 @@
-"""The schema: made by the migrations, declared by the models, used by the statements."""
+"""The schema: migrations, their agreement with the models, and the plans of statements."""
 
 import os
 import re
@@ -27,14 +27,14 @@ ROOT = Path(__file__).parents[2]
 
 
 def dump(url: str, name: str) -> str:
-    """The definition of a schema as `pg_dump` writes it, without comments and random marks."""
-    done = subprocess.run(
+    """The definition of a schema by `pg_dump`, without comments and random marks."""
+    completed = subprocess.run(
         [postgres_programs() / "pg_dump", "--schema-only", f"--schema={name}", "--no-owner", url],
         capture_output=True,
         text=True,
         check=True,
     )
-    lines = done.stdout.splitlines()
+    lines = completed.stdout.splitlines()
     return "\n".join(line for line in lines if line and not re.match(r"--|\\(un)?restrict", line))
 
 
@@ -44,7 +44,7 @@ def rows(url: str, query: str) -> list[Any]:
 
 
 def test_models_and_migrations_do_not_drift(database_url: str, empty_database_url: str) -> None:
-    """Alembic finds nothing to do; and what it cannot see (checks, storage) is the same text."""
+    """Alembic finds no difference; `pg_dump` none in what Alembic ignores (checks, storage)."""
     with connect(database_url) as conn:
         command.check(schema._config(conn))
     with connect(empty_database_url) as conn:
@@ -57,7 +57,7 @@ def test_models_and_migrations_do_not_drift(database_url: str, empty_database_ur
     assert migrated == dump(empty_database_url, SCHEMA).split(";\n")
 
 
-def test_the_model_of_the_user_table_is_better_auths(database_url: str) -> None:
+def test_model_of_the_user_table_has_better_auths_columns(database_url: str) -> None:
     columns = rows(
         database_url,
         "select column_name, is_nullable from information_schema.columns"
@@ -67,7 +67,7 @@ def test_the_model_of_the_user_table_is_better_auths(database_url: str) -> None:
     assert {(c.name, "YES" if c.nullable else "NO") for c in model} == set(columns)
 
 
-def test_the_names_of_better_auths_constraints(database_url: str) -> None:
+def test_names_of_better_auths_constraints(database_url: str) -> None:
     names = rows(
         database_url,
         "select conname from pg_constraint where connamespace = 'public'::regnamespace"
@@ -82,14 +82,14 @@ def test_the_names_of_better_auths_constraints(database_url: str) -> None:
     }
 
 
-def test_tasks_leave_room_and_are_vacuumed_early(database_url: str) -> None:
+def test_storage_parameters_of_tasks(database_url: str) -> None:
     [(options,)] = rows(
         database_url, "select reloptions from pg_class where oid = 'taskport.tasks'::regclass"
     )
     assert {"fillfactor=90", "autovacuum_vacuum_scale_factor=0.02"} <= set(options)
 
 
-def test_every_time_has_a_zone(database_url: str) -> None:
+def test_every_time_has_a_time_zone(database_url: str) -> None:
     kinds = rows(
         database_url,
         "select distinct data_type from information_schema.columns"
@@ -123,15 +123,15 @@ def plan(url: str, query: TaskQuery) -> str:
     statement = list_statement(query.status is not None, query.q is not None, query.sort)
     values = list_values("user 7", query)
     with psycopg.connect(url, cursor_factory=psycopg.RawCursor) as conn:
-        found = conn.execute(f"explain {statement.sql}", statement.bind(values)).fetchall()
-    return "\n".join(line for (line,) in found)
+        lines = conn.execute(f"explain {statement.sql}", statement.bind(values)).fetchall()
+    return "\n".join(line for (line,) in lines)
 
 
 @pytest.mark.parametrize(
     "sort", [TaskSort.CREATED_AT, TaskSort.CREATED_AT_DESCENDING], ids=["oldest", "newest"]
 )
-def test_a_page_comes_in_the_order_of_the_index(large_url: str, sort: TaskSort) -> None:
-    """The rows of the page are read where they lie: nothing is sorted below the limit."""
+def test_default_order_is_read_from_the_index(large_url: str, sort: TaskSort) -> None:
+    """Nothing is sorted below the limit."""
     found = plan(large_url, TaskQuery(limit=20, sort=sort))
     below_limit = found[found.index("Limit") :]
     assert re.search(
@@ -145,7 +145,7 @@ def test_a_page_comes_in_the_order_of_the_index(large_url: str, sort: TaskSort) 
 @pytest.mark.parametrize("sort", TaskSort)
 @pytest.mark.parametrize("status", [None, TaskStatus.PENDING])
 @pytest.mark.parametrize("q", [None, "9"])
-def test_no_list_reads_the_tasks_of_others(
+def test_lists_read_only_the_tasks_of_their_user(
     large_url: str, sort: TaskSort, status: TaskStatus | None, q: str | None
 ) -> None:
     found = plan(large_url, TaskQuery(sort=sort, status=status, q=q))
@@ -153,16 +153,16 @@ def test_no_list_reads_the_tasks_of_others(
     assert "Seq Scan" not in found, found
 
 
-def test_migrating_twice_and_all_at_once(empty_database_url: str) -> None:
+def test_concurrent_migrations(empty_database_url: str) -> None:
     with ThreadPoolExecutor(6) as threads:
         list(threads.map(migrate, [empty_database_url] * 6))
     check_ready(empty_database_url)
 
 
-def test_a_migration_waits_for_another(
+def test_migration_waits_for_another(
     empty_database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The lock is what makes it wait: while somebody else holds it, nothing is migrated."""
+    """While another process holds the advisory lock, nothing is migrated."""
     monkeypatch.setattr(schema, "_LOCK_SECONDS", 1)
     with psycopg.connect(empty_database_url) as conn:
         conn.execute("select pg_advisory_xact_lock(%s)", (schema._LOCK,))
@@ -171,20 +171,20 @@ def test_a_migration_waits_for_another(
     migrate(empty_database_url)
 
 
-def test_an_unmigrated_database_is_examined(empty_database_url: str) -> None:
+def test_unmigrated_database_is_not_ready(empty_database_url: str) -> None:
     with pytest.raises(SchemaError, match="taskport migrate"):
         check_ready(empty_database_url)
 
 
-def test_a_newer_schema_is_left_alone(database_url: str) -> None:
-    """During an upgrade the old version still runs on what the new one has migrated."""
+def test_newer_schema_is_accepted(database_url: str) -> None:
+    """During an upgrade, the old version runs on the schema of the new one."""
     with psycopg.connect(database_url) as conn:
         conn.execute("update taskport.alembic_version set version_num = 'from the future'")
     migrate(database_url)
     check_ready(database_url)
 
 
-def test_a_failing_migration_changes_nothing(empty_database_url: str) -> None:
+def test_failed_migration_changes_nothing(empty_database_url: str) -> None:
     with psycopg.connect(empty_database_url) as conn:
         conn.execute("create schema taskport")
         conn.execute("create table taskport.tasks (id int)")
@@ -194,7 +194,7 @@ def test_a_failing_migration_changes_nothing(empty_database_url: str) -> None:
     assert dump(empty_database_url, "public") == before
 
 
-def test_down_and_up_again(database_url: str) -> None:
+def test_downgrade_and_upgrade(database_url: str) -> None:
     with psycopg.connect(database_url) as conn:
         conn.execute(
             'insert into "user" (id, name, email, "emailVerified") values (%s, %s, %s, %s)',
@@ -206,7 +206,7 @@ def test_down_and_up_again(database_url: str) -> None:
     left = dump(database_url, "public").splitlines()
     gone = [line for line in before.splitlines() if line not in left]
     assert left == [line for line in before.splitlines() if line not in gone]
-    # The one thing on a table of Better Auth's that is ours.
+    # The only object of ours on a table of Better Auth's.
     assert [line.split()[:3] for line in gone] == [
         ["CREATE", "TRIGGER", "taskport_remember_deleted_user"]
     ]
@@ -215,8 +215,8 @@ def test_down_and_up_again(database_url: str) -> None:
     check_ready(database_url)
 
 
-def test_alembic_by_hand(database_url: str) -> None:
-    """Its own command finds the scripts, and the database of the settings."""
+def test_alembic_commands(database_url: str) -> None:
+    """They find the migrations, and use the database of the settings."""
     environment = {
         "PATH": os.environ["PATH"],
         "PYTHONPATH": str(ROOT),
@@ -224,7 +224,7 @@ def test_alembic_by_hand(database_url: str) -> None:
         "BETTER_AUTH_SECRET": "x" * 32,
     }
     for arguments in (("check",), ("current",)):
-        done = subprocess.run(
+        completed = subprocess.run(
             [sys.executable, "-m", "alembic.config", *arguments],
             cwd=ROOT,
             env=environment,
@@ -232,29 +232,29 @@ def test_alembic_by_hand(database_url: str) -> None:
             text=True,
             check=False,
         )
-        assert done.returncode == 0, done.stderr
-    assert "(head)" in done.stdout
+        assert completed.returncode == 0, completed.stderr
+    assert "(head)" in completed.stdout
 
 
-def test_a_role_that_works_in_another_schema_is_refused(
+def test_role_with_another_search_path_is_rejected(
     empty_database_url: str, postgres_18_server: PostgresServer
 ) -> None:
-    """A role called as our schema would hide Better Auth's tables from Better Auth."""
+    """Of a role with the name of our schema, the search path begins with that schema."""
     with psycopg.connect(postgres_18_server.url, autocommit=True) as conn:
         conn.execute("drop role if exists taskport")
         conn.execute("create role taskport superuser login password 'x'")
     url = re.sub(r"//[^@]*@", "//taskport:x@", empty_database_url)
-    with pytest.raises(SchemaError, match="set search_path = public") as caught:
+    with pytest.raises(SchemaError, match="set search_path = public") as raised:
         migrate(url)
-    cure = re.search(r"`(.*)`", str(caught.value))
-    assert cure is not None
+    statement = re.search(r"`(.*)`", str(raised.value))
+    assert statement is not None
     with psycopg.connect(url) as conn:
-        conn.execute(cure[1].encode())
+        conn.execute(statement[1].encode())
     migrate(url)
     check_ready(url)
 
 
-def test_a_role_that_may_not_create_is_told(
+def test_role_without_the_privilege_to_create_is_rejected(
     empty_database_url: str, postgres_18_server: PostgresServer
 ) -> None:
     with psycopg.connect(postgres_18_server.url, autocommit=True) as conn:
@@ -265,10 +265,10 @@ def test_a_role_that_may_not_create_is_told(
         migrate(url)
 
 
-def test_a_role_that_only_works_there_may_find_it_migrated(
+def test_role_without_privileges_can_migrate_if_there_is_nothing_to_do(
     database_url: str, postgres_18_server: PostgresServer
 ) -> None:
-    """So that `serve` needs no other arguments where somebody else migrates."""
+    """`serve` needs no `--no-migrate` if another role has migrated."""
     with psycopg.connect(postgres_18_server.url, autocommit=True) as conn:
         conn.execute("drop role if exists worker")
         conn.execute("create role worker login password 'x'")
@@ -278,8 +278,8 @@ def test_a_role_that_only_works_there_may_find_it_migrated(
     migrate(re.sub(r"//[^@]*@", "//worker:x@", database_url))
 
 
-def test_nobody_there() -> None:
-    with pytest.raises(schema.DatabaseUnreachable) as caught:
+def test_unreachable_database() -> None:
+    with pytest.raises(schema.DatabaseUnreachable) as raised:
         migrate("postgresql://ann:canary@127.0.0.1:1/db")
-    assert "canary" not in str(caught.value)
-    assert "\n" not in str(caught.value)
+    assert "canary" not in str(raised.value)
+    assert "\n" not in str(raised.value)

@@ -10,7 +10,7 @@ import jwt
 import psycopg
 import pytest
 
-from adapters.postgres_server.server import free_port
+from adapters.postgres_server.loopback import free_port
 from tests.processes.service import (
     SECRET,
     Environment,

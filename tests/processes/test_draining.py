@@ -198,7 +198,7 @@ def test_readiness_is_answered_in_two_seconds(home: Home, database_url: str, wor
             status, seconds = timed(service, "/livez")
             assert (status, seconds < 1) == (200, True)
             # As where the network drops whatever is sent: nobody even refuses.
-            do(Proxy.cut)
+            do(Proxy.reset)
             status, seconds = timed(service, "/readyz")
             assert (status, seconds < 2) == (503, True)
             do(Proxy.thaw)

@@ -1,4 +1,4 @@
-"""The PostgreSQL that `taskport` brings along: it comes, stays, goes, and loses nothing."""
+"""The embedded PostgreSQL server: start, join, takeover, adoption, stop."""
 
 import os
 import pwd
@@ -9,7 +9,6 @@ import socket
 import stat
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -33,9 +32,9 @@ from tests.waiting import eventually
 
 pytestmark = pytest.mark.postgres
 
-as_root = pytest.mark.skipif(os.geteuid() != 0, reason="this concerns root alone")
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 on_linux = pytest.mark.skipif(
-    sys.platform != "linux", reason="only Linux ends a process together with its parent"
+    sys.platform != "linux", reason="only Linux stops a process when its parent ends"
 )
 
 
@@ -45,13 +44,13 @@ def home() -> Iterator[Home]:
         yield home
 
 
-def said_url(home: Home) -> dict[str, str]:
-    said = conninfo_to_dict(home.database_url())
-    return {name: str(value) for name, value in said.items()}
+def url_parameters(home: Home) -> dict[str, str]:
+    parameters = conninfo_to_dict(home.database_url())
+    return {name: str(value) for name, value in parameters.items()}
 
 
 def control_c(service: Service) -> None:
-    """What a terminal does: every process of the foreground gets the signal."""
+    """Send SIGINT as a terminal does, to every process of the foreground."""
     os.killpg(service.pid, signal.SIGINT)
 
 
@@ -59,8 +58,8 @@ def terminate(service: Service) -> None:
     os.kill(service.pid, signal.SIGTERM)
 
 
-def test_the_next_start_finds_what_was_accepted(home: Home) -> None:
-    """What was in flight included: the database outlives the last request, and then it is gone."""
+def test_accepted_requests_survive_a_restart(home: Home) -> None:
+    """Also a request in flight: the database server stops after the last request."""
     expected: set[str] = set()
     for stop in (terminate, control_c):
         with home.serving() as service:
@@ -86,8 +85,8 @@ def test_the_next_start_finds_what_was_accepted(home: Home) -> None:
 
 
 @on_linux
-def test_after_kill_9_nothing_is_left_running_and_nothing_is_lost(home: Home) -> None:
-    """The next start may come at once, while the old server is still on its way out."""
+def test_sigkill_leaves_no_process_and_loses_no_data(home: Home) -> None:
+    """The next start may come while the old server is still shutting down."""
     with home.serving() as service:
         token = home.kept_token()
         service.create(token, "committed")
@@ -103,9 +102,8 @@ def test_after_kill_9_nothing_is_left_running_and_nothing_is_lost(home: Home) ->
         eventually(lambda: not running(second))
 
 
-def test_a_server_that_was_left_behind_is_adopted(home: Home) -> None:
-    """As where the kernel does not end it together with its parent: it serves on, and is stopped
-    by whoever adopted it."""
+def test_server_without_an_owner_is_adopted(home: Home) -> None:
+    """On macOS, the server survives a SIGKILL of its owner. The process that adopts it stops it."""
     home.make_database()
     postmaster = home.start_postgres()
 
@@ -117,8 +115,7 @@ def test_a_server_that_was_left_behind_is_adopted(home: Home) -> None:
         assert not home.postgres_pids()
 
 
-def test_commands_join_a_running_server_and_leave_it_running(home: Home) -> None:
-    """It is the same process after each of them."""
+def test_commands_join_a_running_server_and_do_not_stop_it(home: Home) -> None:
     with home.serving() as service:
         postmaster = home.postmaster()
         assert postmaster is not None
@@ -127,34 +124,45 @@ def test_commands_join_a_running_server_and_leave_it_running(home: Home) -> None
             ("check",),
             ("seed", "--users", "2", "--tasks", "3"),
         ):
-            done = home.run(*command)
-            assert done.code == 0, done.err
+            completed = home.run(*command)
+            assert completed.code == 0, completed.err
             assert home.postmaster() == postmaster
             assert running({postmaster})
         service.create(home.kept_token(), "still here")
 
 
-def test_a_service_outlives_the_command_that_started_its_database(home: Home) -> None:
-    """Whoever starts `serve` while `seed` is at work must not lose the database at its end."""
-    with command_at_work(home) as command, home.serving() as service:
-        assert command.wait(30) == 0
+@pytest.mark.parametrize("is_killed", [False, True], ids=["exits", "is killed"])
+def test_service_takes_over_from_an_owner_that(home: Home, is_killed: bool) -> None:
+    """A command owns the server that `serve` joins, and stops it when it ends."""
+    with running_command(home) as command, home.serving() as service:
+        token = home.kept_token()
+        service.create(token, "before")
+        if is_killed:
+            command.kill()
+            command.wait()
+        else:
+            command.communicate()
+            assert command.returncode == 0
 
         eventually(lambda: service.responds("/readyz"))
-        service.create(home.kept_token(), "after the command")
+        assert service.titles(token) == {"before"}
+        assert service.terminate() == 0
+        assert home.postmaster() is None
 
 
 @contextmanager
-def command_at_work(home: Home) -> Iterator[subprocess.Popen[str]]:
-    """A process that uses the embedded server for some seconds, as a long command does."""
+def running_command(home: Home) -> Iterator[subprocess.Popen[str]]:
+    """A process that owns the embedded server until its standard input is closed."""
     code = (
-        "import pathlib, sys, time\n"
+        "import pathlib, sys\n"
         "from adapters.postgres_server.server import EmbeddedPostgres\n"
         "with EmbeddedPostgres(pathlib.Path(sys.argv[1])):\n"
         "    print('ready', flush=True)\n"
-        "    time.sleep(4)\n"
+        "    sys.stdin.read()\n"
     )
     with subprocess.Popen(
         [sys.executable, "-c", code, str(home.data)],
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
         **home.options(),
@@ -167,8 +175,8 @@ def command_at_work(home: Home) -> Iterator[subprocess.Popen[str]]:
             command.kill()
 
 
-def test_two_commands_at_once_on_a_new_folder(home: Home) -> None:
-    """One of them makes the database, and none takes it away from the other."""
+def test_two_concurrent_commands_on_a_new_folder(home: Home) -> None:
+    """One creates the database, and does not stop the server while the other uses it."""
     with ThreadPoolExecutor() as threads:
         tokens = set(threads.map(home.token, ["ann@example.com", "bob@example.com"]))
 
@@ -180,7 +188,7 @@ def test_two_commands_at_once_on_a_new_folder(home: Home) -> None:
 
 
 def test_two_workers_share_the_database(home: Home) -> None:
-    """Whichever of them answers; SIGTERM ends them all, after the last request."""
+    """SIGTERM ends both workers, after the last request."""
     with home.serving("--workers=2") as service:
         token = home.kept_token()
         service.create(token, "seen by both")
@@ -194,14 +202,14 @@ def test_two_workers_share_the_database(home: Home) -> None:
             status, _ = held.finish()
         assert status == 201
         assert service.wait() == 0
-        # What multiprocessing keeps beside the workers sees its parent end, and follows.
+        # The resource tracker of multiprocessing ends after its parent.
         eventually(lambda: not running(everything))
         assert not home.postgres_pids()
 
 
 @on_linux
 def test_workers_end_when_their_parent_is_killed(home: Home) -> None:
-    """They would hold the port, and the next start could not have it."""
+    """Otherwise they would keep the port, and the next start would fail."""
     with home.serving("--workers=2") as service:
         everything = tree(service.pid)
         assert len(everything - home.postgres_pids()) >= 3
@@ -213,10 +221,10 @@ def test_workers_end_when_their_parent_is_killed(home: Home) -> None:
 
 
 @pytest.mark.parametrize("name", ["editor", "postgres"])
-def test_a_stale_lock_file_whose_number_belongs_to_somebody_else(home: Home, name: str) -> None:
-    """After a crash of the machine it may be anybody's, the server of another folder included."""
+def test_stale_lock_file_with_the_id_of_another_process(home: Home, name: str) -> None:
+    """After a reboot the id may be any process's, even that of the server of another folder."""
     home.make_database()
-    with stranger(home, name) as other:
+    with unrelated_process(home, name) as other:
         leave_lock_file(home, other.pid)
 
         with home.serving() as service:
@@ -226,25 +234,37 @@ def test_a_stale_lock_file_whose_number_belongs_to_somebody_else(home: Home, nam
         assert other.poll() is None
 
 
-def test_a_start_that_fails_stops_nobody_else(home: Home) -> None:
-    """Whatever process has the number of a stale lock file by now, no signal is for it."""
+def test_failed_start_stops_no_other_process(home: Home) -> None:
+    """No process with the id of a stale lock file gets a signal."""
     home.make_database()
-    with stranger(home, "editor") as other:
+    with unrelated_process(home, "editor") as other:
         leave_lock_file(home, other.pid)
         (home.data / "database-url").unlink()
 
-        said = error_message(home.run("token", "ann@example.com"))
+        message = error_message(home.run("token", "ann@example.com"))
 
-        assert str(home.data / "database-url") in said
+        assert str(home.data / "database-url") in message
         assert other.poll() is None
 
 
+def test_incomplete_data_is_not_replaced(home: Home) -> None:
+    """Without PG_VERSION, the folder is no data directory, but its files may be of value."""
+    home.make_database()
+    url = home.database_url()
+    (home.data / "postgres" / "PG_VERSION").unlink()
+
+    message = error_message(home.run("token", "ann@example.com"))
+
+    assert f"{home.data / 'postgres'} has no PG_VERSION" in message
+    assert home.database_url() == url
+    assert (home.data / "postgres" / "global").is_dir()
+
+
 @contextmanager
-def stranger(home: Home, name: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A process of this name that has nothing to do with us."""
+def unrelated_process(home: Home, name: str) -> Iterator[subprocess.Popen[bytes]]:
     program = home.folder / name
     program.symlink_to(shutil.which("sleep") or "/bin/sleep")
-    # PostgreSQL itself sees through the number of a process that it may not signal.
+    # As the user of the server: PostgreSQL itself ignores the id of a process of another user.
     with subprocess.Popen([program, "100"], **OsUser.choose().options) as process:
         try:
             yield process
@@ -254,7 +274,16 @@ def stranger(home: Home, name: str) -> Iterator[subprocess.Popen[bytes]]:
 
 def leave_lock_file(home: Home, pid: int) -> None:
     data = home.data / "postgres"
-    lines = (pid, data, 1_700_000_000, said_url(home)["port"], "", "127.0.0.1", "", "ready   ")
+    lines = (
+        pid,
+        data,
+        1_700_000_000,
+        url_parameters(home)["port"],
+        "",
+        "127.0.0.1",
+        "",
+        "ready   ",
+    )
     lock_file = data / "postmaster.pid"
     lock_file.write_text("".join(f"{line}\n" for line in lines))
     os.chown(lock_file, data.stat().st_uid, data.stat().st_gid)
@@ -262,7 +291,7 @@ def leave_lock_file(home: Home, pid: int) -> None:
 
 
 def test_only_its_user_can_read_the_secrets(home: Home) -> None:
-    """The files are for their owner, and nobody else can list the folder."""
+    """Other users can neither read the files nor list the folder."""
     with home.serving() as service:
         for name in ("secret", "database-url", "owner.lock", "postgres.log"):
             assert stat.S_IMODE((home.data / name).stat().st_mode) == 0o600, name
@@ -272,57 +301,57 @@ def test_only_its_user_can_read_the_secrets(home: Home) -> None:
         assert service.terminate() == 0
 
     assert len(secret) >= 32
-    said = said_url(home)
-    shown = f"postgresql://{said['user']}@{said['host']}:{said['port']}/{said['dbname']}"
-    assert shown in service.out
+    url = url_parameters(home)
+    printed = f"postgresql://{url['user']}@{url['host']}:{url['port']}/{url['dbname']}"
+    assert printed in service.out
     for text in (service.out, service.err, (home.data / "postgres.log").read_text()):
-        assert said["password"] not in text
+        assert url["password"] not in text
         assert secret not in text
 
 
-def test_a_taken_port_is_exchanged_for_another(home: Home) -> None:
-    """The file with the URL follows; the password stays what it was."""
+def test_another_port_is_used_if_the_port_is_taken(home: Home) -> None:
+    """The file with the URL is updated; the password does not change."""
     home.make_database()
-    before = said_url(home)
+    before = url_parameters(home)
 
     with socket.create_server(("127.0.0.1", int(before["port"]))), home.serving() as service:
-        after = said_url(home)
+        after = url_parameters(home)
         assert after == {**before, "port": after["port"]}
         assert after["port"] != before["port"]
         assert f":{after['port']}/" in service.out
         service.create(home.kept_token(), "on another port")
 
 
-def test_what_serve_prints_is_true(home: Home) -> None:
-    """Where it listens, where the data is, how to make the first request, how to share it."""
+def test_output_of_serve_is_correct(home: Home) -> None:
+    """The address, the data folder, the first request, and how to share the database."""
     with home.serving() as service:
-        said = service.out
-        assert f"Taskport     {service.url}   (documentation: {service.url}/docs)" in said
+        output = service.out
+        assert f"Taskport     {service.url}   (documentation: {service.url}/docs)" in output
         assert service.request("GET", "/docs").status_code == 200
 
-        assert f"its data is in {home.data / 'postgres'}\n" in said
+        assert f"its data is in {home.data / 'postgres'}\n" in output
         assert (home.data / "postgres" / "PG_VERSION").exists()
 
-        shared = dict(re.findall(r'([A-Z_]+)="\$\(cat (\S+)\)"', said))
+        shared = dict(re.findall(r'([A-Z_]+)="\$\(cat (\S+)\)"', output))
         with psycopg.connect(Path(shared["DATABASE_URL"]).read_text().strip()) as connection:
             assert connection.execute("select count(*) from taskport.tasks").fetchone() == (0,)
         secret = Path(shared["BETTER_AUTH_SECRET"]).read_text().strip()
         service.create(signed_token(secret=secret), "by the front end")
 
-        token_command = re.search(r'TOKEN="\$\(\S+/taskport (token \S+)\)"', said)
-        request = re.search(r'curl -i (\S+) -H "Authorization: Bearer \$TOKEN"', said)
+        token_command = re.search(r'TOKEN="\$\(\S+/taskport (token \S+)\)"', output)
+        request = re.search(r'curl -i (\S+) -H "Authorization: Bearer \$TOKEN"', output)
         assert token_command is not None
         assert request is not None
-        done = home.run(*token_command[1].split())
+        completed = home.run(*token_command[1].split())
         path = request[1].removeprefix(service.url)
-        answer = service.request("GET", path, token=done.out.strip())
-        assert answer.status_code == 200
-        assert answer.json()["total"] == 0
+        response = service.request("GET", path, token=completed.out.strip())
+        assert response.status_code == 200
+        assert response.json()["total"] == 0
 
 
 @as_root
-def test_an_ordinary_user_needs_no_other_account() -> None:
-    """Everything belongs to that user, who has nothing but the folder."""
+def test_ordinary_user_needs_no_system_user() -> None:
+    """All files belong to the user, who needs access to the data folder only."""
     user = pwd.getpwnam("nobody")
     with new_home(user.pw_uid, user.pw_gid) as home:
         with home.serving() as service:
@@ -336,31 +365,28 @@ def test_an_ordinary_user_needs_no_other_account() -> None:
 
 
 @as_root
-def test_root_below_a_folder_of_its_own_is_told_what_to_do() -> None:
-    """The account of the server could not get at its data."""
+def test_root_with_an_inaccessible_folder_gets_an_error_message() -> None:
+    """The system user of the server could not reach its data."""
     with new_home() as home:
         home.folder.chmod(0o700)
 
-        said = error_message(home.run("serve", "--host=127.0.0.1", "--port=0"))
+        message = error_message(home.run("serve", "--host=127.0.0.1", "--port=0"))
 
-        assert "TASKPORT_DATA_DIR" in said
-        assert str(home.data) in said
+        assert "TASKPORT_DATA_DIR" in message
+        assert str(home.data) in message
         assert not (home.data / "postgres").exists()
 
 
-def test_a_data_folder_with_a_space_in_its_name(home: Home) -> None:
-    """What runs is recognised by its path."""
+def test_data_folder_with_a_space_in_its_name(home: Home) -> None:
+    """The server's process is found by the path in its command line."""
     spaced = home.folder / "a folder" / "data"
     with home.serving(env={"TASKPORT_DATA_DIR": str(spaced)}) as service:
         assert f"'{spaced}/secret'" in service.out
-        started = time.monotonic()
         assert service.terminate() == 0
-        assert time.monotonic() - started < 20, "the server was not found, and not stopped"
         assert not (spaced / "postgres" / "postmaster.pid").exists()
 
 
-def test_a_server_that_dies_is_replaced(home: Home) -> None:
-    """Its data is on disk, and the service that owns it is still there."""
+def test_crashed_server_is_restarted(home: Home) -> None:
     with home.serving() as service:
         token = home.kept_token()
         service.create(token, "before")

@@ -21,7 +21,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from adapters.postgres_server.server import free_port
+from adapters.postgres_server.loopback import free_port
 from tests import canaries
 from tests.better_auth.signer import signer
 from tests.http.credentials import signature, signed

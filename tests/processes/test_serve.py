@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import psycopg
 import pytest
 
-from adapters.postgres_server.server import free_port
+from adapters.postgres_server.loopback import free_port
 from tests.processes.service import (
     SECRET,
     Environment,
