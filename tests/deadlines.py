@@ -19,13 +19,13 @@ Constants = Mapping[str, float]
 LIFTED: Final[Constants] = dict.fromkeys(
     (
         "adapters.asgi.body.BODY_SECONDS",
-        "adapters.asgi.request_guard.REQUEST_SECONDS",
+        "adapters.asgi.deadline.REQUEST_SECONDS",
         "adapters.http.health.READY_SECONDS",
         "adapters.postgres.connection.STATEMENT_SECONDS",
         "adapters.postgres.pipeline_connection.STATEMENT_SECONDS",
         "adapters.postgres.pipeline_database.QUEUE_SECONDS",
         "adapters.postgres.pool_database.POOL_WAIT_SECONDS",
-        "adapters.redis.counters.ANSWER_SECONDS",
+        "adapters.redis.counters.TIMEOUT_SECONDS",
         "adapters.uvicorn.protocol.HEAD_SECONDS",
         "adapters.uvicorn.protocol.MESSAGE_SECONDS",
     ),

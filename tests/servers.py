@@ -17,6 +17,7 @@ from adapters.postgres_server.loopback import free_port
 from adapters.postgres_server.os_user import OsUser
 from adapters.postgres_server.server import EmbeddedPostgres
 from tests.requirements import program
+from tests.waiting import LIMIT_SECONDS, eventually
 
 _TEMPLATE = "taskport_template"
 
@@ -30,9 +31,9 @@ class PostgresServer:
         with psycopg.connect(url, autocommit=True) as connection:
             # Faster; only a crash of the machine would need it.
             connection.execute("alter system set fsync = off")
-            # Otherwise a connection that a test cuts off during authentication stays for a minute,
-            # and its database cannot be dropped.
-            connection.execute("alter system set authentication_timeout = '1s'")
+            # Until then, a connection that a test cuts off during authentication keeps its database
+            # in use. A loaded machine needs more than a second to authenticate.
+            connection.execute("alter system set authentication_timeout = '20s'")
             connection.execute("select pg_reload_conf()")
             connection.execute(f"create database {_TEMPLATE}")
         migrate(self.url_of(_TEMPLATE))
@@ -50,7 +51,15 @@ class PostgresServer:
             try:
                 yield self.url_of(name)
             finally:
-                connection.execute(f"drop database {name} with (force)")
+                eventually(lambda: _is_dropped(connection, name))
+
+
+def _is_dropped(connection: psycopg.Connection, name: str) -> bool:
+    try:
+        connection.execute(f"drop database {name} with (force)")
+    except psycopg.errors.ObjectInUse:
+        return False
+    return True
 
 
 def postgres_programs() -> Path:
@@ -94,15 +103,19 @@ def postgres_15() -> Iterator[PostgresServer]:
             yield PostgresServer(url)
         finally:
             server.terminate()
-            server.wait(30)
+            server.wait(LIMIT_SECONDS)
 
 
 def wait_for(url: str, server: subprocess.Popen[bytes]) -> None:
     """Wait until the server at a URL accepts connections. Raises `RuntimeError` if it ends."""
-    while server.poll() is None:
+
+    def accepts_or_has_ended() -> bool:
         try:
             psycopg.connect(url).close()
         except psycopg.OperationalError:
-            continue
-        return
-    raise RuntimeError("the server did not start")
+            return server.poll() is not None
+        return True
+
+    eventually(accepts_or_has_ended)
+    if server.poll() is not None:
+        raise RuntimeError("the server did not start")

@@ -1,33 +1,30 @@
-"""Rules of the house that no tool knows."""
+"""Conventions that no other tool checks."""
 
 import ast
 import re
 import subprocess
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
+from tests import deadlines
+
 ROOT = Path(__file__).parents[2]
-ROOMS = ("domain", "application", "adapters", "entrypoints")
-MODULES = sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))
-
-
-def names(module: Path) -> set[str]:
-    return {
-        node.id for node in ast.walk(ast.parse(module.read_text())) if isinstance(node, ast.Name)
-    }
+LAYERS = ("domain", "application", "adapters", "entrypoints")
+MODULES = sorted(path for layer in LAYERS for path in (ROOT / layer).rglob("*.py"))
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_a_module_is_short_and_says_what_it_is(module: Path) -> None:
+def test_module_is_short_and_has_a_docstring(module: Path) -> None:
     text = module.read_text()
     assert len(text.splitlines()) <= 320
-    assert ast.get_docstring(ast.parse(text)), "the first line says what belongs here"
+    assert ast.get_docstring(ast.parse(text)), "the first line says what the module is for"
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_only_the_settings_read_the_environment(module: Path) -> None:
-    """Whoever starts processes may hand an environment on, or say where a terminal is."""
+def test_only_settings_read_the_environment(module: Path) -> None:
+    """A module that starts processes may pass the environment on, or set a variable."""
     reads = re.findall(r"os\.(?:getenv|environ(?:\.get|\[)(?!\S*\] = ))", module.read_text())
     assert not reads
 
@@ -39,7 +36,7 @@ def test_no_slow_middleware_and_no_clock_in_the_core(module: Path) -> None:
         assert not re.search(r"datetime\.now|time\.time|uuid4|random\.", module.read_text())
 
 
-def test_nothing_names_a_registry_or_a_machine() -> None:
+def test_no_file_names_a_registry_or_a_machine() -> None:
     tracked = subprocess.run(
         ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False
     ).stdout.split()
@@ -50,3 +47,9 @@ def test_nothing_names_a_registry_or_a_machine() -> None:
         path = ROOT / name
         if path.is_file():
             assert not hosts.search(path.read_text(errors="replace")), name
+
+
+@pytest.mark.parametrize("path", deadlines.LIFTED)
+def test_deadline_that_tests_replace_exists(path: str) -> None:
+    module, _, name = path.rpartition(".")
+    assert hasattr(import_module(module), name)

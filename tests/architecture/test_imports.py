@@ -1,4 +1,4 @@
-"""The arrows between the rooms, and that the check of them bites."""
+"""The dependencies between the layers, and that import-linter finds a forbidden one."""
 
 import os
 import shutil
@@ -11,11 +11,11 @@ import pytest
 pytestmark = pytest.mark.process
 
 ROOT = Path(__file__).parents[2]
-ROOMS = ("domain", "application", "adapters", "entrypoints")
+LAYERS = ("domain", "application", "adapters", "entrypoints")
 
 
 def lint_imports(folder: Path) -> subprocess.CompletedProcess[str]:
-    """The contracts of `pyproject.toml`, over the rooms in a folder."""
+    """Check the contracts of `pyproject.toml` over the layers in a folder."""
     code = (
         "from importlinter.cli import lint_imports; raise SystemExit(lint_imports(no_cache=True))"
     )
@@ -30,16 +30,17 @@ def lint_imports(folder: Path) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Path:
-    """A copy of the rooms, to plant something in."""
-    for room in ROOMS:
-        shutil.copytree(ROOT / room, tmp_path / room, ignore=shutil.ignore_patterns("__pycache__"))
+def layers(tmp_path: Path) -> Path:
+    """A copy of the layers, to plant an import in."""
+    for layer in LAYERS:
+        ignore = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / layer, tmp_path / layer, ignore=ignore)
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     return tmp_path
 
 
-def test_the_contracts_hold(house: Path) -> None:
-    found = lint_imports(house)
+def test_contracts_are_kept(layers: Path) -> None:
+    found = lint_imports(layers)
     assert found.returncode == 0, found.stdout + found.stderr
 
 
@@ -63,9 +64,9 @@ def test_the_contracts_hold(house: Path) -> None:
         ("entrypoints/cli.py", "import punq"),
     ],
 )
-def test_a_planted_import_breaks_them(house: Path, file: str, line: str) -> None:
-    target = house / file
+def test_planted_import_is_found(layers: Path, file: str, line: str) -> None:
+    target = layers / file
     target.write_text(f"{target.read_text()}\n{line}\n")
-    found = lint_imports(house)
+    found = lint_imports(layers)
     assert found.returncode != 0
     assert "BROKEN" in found.stdout

@@ -20,7 +20,7 @@ SOURCES = sorted(
     for path in (ROOT / folder).rglob("*.py")
     if "node_modules" not in path.parts
 )
-#: Modules whose names have no underscore, and which their documentation leaves out all the same.
+#: Modules without an underscore in their names that their documentation leaves out.
 UNDOCUMENTED = (
     "fastapi.dependencies",
     "psycopg.generators",
@@ -29,7 +29,7 @@ UNDOCUMENTED = (
     "uvicorn.server",
     "uvicorn.supervisors",
 )
-#: Where the internals of a dependency are used.
+#: The module that uses the internals of a dependency.
 HOMES = {
     "fastapi": "adapters/http/fastapi_internals.py",
     "prometheus_client": "specs/generator/metrics.py",
@@ -49,7 +49,7 @@ def is_foreign(module: str) -> bool:
 
 
 def imports(tree: ast.AST) -> Iterator[tuple[str, str]]:
-    """Each import as the module and the name that is imported from it, which may be empty."""
+    """Each import as a module and the name imported from it, empty for the module itself."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from ((alias.name, "") for alias in node.names)
@@ -58,7 +58,7 @@ def imports(tree: ast.AST) -> Iterator[tuple[str, str]]:
 
 
 def imported_internals(source: str) -> set[str]:
-    """The dependencies of whose internals a source file imports something."""
+    """The dependencies from whose internals a source file imports."""
     return {
         module.split(".")[0]
         for module, name in imports(ast.parse(source))
@@ -71,7 +71,7 @@ def imported_internals(source: str) -> set[str]:
 
 
 def read_attributes(source: str) -> set[str]:
-    """The attributes with an underscore that a source file reads or sets on anything."""
+    """The attributes with an underscore that a source file reads or sets on any object."""
     return {
         node.attr
         for node in ast.walk(ast.parse(source))
@@ -80,7 +80,7 @@ def read_attributes(source: str) -> set[str]:
 
 
 def defined_names(source: str) -> Iterator[str]:
-    """The names with an underscore that are our own."""
+    """The names with an underscore that a source file defines."""
     for node in ast.walk(ast.parse(source)):
         match node:
             case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
@@ -92,7 +92,7 @@ def defined_names(source: str) -> Iterator[str]:
 
 
 def overridden_internals(module: ModuleType) -> set[str]:
-    """The dependencies whose private methods or attributes a class of this module overrides."""
+    """The dependencies of which a class of this module overrides private methods or attributes."""
     found = set()
     for _, ours in inspect.getmembers(module, inspect.isclass):
         if ours.__module__ != module.__name__:
@@ -149,21 +149,21 @@ def test_no_private_method_of_a_dependency_is_overridden_elsewhere() -> None:
         ("from uvicorn.supervisors import Multiprocess", "uvicorn"),
     ],
 )
-def test_an_import_of_internals_is_seen(source: str, dependency: str) -> None:
+def test_import_of_internals_is_found(source: str, dependency: str) -> None:
     assert imported_internals(source) == {dependency}
 
 
-def test_an_import_of_what_is_documented_is_no_such() -> None:
+def test_import_of_a_documented_module_is_allowed() -> None:
     assert not imported_internals("import os._x\nfrom psycopg import errors\nimport uvicorn")
     assert not imported_internals("from adapters.postgres.schema import _SCRIPTS")
 
 
-def test_a_private_attribute_is_seen() -> None:
+def test_private_attribute_is_found() -> None:
     assert read_attributes("errors._WaitTimeout") - {*defined_names("_x = 1")} == {"_WaitTimeout"}
-    # To set one on a stranger does not make it ours.
+    # An attribute that is only set on a foreign object is not defined here.
     assert "_transport" not in {*defined_names("client._transport = 1")}
 
 
-def test_an_override_is_seen() -> None:
+def test_override_is_found() -> None:
     internals = importlib.import_module("adapters.uvicorn.uvicorn_internals")
     assert overridden_internals(internals) == {"uvicorn"}

@@ -93,6 +93,18 @@ class Service:
         lines = self.err.splitlines()
         return [line for line in lines if '"level":"info"' not in line]
 
+    def events(self, name: str) -> list[dict[str, Any]]:
+        """The events of this name that it has logged so far, as JSON."""
+        lines = self.err.splitlines(keepends=True)
+        logged = (json.loads(line) for line in lines if line.endswith("\n"))
+        return [event for event in logged if event["event"] == name]
+
+    def connected_workers(self) -> int:
+        """How many workers have logged that all of their database connections are there."""
+        connected = self.events("database_connected")
+        lanes = [event["lane"] for event in connected if event["connections"] == event["of"]]
+        return min(lanes.count("read"), lanes.count("write"))
+
     def client(self, **options: Any) -> httpx.Client:
         # Loading the system's certificates takes longer than a request.
         return httpx.Client(

@@ -265,7 +265,7 @@ def unrelated_process(home: Home, name: str) -> Iterator[subprocess.Popen[bytes]
     program = home.folder / name
     program.symlink_to(shutil.which("sleep") or "/bin/sleep")
     # As the user of the server: PostgreSQL itself ignores the id of a process of another user.
-    with subprocess.Popen([program, "100"], **OsUser.choose().options) as process:
+    with subprocess.Popen([program, "3600"], **OsUser.choose().options) as process:
         try:
             yield process
         finally:

@@ -32,7 +32,7 @@ from tests.processes.service import (
     new_home,
 )
 from tests.servers import PostgresServer
-from tests.waiting import eventually
+from tests.waiting import LIMIT_SECONDS, eventually
 
 # `canaries` looks for the word in the log of each service that is started by a `Home`.
 SECRET: Final = "canary-secret-which-signs-all-that-there-is"
@@ -43,6 +43,9 @@ ANN: Final = {"email": "canary-ann@example.com", "password": PASSWORD}
 BOB: Final = {"email": "canary-bob@example.com", "password": PASSWORD}
 ORIGIN: Final = "http://localhost:3000"
 TASKS: Final = "/api/tasks"
+WAITING_FOR_A_LOCK: Final = """
+    select pid from pg_stat_activity where wait_event_type = 'Lock' and query like '%tasks%'
+"""
 JSON: Final = {"LOG_FORMAT": "json", "LOG_LEVEL": "debug", "BETTER_AUTH_SECRET": SECRET}
 
 Event = dict[str, Any]
@@ -226,7 +229,7 @@ def send_garbage(service: Service, client: httpx.Client, storm: Storm) -> None:
 
 def say(service: Service, said: bytes) -> None:
     url = httpx.URL(service.url)
-    with socket.create_connection((url.host, url.port or 80), timeout=5) as connection:
+    with socket.create_connection((url.host, url.port or 80), timeout=LIMIT_SECONDS) as connection:
         connection.sendall(said)
         connection.shutdown(socket.SHUT_WR)
         with suppress(ConnectionResetError):
@@ -284,7 +287,9 @@ def hurt_the_database(service: Service, client: httpx.Client, url: str, storm: S
         with psycopg.connect(url) as other:
             other.execute(f"lock table {ours} in access exclusive mode")
             asked = say_later(service, storm)
-            time.sleep(0.4)
+            eventually(lambda: connection.execute(WAITING_FOR_A_LOCK).fetchone() is not None)
+            # Longer than SLOW_QUERY_MS.
+            time.sleep(0.2)
             other.rollback()
             answer(asked)
     # All connections are cut, for long enough to be noticed.
@@ -296,19 +301,18 @@ def hurt_the_database(service: Service, client: httpx.Client, url: str, storm: S
             (name,),
         )
         eventually(lambda: '"database_lost"' in service.err)
-        assert client.get(TASKS, headers=ann, timeout=15).status_code == 503
+        assert client.get(TASKS, headers=ann).status_code == 503
         connection.execute(f"alter database {name} allow_connections true")
     eventually(lambda: service.responds("/readyz"))
     # Whoever guesses on.
     for _ in range(6):
         refused = client.post("/api/auth/login", json={**BOB, "password": WRONG})
     assert refused.status_code == 429
-    time.sleep(0.6)
 
 
 def say_later(service: Service, storm: Storm) -> socket.socket:
     url = httpx.URL(service.url)
-    connection = socket.create_connection((url.host, url.port or 80), timeout=5)
+    connection = socket.create_connection((url.host, url.port or 80), timeout=LIMIT_SECONDS)
     connection.sendall(
         b"GET /api/tasks?q=canary HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
         + f"Authorization: Bearer {storm.sessions['ann']}\r\n\r\n".encode()
@@ -473,7 +477,7 @@ def test_on_a_terminal_it_is_for_people(home: Home) -> None:
             while TASKS.encode() not in said or not said.endswith(b"\n"):
                 said += os.read(ours, 65_536)
             process.terminate()
-            process.wait(10)
+            process.wait(LIMIT_SECONDS)
         os.close(ours)
         [line] = [line for line in said.decode().splitlines() if TASKS in line]
         assert line.startswith("{") == is_json
@@ -501,12 +505,10 @@ def test_so_are_those_of_all_workers(home: Home, database_url: str) -> None:
     with home.serving("--workers=2", env=settings) as service:
         for number in range(40):
             service.request("GET", f"/livez?n={number}")
+        eventually(lambda: service.connected_workers() == 2)
         service.terminate()
         found = requests_in(service.err)
         assert len([request for request in found if request["route"] == "/livez"]) == 40
-        connected = [e for e in events(service.err) if e["event"] == "database_connected"]
-        # Which happens to be as many as it takes both of them to connect both lanes.
-        assert len(connected) >= 4
 
 
 def test_a_reader_that_does_not_read_holds_up_nobody(home: Home) -> None:
@@ -515,15 +517,13 @@ def test_a_reader_that_does_not_read_holds_up_nobody(home: Home) -> None:
     try:
         with running(home, writing, JSON) as (process, url):
             os.close(writing)
-            with httpx.Client(base_url=url, trust_env=False, timeout=5) as client:
+            with httpx.Client(base_url=url, trust_env=False, timeout=LIMIT_SECONDS) as client:
                 for _ in range(700):
                     assert client.get(TASKS).status_code == 401
                 assert client.post("/api/auth/login", json=ANN).status_code == 401
                 assert client.get("/livez").status_code == 200
-            started = time.monotonic()
             process.terminate()
-            process.wait(10)
-            assert time.monotonic() - started < 5
+            process.wait(LIMIT_SECONDS)
             # It did not even have to be killed by Python, for a lock that the writer holds.
             assert process.returncode in (0, -signal.SIGTERM)
     finally:
@@ -535,13 +535,13 @@ def test_a_reader_that_has_gone_holds_up_nobody(home: Home) -> None:
     with running(home, writing, JSON) as (process, url):
         os.close(writing)
         os.close(reading)
-        with httpx.Client(base_url=url, trust_env=False, timeout=5) as client:
+        with httpx.Client(base_url=url, trust_env=False, timeout=LIMIT_SECONDS) as client:
             for _ in range(20):
                 assert client.get(TASKS).status_code == 401
                 time.sleep(0.02)
             assert client.post("/api/auth/login", json=ANN).status_code == 401
         process.terminate()
-        assert process.wait(10) in (0, -signal.SIGTERM)
+        assert process.wait(LIMIT_SECONDS) in (0, -signal.SIGTERM)
 
 
 @contextmanager
@@ -577,6 +577,6 @@ def _url(out: Path) -> str:
 
 def _listens(host: str, port: int) -> bool:
     with suppress(ConnectionRefusedError):
-        socket.create_connection((host, port), timeout=5).close()
+        socket.create_connection((host, port), timeout=LIMIT_SECONDS).close()
         return True
     return False

@@ -1,11 +1,9 @@
 """`/metrics` as Prometheus scrapes it, with one process and with several workers."""
 
-import json
 import os
 import signal
 import subprocess
 import threading
-from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -322,18 +320,10 @@ def test_counts_of_a_dead_worker_are_kept(home: Home, configured: Environment) -
         first, _ = workers_of(service)
         os.kill(first, signal.SIGKILL)
         # The third worker that has all of its connections is the one that replaces the first.
-        eventually(lambda: fully_connected(service) == {"read": 3, "write": 3})
+        eventually(lambda: service.connected_workers() == 3)
         metrics = eventually_metrics(service, lambda m: connections(m) == (6, 24))
         assert created(metrics) == 20
         assert first not in workers_of(service)
-
-
-def fully_connected(service: Service) -> Counter[str]:
-    """How many workers have logged that all connections of a lane are there."""
-    lines = service.err.splitlines(keepends=True)
-    logged = [json.loads(line) for line in lines if line.endswith("\n")]
-    connected = [event for event in logged if event["event"] == "database_connected"]
-    return Counter(event["lane"] for event in connected if event["connections"] == event["of"])
 
 
 def workers_of(service: Service) -> list[int]:

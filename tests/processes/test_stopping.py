@@ -19,13 +19,14 @@ from adapters.uvicorn import protocol
 from adapters.uvicorn.loop import DrainingEventLoop
 from entrypoints import serving
 from entrypoints.settings import Settings
+from tests import deadlines
 from tests.processes.service import SECRET
+from tests.waiting import LIMIT_SECONDS, eventually_async
 
 REQUEST: Final = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n"
 IS_LAST: Final = b"\r\nconnection: close\r\n"
+# Of connections without a request, when the service stops.
 FIRST: Final = 0.5
-# Much shorter than what requests get when the service stops.
-SOON: Final = 5.0
 
 pytestmark = pytest.mark.slow
 
@@ -41,6 +42,7 @@ class Stopping:
         config.lifespan = "off"
         config.load()
         self._server = uvicorn.Server(config)
+        self._connections: set[Any] = self._server.server_state.connections
         self._server.lifespan = config.lifespan_class(config)
 
     async def start(self) -> None:
@@ -48,19 +50,21 @@ class Stopping:
         await self._server.on_tick(0)
 
     async def stop(self) -> None:
-        connections: set[Any] = self._server.server_state.connections
-        cycles = {connection.client: connection.cycle for connection in connections}
+        cycles = {connection.client: connection.cycle for connection in self._connections}
         self.answered = {who for who, cycle in cycles.items() if cycle and cycle.response_started}
-        async with asyncio.timeout(SOON):
-            await self._server.shutdown([self._listener])
+        await self._server.shutdown([self._listener])
 
     def connect(self, sent: bytes = b"") -> socket.socket:
         """Let in by the kernel, with what it sent; the server sees it when it is waited for."""
-        connection = socket.create_connection(self._address, SOON)
+        connection = socket.create_connection(self._address, LIMIT_SECONDS)
         self._stack.enter_context(connection)
         connection.sendall(sent)
         connection.setblocking(False)
         return connection
+
+    async def begins_heads(self, count: int) -> None:
+        """Wait until the server has received the beginning of so many heads."""
+        await eventually_async(lambda: sum(bool(c._head_bytes) for c in self._connections) == count)
 
 
 Act = Callable[[Stopping], Awaitable[None]]
@@ -69,7 +73,9 @@ Act = Callable[[Stopping], Awaitable[None]]
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch) -> Callable[[Act], None]:
     """Whatever is done with a server, in the loop of `taskport serve`."""
-    monkeypatch.setattr(protocol, "FIRST_REQUEST_SECONDS", FIRST)
+    deadlines.patch(monkeypatch)
+    monkeypatch.setattr(protocol, "FIRST_REQUEST_SECONDS", 3600.0)
+    monkeypatch.setattr(serving, "GRACEFUL_SHUTDOWN_SECONDS", 3600)
 
     def run(act: Act) -> None:
         async def acted() -> None:
@@ -77,7 +83,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Callable[[Act], None]:
                 listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
                 stopping = Stopping(listener, stack)
                 await stopping.start()
-                async with asyncio.timeout(2 * SOON):
+                async with asyncio.timeout(LIMIT_SECONDS):
                     await act(stopping)
 
         factory = serving.server_config(Settings(better_auth_secret=SECRET), 1).get_loop_factory()
@@ -174,7 +180,8 @@ def test_a_first_request_may_come_a_little_later(run: Callable[[Act], None], rou
         for _ in range(rounds):
             await asyncio.sleep(0)
         stopped = asyncio.create_task(server.stop())
-        await asyncio.sleep(FIRST / 2)
+        # Longer than an idle connection gets.
+        await asyncio.sleep(2 * protocol.NEXT_REQUEST_SECONDS)
         connection.sendall(REQUEST)
         said = await received(connection)
         assert is_answer(said)
@@ -184,15 +191,18 @@ def test_a_first_request_may_come_a_little_later(run: Callable[[Act], None], rou
     run(act)
 
 
-def test_a_head_that_has_begun_may_end(run: Callable[[Act], None]) -> None:
+def test_a_head_that_has_begun_may_end(
+    run: Callable[[Act], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Whether it is the first on its connection or not."""
+    monkeypatch.setattr(protocol, "FIRST_REQUEST_SECONDS", FIRST)
 
     async def act(server: Stopping) -> None:
         first, second = server.connect(REQUEST[:9]), server.connect(REQUEST)
         loop = asyncio.get_running_loop()
         assert is_answer(await loop.sock_recv(second, 65_536))
         second.sendall(REQUEST[:9])
-        await asyncio.sleep(0.05)
+        await server.begins_heads(2)
         stopped = asyncio.create_task(server.stop())
         await asyncio.sleep(2 * FIRST)
         for connection in (first, second):
@@ -205,7 +215,11 @@ def test_a_head_that_has_begun_may_end(run: Callable[[Act], None]) -> None:
     run(act)
 
 
-def test_who_says_nothing_is_not_waited_for(run: Callable[[Act], None]) -> None:
+def test_who_says_nothing_is_not_waited_for(
+    run: Callable[[Act], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(protocol, "FIRST_REQUEST_SECONDS", FIRST)
+
     async def act(server: Stopping) -> None:
         silent, idle = server.connect(), server.connect(REQUEST)
         assert is_answer(await asyncio.get_running_loop().sock_recv(idle, 65_536))
