@@ -15,7 +15,7 @@ from adapters.postgres_server.errors import EmbeddedPostgresError
 from adapters.uvicorn.listener import PortTaken
 from domain.errors import Invalid, TaskportError
 from entrypoints import seeding, serving
-from entrypoints.container import build, shared_counters_answer
+from entrypoints.container import build, shared_counters_are_reachable
 from entrypoints.database import with_database, without_database
 from entrypoints.settings import Settings, problems
 
@@ -122,7 +122,7 @@ def check() -> None:
                 f"            pages of {configured.better_auth_url} may not call this service from"
                 " a browser: add it to CORS_ORIGINS, unless a rewrite brings both to one origin"
             )
-        if not asyncio.run(shared_counters_answer(configured)):
+        if not asyncio.run(shared_counters_are_reachable(configured)):
             typer.echo(
                 "            RATE_LIMIT_STORAGE does not respond: until it does, each worker limits"
                 " sign-ins for itself, and nothing else"

@@ -159,7 +159,7 @@ def _shared_counters(storage: str) -> "RedisCounters | None":
     return RedisCounters(storage)
 
 
-async def shared_counters_answer(settings: Settings) -> bool:
+async def shared_counters_are_reachable(settings: Settings) -> bool:
     """Whether the shared counters can be reached; true if the settings name none."""
     counters = _shared_counters(settings.rate_limit_storage)
     if counters is None:
