@@ -1,4 +1,4 @@
-"""Tasks in Postgres."""
+"""Tasks in the table `taskport.tasks`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -62,7 +62,11 @@ _REMOVE_AT_VERSION = Statement.compile(
 
 @dataclass(frozen=True, slots=True)
 class PostgresTasks:
-    """A `TaskRepository`. Every method is one statement; a second one only says why it missed."""
+    """A `TaskRepository`.
+
+    Every method is one statement; a second one only finds out why the first matched no row. Lost
+    updates are prevented by optimistic locking: `save` matches the expected version only.
+    """
 
     database: Database
 
@@ -89,7 +93,7 @@ class PostgresTasks:
     async def list(self, user_id: str, query: TaskQuery) -> TaskPage:
         statement = list_statement(query.status is not None, query.q is not None, query.sort)
         rows = await self.database.fetch_all(statement, list_values(user_id, query))
-        # One row stands for the total where the page is empty.
+        # If the page is empty, there is one row with the total alone.
         return TaskPage(
             tasks=[to_task(row) for row in rows if row[0] is not None], total=rows[0][-1]
         )
@@ -118,22 +122,24 @@ class PostgresTasks:
 
 @cache
 def list_statement(with_status: bool, with_q: bool, sort: TaskSort) -> Statement:
-    """One page, and the total beside each row: a single snapshot, one round trip."""
-    wanted: list[ColumnElement[bool]] = [TASKS.c.user_id == bindparam("user_id")]
+    """One page, with the total in each row: both from one snapshot, in one round trip."""
+    conditions: list[ColumnElement[bool]] = [TASKS.c.user_id == bindparam("user_id")]
     if with_status:
-        wanted.append(TASKS.c.status == bindparam("status"))
+        conditions.append(TASKS.c.status == bindparam("status"))
     if with_q:
         pattern = bindparam("pattern", type_=Text)
-        wanted.append(or_(TASKS.c.title.ilike(pattern), TASKS.c.description.ilike(pattern)))
+        conditions.append(or_(TASKS.c.title.ilike(pattern), TASKS.c.description.ilike(pattern)))
     page = (
         select(*_ROWS.columns)
-        .where(*wanted)
+        .where(*conditions)
         .order_by(*_order(TASKS.c, sort))
         .limit(bindparam("limit"))
         .offset(bindparam("offset"))
         .subquery("page")
     )
-    total = select(func.count().label("total")).select_from(TASKS).where(*wanted).subquery("total")
+    total = (
+        select(func.count().label("total")).select_from(TASKS).where(*conditions).subquery("total")
+    )
     return Statement.compile(
         "tasks.list",
         select(*page.c, total.c.total)
@@ -145,7 +151,7 @@ def list_statement(with_status: bool, with_q: bool, sort: TaskSort) -> Statement
 def _order(columns: ReadOnlyColumnCollection[str, Any], sort: TaskSort) -> list[Any]:
     column = columns[sort.attribute]
     if sort.attribute == "title":
-        # By code point, the same wherever the database was made.
+        # By code point, whatever the locale of the database.
         column = column.collate("C")
     return [column.desc(), columns.id.desc()] if sort.is_descending else [column, columns.id]
 
@@ -154,14 +160,14 @@ def list_values(user_id: str, query: TaskQuery) -> dict[str, object]:
     return {
         "user_id": user_id,
         "status": query.status and query.status.value,
-        "pattern": None if query.q is None else f"%{_escaped(query.q)}%",
+        "pattern": None if query.q is None else f"%{_escape_like(query.q)}%",
         "limit": query.limit,
         "offset": query.offset,
     }
 
 
-def _escaped(text: str) -> str:
-    """Text in which LIKE finds nothing special; its escape character is the backslash."""
+def _escape_like(text: str) -> str:
+    """Escape the wildcards of LIKE; its escape character is the backslash."""
     return text.replace("\\", "\\\\").replace("%", r"\%").replace("_", r"\_")
 
 
