@@ -169,7 +169,7 @@ async def test_untrusted_proxy_is_logged_once(log_events: LogEvents) -> None:
     def warnings() -> list[Any]:
         return [line for line in log_events if line["event"] == "proxy_not_trusted"]
 
-    # The warning is logged once per process, so that no other test may have caused it.
+    # A new application, which has not logged the warning yet.
     untrusting = build_backend().app
     await client_at(untrusting).get(TASKS)
     assert warnings() == []

@@ -1,4 +1,4 @@
-"""CSRF and CORS: every method × credential × page (S70, S72).
+"""CSRF and CORS: every method × credential × page.
 
 The expected results are computed from the rules of the contract, never by the code under test.
 """

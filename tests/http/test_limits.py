@@ -272,6 +272,3 @@ async def test_unavailable_responses_do_not_count() -> None:
     app = build_backend({UserRepository: UnavailableUsers()}, rate_limit="3/minute").app
     assert await get_statuses(client_at(app, user_id="ann"), 5) == [503] * 5
     assert await get_statuses(client_at(app), 3) == [401] * 3
-
-
-# Without Redis

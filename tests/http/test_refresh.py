@@ -73,7 +73,7 @@ async def test_refresh(
 
 
 async def test_session_lifetime_is_a_setting(frozen_clock: FixedClock) -> None:
-    """A session of a quarter of an hour is prolonged by its own rules."""
+    """A session of a quarter of an hour is prolonged by a quarter of an hour."""
     backend = build_backend({Clock: frozen_clock}, session_expires_in=900, session_update_age=300)
     async with client_of(backend.app) as anonymous:
         response = await anonymous.post(SIGN_UP, json=LOGIN)
