@@ -1,4 +1,4 @@
-"""How a service leaves: unready first, then gone; and that it never keeps a watcher waiting."""
+"""Draining: readiness fails first, then the service stops; and readiness responds in time."""
 
 import asyncio
 import os
@@ -27,8 +27,9 @@ from tests.processes.service import (
 from tests.waiting import eventually
 
 WITH_SECRET: Final = {"BETTER_AUTH_SECRET": SECRET}
-# Shorter than a test may wait, and longer.
+#: Shorter than a test may wait.
 DRAINING: Final = {**WITH_SECRET, "DRAIN_SECONDS": "1"}
+#: Longer than a test may wait.
 FOR_LONG: Final = {**WITH_SECRET, "DRAIN_SECONDS": "300"}
 
 Serving = tuple[tuple[str, ...], Environment]
@@ -59,8 +60,8 @@ def is_ready(service: Service) -> bool:
     return service.request("GET", "/readyz").status_code == 200
 
 
-def test_it_is_unready_while_it_drains(home: Home, serving: Serving) -> None:
-    """Requests are still served, until a load balancer has seen it."""
+def test_readiness_fails_while_the_service_drains(home: Home, serving: Serving) -> None:
+    """Requests are served until a load balancer has noticed it."""
     arguments, settings = serving
     token = signed_token()
     with home.serving(*arguments, env={**settings, **FOR_LONG}) as service:
@@ -77,7 +78,7 @@ def test_it_is_unready_while_it_drains(home: Home, serving: Serving) -> None:
             service.create(token, "while it drains")
 
 
-def test_it_stops_when_it_has_drained(home: Home, serving: Serving) -> None:
+def test_service_stops_once_it_has_drained(home: Home, serving: Serving) -> None:
     arguments, settings = serving
     with home.serving(*arguments, env={**settings, **DRAINING}) as service:
         started = time.monotonic()
@@ -86,7 +87,7 @@ def test_it_stops_when_it_has_drained(home: Home, serving: Serving) -> None:
         assert service.problems == []
 
 
-def test_a_request_at_the_end_is_answered(home: Home) -> None:
+def test_last_request_gets_its_response(home: Home) -> None:
     env = {**DRAINING, **deadlines.environment()}
     with home.serving("--memory", env=env) as service:
         with service.holding(signed_token(), "late") as held:
@@ -97,12 +98,12 @@ def test_a_request_at_the_end_is_answered(home: Home) -> None:
             status, _ = held.finish()
         assert status == 201
         service.wait()
-        # The last thing that it did is in its log.
+        # Its line is in the log.
         assert '"route":"/api/tasks","status":201' in service.err
 
 
-def test_whoever_gets_in_is_answered(home: Home) -> None:
-    """Clients come all the time, each with a connection of its own, and the service stops."""
+def test_accepted_connections_get_responses_on_shutdown(home: Home) -> None:
+    """Clients connect continuously, for each request anew, while the service stops."""
     token, body = signed_token(), b'{"title":"in time"}'
     request = (
         "POST /api/tasks HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
@@ -112,7 +113,7 @@ def test_whoever_gets_in_is_answered(home: Home) -> None:
     received: list[bytes] = []
     with home.serving("--memory", env={**WITH_SECRET, **deadlines.environment()}) as service:
 
-        def connect_again_and_again() -> None:
+        def send_requests() -> None:
             while True:
                 try:
                     connection = service.connect()
@@ -123,7 +124,7 @@ def test_whoever_gets_in_is_answered(home: Home) -> None:
                     received.append(connection.recv(12))
 
         with ThreadPoolExecutor(6) as threads:
-            clients = [threads.submit(connect_again_and_again) for _ in range(6)]
+            clients = [threads.submit(send_requests) for _ in range(6)]
             eventually(lambda: len(received) > 50)
             service.process.terminate()
             for client in clients:
@@ -133,8 +134,8 @@ def test_whoever_gets_in_is_answered(home: Home) -> None:
 
 
 @pytest.mark.postgres
-def test_nobody_holds_the_door_open(home: Home, database_url: str) -> None:
-    """Not even the parent of the workers, who lets nobody in."""
+def test_port_is_closed_on_shutdown(home: Home, database_url: str) -> None:
+    """The parent of the workers closes its listener as well."""
     settings = {"DATABASE_URL": database_url, **WITH_SECRET}
     with (
         home.serving("--workers=2", env={**settings, **deadlines.environment()}) as service,
@@ -148,8 +149,7 @@ def test_nobody_holds_the_door_open(home: Home, database_url: str) -> None:
         service.wait()
 
 
-def test_a_second_signal_ends_it_at_once(home: Home, serving: Serving) -> None:
-    """As from a supervisor, or somebody, who has no more patience."""
+def test_second_sigterm_stops_at_once(home: Home, serving: Serving) -> None:
     arguments, settings = serving
     with home.serving(*arguments, env={**settings, **FOR_LONG}) as service:
         family = tree(service.pid)
@@ -160,8 +160,8 @@ def test_a_second_signal_ends_it_at_once(home: Home, serving: Serving) -> None:
         eventually(lambda: not running(family))
 
 
-def test_control_c_ends_it_at_once(home: Home, serving: Serving) -> None:
-    """In a terminal, where all of its processes get the signal."""
+def test_control_c_stops_at_once(home: Home, serving: Serving) -> None:
+    """In a terminal, all processes of the service get the signal."""
     arguments, settings = serving
     with home.serving(*arguments, env={**settings, **FOR_LONG}) as service:
         family = tree(service.pid)
@@ -170,7 +170,7 @@ def test_control_c_ends_it_at_once(home: Home, serving: Serving) -> None:
         eventually(lambda: not running(family))
 
 
-def test_control_c_cuts_draining_short(home: Home, serving: Serving) -> None:
+def test_control_c_ends_draining(home: Home, serving: Serving) -> None:
     arguments, settings = serving
     with home.serving(*arguments, env={**settings, **FOR_LONG}) as service:
         family = tree(service.pid)
@@ -181,7 +181,7 @@ def test_control_c_cuts_draining_short(home: Home, serving: Serving) -> None:
         eventually(lambda: not running(family))
 
 
-def test_by_default_it_stops_at_once(home: Home, serving: Serving) -> None:
+def test_default_is_not_to_drain(home: Home, serving: Serving) -> None:
     arguments, settings = serving
     with home.serving(*arguments, env={**settings, **WITH_SECRET}) as service:
         service.process.terminate()
@@ -191,45 +191,45 @@ def test_by_default_it_stops_at_once(home: Home, serving: Serving) -> None:
 @pytest.mark.postgres
 @pytest.mark.parametrize("workers", [1, 2])
 def test_readiness_has_a_deadline_of_its_own(home: Home, database_url: str, workers: int) -> None:
-    """It responds whether the database is frozen, or cut off, or comes back.
+    """It responds while the database does not respond or cannot be reached, and it recovers.
 
     All other deadlines are lifted: without its own, a response would not come at all.
     """
     ready_seconds = {**deadlines.LIFTED, "adapters.http.health.READY_SECONDS": 0.5}
-    with proxy_of(database_url) as (do, url):
+    with proxy_of(database_url) as (apply, url):
         settings = {"DATABASE_URL": url, **WITH_SECRET, **deadlines.environment(ready_seconds)}
         with home.serving(f"--workers={workers}", env=settings) as service:
-            do(Proxy.freeze)
+            apply(Proxy.freeze)
             with ThreadPoolExecutor(8) as threads:
                 paths = ("/readyz", "/health/db") * 4
                 responses = list(threads.map(lambda path: service.request("GET", path), paths))
             assert {response.status_code for response in responses} == {503}
             assert service.responds("/livez")
-            # As if the network dropped all packets: connections are not even refused.
-            do(Proxy.reset)
+            # New connections are established, but get no response either.
+            apply(Proxy.reset)
             assert not is_ready(service)
-            do(Proxy.thaw)
+            apply(Proxy.thaw)
             eventually(lambda: service.responds("/readyz"))
 
 
 @contextmanager
 def proxy_of(url: str) -> Iterator[tuple[Callable[[Callable[[Proxy], None]], None], str]]:
-    """A proxy that runs while the test waits: what does something to it, and the URL through it."""
+    """A proxy on a thread of its own: a function that applies an action to it, and its URL."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
-    through = proxied(url)
+    context = proxied(url)
 
     def run(work: Coroutine[Any, Any, Any]) -> Any:
         return asyncio.run_coroutine_threadsafe(work, loop).result(30)
 
-    async def done(what: Callable[[Proxy], None]) -> None:
-        what(proxy)
+    async def applied(action: Callable[[Proxy], None]) -> None:
+        action(proxy)
 
     try:
-        proxy, proxied_url = run(through.__aenter__())
-        yield lambda what: run(done(what)), proxied_url
-        run(through.__aexit__(None, None, None))
+        proxy, proxied_url = run(context.__aenter__())
+        yield lambda action: run(applied(action)), proxied_url
+        run(context.__aexit__(None, None, None))
     finally:
         loop.call_soon_threadsafe(loop.stop)
         thread.join()

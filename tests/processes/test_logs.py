@@ -1,4 +1,4 @@
-"""The log of a `taskport serve` that has seen everything: what is in it, and what never is."""
+"""The log of `taskport serve` after all kinds of requests and failures: events, and no secrets."""
 
 import json
 import os
@@ -34,7 +34,7 @@ from tests.processes.service import (
 from tests.servers import PostgresServer
 from tests.waiting import LIMIT_SECONDS, eventually
 
-# `canaries` looks for the word in the log of each service that is started by a `Home`.
+# `canaries` searches the log of each service that a `Home` starts for the word "canary".
 SECRET: Final = "canary-secret-which-signs-all-that-there-is"
 PASSWORD: Final = "canary password 1"
 WRONG: Final = "canary password 2"
@@ -58,24 +58,24 @@ def home() -> Iterator[Home]:
 
 
 def events(text: str) -> list[Event]:
-    """Each line, which must be whole."""
-    found = [json.loads(line) for line in text.splitlines()]
-    for event in found:
+    """The events of a log, whose lines must all be complete."""
+    parsed = [json.loads(line) for line in text.splitlines()]
+    for event in parsed:
         assert list(event)[:4] == ["timestamp", "level", "event", "logger"]
         assert event["level"] in ("debug", "info", "warning", "error", "critical")
-    return found
+    return parsed
 
 
 def requests_in(text: str) -> list[Event]:
     return [event for event in events(text) if event["event"] == "request"]
 
 
-# A service that has seen everything
+# A service after all kinds of requests and failures
 
 
 @dataclass
 class Storm:
-    """What a service has said after all that could be done to it, and the secrets of that."""
+    """The output of a service after requests and failures of all kinds, and their secrets."""
 
     text: str = ""
     out: str = ""
@@ -109,10 +109,10 @@ def storm(postgres_18_server: PostgresServer) -> Iterator[Storm]:
             with service.client() as client:
                 client.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=()))
                 sign_in(client, storm)
-                show_every_credential(client, url, storm)
+                send_every_credential(client, url, storm)
                 use_tasks(client, storm)
-                send_garbage(service, client, storm)
-                hurt_the_database(service, client, url, storm)
+                send_invalid_requests(service, client, storm)
+                break_the_database(service, client, url, storm)
             assert service.terminate() == 0
             storm.text, storm.out = service.err, service.out
         storm.tokens += [urlsplit(url).password or "", url]
@@ -121,22 +121,22 @@ def storm(postgres_18_server: PostgresServer) -> Iterator[Storm]:
 
 def sign_in(client: httpx.Client, storm: Storm) -> None:
     for name, body in (("ann", ANN), ("bob", BOB)):
-        made = client.post("/api/auth/signup", json={**body, "name": "canary name"})
-        assert made.status_code == 201, made.text
-        storm.ids[name] = made.json()["user"]["id"]
-        storm.sessions[name] = made.json()["session_token"]
-        storm.tokens += [made.json()["session_token"], made.json()["access_token"]]
-        storm.tokens.append(made.headers["set-cookie"].partition("=")[2].partition(";")[0])
+        signed_up = client.post("/api/auth/signup", json={**body, "name": "canary name"})
+        assert signed_up.status_code == 201, signed_up.text
+        storm.ids[name] = signed_up.json()["user"]["id"]
+        storm.sessions[name] = signed_up.json()["session_token"]
+        storm.tokens += [signed_up.json()["session_token"], signed_up.json()["access_token"]]
+        storm.tokens.append(signed_up.headers["set-cookie"].partition("=")[2].partition(";")[0])
     assert client.post("/api/auth/signup", json=ANN).status_code == 409
     for body in ({**ANN, "password": WRONG}, {**ANN, "email": "canary-nobody@example.com"}):
         assert client.post("/api/auth/login", json=body).status_code == 401
-    # A password where an address belongs, as people type it.
+    # Users sometimes type their password into the field for the address.
     assert client.post("/api/auth/login", json={**ANN, "email": PASSWORD}).status_code == 422
-    entered = client.post("/api/auth/login", json=ANN).json()
-    storm.tokens += [entered["session_token"], entered["access_token"]]
+    logged_in = client.post("/api/auth/login", json=ANN).json()
+    storm.tokens += [logged_in["session_token"], logged_in["access_token"]]
 
 
-def show_every_credential(client: httpx.Client, url: str, storm: Storm) -> None:
+def send_every_credential(client: httpx.Client, url: str, storm: Storm) -> None:
     session, access = storm.tokens[-2:]
     key = signer("canary-kid")
     with psycopg.connect(url) as connection:
@@ -148,7 +148,7 @@ def show_every_credential(client: httpx.Client, url: str, storm: Storm) -> None:
     now = int(time.time())
     claims = {"sub": storm.ids["ann"], "iat": now, "exp": now + 900, "iss": ORIGIN, "aud": ORIGIN}
     shared = jwt.encode({"sub": storm.ids["ann"], "iat": now, "exp": now + 900}, SECRET)
-    proofs: dict[str, Mapping[str, str]] = {
+    credentials: dict[str, Mapping[str, str]] = {
         "cookie": {"Cookie": f"better-auth.session_token={signed(session, SECRET)}"},
         "raw": bearer(session),
         "signed": bearer(f"{session}.{signature(session, SECRET)}"),
@@ -156,11 +156,11 @@ def show_every_credential(client: httpx.Client, url: str, storm: Storm) -> None:
         "access": bearer(access),
         "shared": bearer(shared),
     }
-    for name, headers in proofs.items():
-        answer = client.get("/api/auth/session/validate", headers=headers)
-        assert answer.status_code == 200, (name, answer.text)
+    for name, headers in credentials.items():
+        response = client.get("/api/auth/session/validate", headers=headers)
+        assert response.status_code == 200, (name, response.text)
         storm.tokens += [*headers.values(), *(value.split()[-1] for value in headers.values())]
-    # One of a key that only the other server could know, and nobody answers there.
+    # A token whose key is not in the table, while the JWKS endpoint is unreachable.
     unknown = bearer(signer("canary-unknown").token(claims))
     assert client.get(TASKS, headers=unknown).status_code == 503
     expired = bearer(key.token({**claims, "exp": now - 900}))
@@ -172,11 +172,11 @@ def show_every_credential(client: httpx.Client, url: str, storm: Storm) -> None:
 
 def use_tasks(client: httpx.Client, storm: Storm) -> None:
     ann, bob = bearer(storm.sessions["ann"]), bearer(storm.sessions["bob"])
-    made = client.post(
+    created = client.post(
         TASKS, json={"title": TITLE, "description": "canary description"}, headers=ann
     )
-    assert made.status_code == 201, made.text
-    storm.task_id = made.json()["id"]
+    assert created.status_code == 201, created.text
+    storm.task_id = created.json()["id"]
     path = f"{TASKS}/{storm.task_id}"
     assert client.get(f"{TASKS}?q=canary", headers=ann).json()["count"] == 1
     assert client.patch(path, json={"title": "canary again"}, headers=ann).status_code == 200
@@ -186,9 +186,9 @@ def use_tasks(client: httpx.Client, storm: Storm) -> None:
     assert client.patch(path, json={"title": TITLE}, headers=stale).status_code == 412
 
 
-def send_garbage(service: Service, client: httpx.Client, storm: Storm) -> None:
+def send_invalid_requests(service: Service, client: httpx.Client, storm: Storm) -> None:
     ann = bearer(storm.sessions["ann"])
-    for method, path, sent in (
+    for method, path, options in (
         ("POST", TASKS, {"content": b'{"title": "canary', "headers": {**ann, **AS_JSON}}),
         ("POST", TASKS, {"content": b"\xffcanary", "headers": {**ann, **AS_JSON}}),
         ("POST", TASKS, {"content": b"canary", "headers": ann}),
@@ -210,9 +210,9 @@ def send_garbage(service: Service, client: httpx.Client, storm: Storm) -> None:
         ("GET", TASKS, {"headers": {"If-None-Match": "canary", **ann}}),
         ("GET", TASKS, {"headers": {"X-Request-ID": "known-id", **ann}}),
     ):
-        answer = client.request(method, path, **sent)
-        assert answer.status_code < 500, (method, path, answer.text)
-    for said in (
+        response = client.request(method, path, **options)
+        assert response.status_code < 500, (method, path, response.text)
+    for data in (
         b"canary\r\n\r\n",
         b"GET /livez HTTP/1.1\r\nHost: x\r\nX-Request-ID: canary\r\n\tcanary\r\n\r\n",
         b"GET /livez HTTP/1.1\r\nHost: x\r\nX-Request-ID: \rcanary\r\n\r\n",
@@ -224,53 +224,53 @@ def send_garbage(service: Service, client: httpx.Client, storm: Storm) -> None:
         b"POST /api/tasks HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
         b"Transfer-Encoding: chunked\r\n\r\ncanary\r\n",
     ):
-        say(service, said)
+        send(service, data)
 
 
-def say(service: Service, said: bytes) -> None:
+def send(service: Service, data: bytes) -> None:
     url = httpx.URL(service.url)
     with socket.create_connection((url.host, url.port or 80), timeout=LIMIT_SECONDS) as connection:
-        connection.sendall(said)
+        connection.sendall(data)
         connection.shutdown(socket.SHUT_WR)
         with suppress(ConnectionResetError):
             while connection.recv(65_536):
                 pass
 
 
-def hurt_the_database(service: Service, client: httpx.Client, url: str, storm: Storm) -> None:
+def break_the_database(service: Service, client: httpx.Client, url: str, storm: Storm) -> None:
     ann = bearer(storm.sessions["ann"])
 
     def create(title: str, status: int, **headers: str) -> None:
-        answer = client.post(TASKS, json={"title": title}, headers={**ann, **headers})
-        assert answer.status_code == status, answer.text
-        assert "canary" not in answer.text or status == 201
+        response = client.post(TASKS, json={"title": title}, headers={**ann, **headers})
+        assert response.status_code == status, response.text
+        assert "canary" not in response.text or status == 201
 
     with psycopg.connect(url, autocommit=True) as connection:
-        ours = "taskport.tasks"
-        # A row that is refused, and of which Postgres names the values.
-        connection.execute(f"alter table {ours} add constraint no_x check (title <> 'canary x')")
+        tasks = "taskport.tasks"
+        # A constraint: the error of Postgres quotes the row.
+        connection.execute(f"alter table {tasks} add constraint no_x check (title <> 'canary x')")
         create("canary x", 500)
-        # A trigger with words of its own.
+        # A trigger that raises an error with a message.
         connection.execute(
             "create function complain() returns trigger language plpgsql as"
             " $$ begin raise exception 'canary %', new.title; end $$"
         )
         connection.execute(
-            f"create trigger complain before insert on {ours}"
+            f"create trigger complain before insert on {tasks}"
             " for each row when (new.title = 'canary y') execute function complain()"
         )
         create("canary y", 500, **{"X-Request-ID": "the-crash"})
-        # A value that is too long for what somebody made of the column.
+        # A trigger that fails with a data error.
         connection.execute(
             "create function shorten() returns trigger language plpgsql as"
             " $$ begin new.title := new.title::text::varchar(3)::text || (1/0); return new; end $$"
         )
         connection.execute(
-            f"create trigger shorten before insert on {ours}"
+            f"create trigger shorten before insert on {tasks}"
             " for each row when (new.title = 'canary z') execute function shorten()"
         )
         create("canary z", 422)
-        # Users whom the front end's own constraint refuses.
+        # A constraint of the front end on users.
         connection.execute(
             """alter table "user" add constraint no_z check (email <> 'canary-z@example.com')"""
         )
@@ -279,20 +279,20 @@ def hurt_the_database(service: Service, client: httpx.Client, url: str, storm: S
         )
         assert client.get(TASKS, headers=bearer(shared)).status_code in (401, 503)
         storm.tokens.append(shared)
-        # A column that has gone.
-        connection.execute(f"alter table {ours} rename column description to d")
+        # A missing column.
+        connection.execute(f"alter table {tasks} rename column description to d")
         create(TITLE, 503)
-        connection.execute(f"alter table {ours} rename column d to description")
-        # Somebody who holds a lock.
+        connection.execute(f"alter table {tasks} rename column d to description")
+        # A lock of another connection.
         with psycopg.connect(url) as other:
-            other.execute(f"lock table {ours} in access exclusive mode")
-            asked = say_later(service, storm)
+            other.execute(f"lock table {tasks} in access exclusive mode")
+            waiting = begin_request(service, storm)
             eventually(lambda: connection.execute(WAITING_FOR_A_LOCK).fetchone() is not None)
             # Longer than SLOW_QUERY_MS.
             time.sleep(0.2)
             other.rollback()
-            answer(asked)
-    # All connections are cut, for long enough to be noticed.
+            assert_success(waiting)
+    # Lost connections, for long enough to be noticed.
     name = conninfo_to_dict(url)["dbname"]
     with psycopg.connect(f"{url.rpartition('/')[0]}/postgres", autocommit=True) as connection:
         connection.execute(f"alter database {name} allow_connections false")
@@ -304,13 +304,14 @@ def hurt_the_database(service: Service, client: httpx.Client, url: str, storm: S
         assert client.get(TASKS, headers=ann).status_code == 503
         connection.execute(f"alter database {name} allow_connections true")
     eventually(lambda: service.responds("/readyz"))
-    # Whoever guesses on.
+    # Brute force.
     for _ in range(6):
-        refused = client.post("/api/auth/login", json={**BOB, "password": WRONG})
-    assert refused.status_code == 429
+        limited = client.post("/api/auth/login", json={**BOB, "password": WRONG})
+    assert limited.status_code == 429
 
 
-def say_later(service: Service, storm: Storm) -> socket.socket:
+def begin_request(service: Service, storm: Storm) -> socket.socket:
+    """Send a request, without waiting for the response."""
     url = httpx.URL(service.url)
     connection = socket.create_connection((url.host, url.port or 80), timeout=LIMIT_SECONDS)
     connection.sendall(
@@ -320,7 +321,7 @@ def say_later(service: Service, storm: Storm) -> socket.socket:
     return connection
 
 
-def answer(connection: socket.socket) -> None:
+def assert_success(connection: socket.socket) -> None:
     with connection:
         assert b" 200 " in connection.recv(65_536)
 
@@ -333,15 +334,15 @@ AS_JSON: Final = {"Content-Type": "application/json"}
 
 
 @pytest.mark.postgres
-def test_every_line_is_whole(storm: Storm) -> None:
+def test_all_lines_are_complete(storm: Storm) -> None:
     assert len(storm.events) > 60
     stamps = [event["timestamp"] for event in storm.events]
     assert all(stamp.endswith("Z") and stamp[10] == "T" for stamp in stamps)
 
 
 @pytest.mark.postgres
-def test_no_secret_is_in_it(storm: Storm) -> None:
-    """None of what was planted, and none of what was made on the way."""
+def test_log_and_output_contain_no_secret(storm: Storm) -> None:
+    """Neither a planted one nor a generated one."""
     canaries.assert_no_secrets(storm.text, [secret for secret in storm.tokens if secret])
     for name in ("canary", SECRET, *filter(None, storm.tokens)):
         assert name not in storm.out
@@ -349,7 +350,7 @@ def test_no_secret_is_in_it(storm: Storm) -> None:
 
 
 @pytest.mark.postgres
-def test_each_request_has_a_line(storm: Storm) -> None:
+def test_each_request_is_logged(storm: Storm) -> None:
     requests = storm.of("request")
     for request in requests:
         assert list(request)[4:] == [
@@ -372,15 +373,15 @@ def test_each_request_has_a_line(storm: Storm) -> None:
 
 
 @pytest.mark.postgres
-def test_a_refused_access_is_a_warning(storm: Storm) -> None:
-    [refused] = storm.of("task_refused")
-    assert refused["level"] == "warning"
-    assert (refused["user_id"], refused["owner_id"]) == (storm.ids["bob"], storm.ids["ann"])
-    assert refused["task_id"] == storm.task_id
+def test_forbidden_access_is_a_warning(storm: Storm) -> None:
+    [event] = storm.of("task_refused")
+    assert event["level"] == "warning"
+    assert (event["user_id"], event["owner_id"]) == (storm.ids["bob"], storm.ids["ann"])
+    assert event["task_id"] == storm.task_id
 
 
 @pytest.mark.postgres
-def test_failed_sign_ins_and_limits_are_warnings(storm: Storm) -> None:
+def test_failed_sign_ins_and_exceeded_limits_are_warnings(storm: Storm) -> None:
     accounts = [event["account"] for event in storm.of("sign_in_failed")]
     assert accounts[:2] == [storm.ids["ann"], None]
     assert set(accounts[2:]) == {storm.ids["bob"]}
@@ -390,7 +391,7 @@ def test_failed_sign_ins_and_limits_are_warnings(storm: Storm) -> None:
 
 
 @pytest.mark.postgres
-def test_a_crash_is_an_error_with_its_traceback(storm: Storm) -> None:
+def test_crash_is_an_error_with_its_traceback(storm: Storm) -> None:
     [crash] = [event for event in storm.of("request_crashed") if event["request_id"] == "the-crash"]
     assert crash["level"] == "error"
     assert crash["route"] == "/api/tasks"
@@ -400,7 +401,7 @@ def test_a_crash_is_an_error_with_its_traceback(storm: Storm) -> None:
 
 
 @pytest.mark.postgres
-def test_slow_statements_are_named(storm: Storm) -> None:
+def test_slow_statement_is_a_warning_with_its_name(storm: Storm) -> None:
     slow = storm.of("slow_statement")
     assert "tasks.list" in {event["statement"] for event in slow}
     for event in slow:
@@ -413,7 +414,7 @@ def test_slow_statements_are_named(storm: Storm) -> None:
 
 
 @pytest.mark.postgres
-def test_what_becomes_of_the_database_is_told(storm: Storm) -> None:
+def test_database_events_are_logged(storm: Storm) -> None:
     [migrated] = storm.of("database_migrated")
     assert migrated["before"] is None
     assert migrated["after"]
@@ -425,8 +426,7 @@ def test_what_becomes_of_the_database_is_told(storm: Storm) -> None:
 
 
 @pytest.mark.postgres
-def test_what_does_not_answer_is_told(storm: Storm) -> None:
-    """Once, and not at each request."""
+def test_outage_is_logged_once(storm: Storm) -> None:
     [redis] = storm.of("redis_unavailable")
     [keys] = storm.of("jwks_unavailable")
     [proxy] = storm.of("proxy_not_trusted")
@@ -434,21 +434,21 @@ def test_what_does_not_answer_is_told(storm: Storm) -> None:
 
 
 @pytest.mark.postgres
-def test_what_is_not_http_is_a_warning(storm: Storm) -> None:
+def test_malformed_http_is_a_warning(storm: Storm) -> None:
     assert [event for event in storm.events if event["logger"] == "uvicorn.error"]
 
 
-# What the settings say of it
+# Settings of the log
 
 
-def test_the_level_leaves_out_what_is_below_it(home: Home) -> None:
+def test_lower_levels_are_not_logged(home: Home) -> None:
     with home.serving("--memory", env={**JSON, "LOG_LEVEL": "warning"}) as service:
         assert service.request("POST", "/api/auth/login", json=ANN).status_code == 401
         service.terminate()
         assert [event["event"] for event in events(service.err)] == ["sign_in_failed"]
 
 
-def test_for_people(home: Home) -> None:
+def test_console_format(home: Home) -> None:
     with home.serving("--memory", env={**JSON, "LOG_FORMAT": "console"}) as service:
         service.request("GET", TASKS)
         service.terminate()
@@ -458,7 +458,7 @@ def test_for_people(home: Home) -> None:
         assert "\x1b" not in line
 
 
-def test_where_nobody_looks_it_is_json(home: Home) -> None:
+def test_json_is_the_default_without_a_terminal(home: Home) -> None:
     settings = {"BETTER_AUTH_SECRET": SECRET}
     with home.serving("--memory", env=settings) as service:
         service.request("GET", TASKS)
@@ -466,29 +466,29 @@ def test_where_nobody_looks_it_is_json(home: Home) -> None:
         assert requests_in(service.err)
 
 
-def test_on_a_terminal_it_is_for_people(home: Home) -> None:
-    """Unless JSON is asked for."""
+def test_console_format_is_the_default_on_a_terminal(home: Home) -> None:
+    """LOG_FORMAT=json overrides it."""
     for settings, is_json in (({}, False), ({"LOG_FORMAT": "json"}, True)):
-        ours, theirs = pty.openpty()
-        with running(home, theirs, {"BETTER_AUTH_SECRET": SECRET, **settings}) as (process, url):
-            os.close(theirs)
+        reading, writing = pty.openpty()
+        with running(home, writing, {"BETTER_AUTH_SECRET": SECRET, **settings}) as (process, url):
+            os.close(writing)
             assert httpx.get(f"{url}{TASKS}", trust_env=False).status_code == 401
-            said = b""
-            while TASKS.encode() not in said or not said.endswith(b"\n"):
-                said += os.read(ours, 65_536)
+            output = b""
+            while TASKS.encode() not in output or not output.endswith(b"\n"):
+                output += os.read(reading, 65_536)
             process.terminate()
             process.wait(LIMIT_SECONDS)
-        os.close(ours)
-        [line] = [line for line in said.decode().splitlines() if TASKS in line]
+        os.close(reading)
+        [line] = [line for line in output.decode().splitlines() if TASKS in line]
         assert line.startswith("{") == is_json
         assert ("\x1b[" in line) != is_json
         assert "canary" not in line
 
 
-# How it gets out
+# Writing
 
 
-def test_lines_of_the_last_requests_are_written_at_the_end(home: Home) -> None:
+def test_lines_of_the_last_requests_are_written_on_shutdown(home: Home) -> None:
     with home.serving("--memory", env=JSON) as service:
         with service.client() as client:
             for number in range(50):
@@ -499,8 +499,8 @@ def test_lines_of_the_last_requests_are_written_at_the_end(home: Home) -> None:
 
 
 @pytest.mark.postgres
-def test_so_are_those_of_all_workers(home: Home, database_url: str) -> None:
-    """Each line whole, whichever of the workers wrote it."""
+def test_lines_of_all_workers_are_written_on_shutdown(home: Home, database_url: str) -> None:
+    """Each of them complete."""
     settings = {**JSON, "DATABASE_URL": database_url}
     with home.serving("--workers=2", env=settings) as service:
         for number in range(40):
@@ -511,8 +511,7 @@ def test_so_are_those_of_all_workers(home: Home, database_url: str) -> None:
         assert len([request for request in found if request["route"] == "/livez"]) == 40
 
 
-def test_a_reader_that_does_not_read_holds_up_nobody(home: Home) -> None:
-    """The pipe is full, and requests are answered all the same; and it stops when it is told to."""
+def test_full_pipe_blocks_neither_requests_nor_shutdown(home: Home) -> None:
     reading, writing = os.pipe()
     try:
         with running(home, writing, JSON) as (process, url):
@@ -524,13 +523,13 @@ def test_a_reader_that_does_not_read_holds_up_nobody(home: Home) -> None:
                 assert client.get("/livez").status_code == 200
             process.terminate()
             process.wait(LIMIT_SECONDS)
-            # It did not even have to be killed by Python, for a lock that the writer holds.
+            # The interpreter does not abort because of a lock that the writing thread holds.
             assert process.returncode in (0, -signal.SIGTERM)
     finally:
         os.close(reading)
 
 
-def test_a_reader_that_has_gone_holds_up_nobody(home: Home) -> None:
+def test_closed_pipe_blocks_neither_requests_nor_shutdown(home: Home) -> None:
     reading, writing = os.pipe()
     with running(home, writing, JSON) as (process, url):
         os.close(writing)
@@ -548,7 +547,7 @@ def test_a_reader_that_has_gone_holds_up_nobody(home: Home) -> None:
 def running(
     home: Home, err: int, env: Environment
 ) -> Iterator[tuple["subprocess.Popen[bytes]", str]]:
-    """`taskport serve --memory` whose standard error is a pipe or a terminal: it, and its URL."""
+    """`taskport serve --memory` with a pipe or terminal as standard error: process and URL."""
     number = len(list(home.folder.glob("pipe-*")))
     out = home.folder / f"pipe-{number}"
     with out.open("wb") as out_file:
