@@ -13,45 +13,45 @@ import jwt
 
 from tests.interop.nodejs import FOLDER, node
 
-# Those of `node/package.json`. 1.7.2 is the last with `account.issuer`.
+#: The versions of `node/package.json`. 1.7.2 is the last one with `account.issuer`.
 VERSIONS: Final = ("1.6.30", "1.7.2", "1.7.7", "1.7.24")
 KeyAlgorithm = Literal["EdDSA", "ES256", "RS256", "PS256", "ES512"]
 PASSWORD: Final = "correct horse battery"
 NO_CREDENTIAL: Final[Mapping[str, str]] = {}
 
-_PATIENCE_SECONDS: Final = 60.0
+_START_SECONDS: Final = 60.0
 _POLL_SECONDS: Final = 0.02
 
 
 class Settings(TypedDict, total=False):
-    """Better Auth's options beyond the necessary ones; one that is not given is its default."""
+    """Better Auth's optional settings."""
 
+    #: Comma-separated.
     trusted_origins: str
-    """Separated by commas."""
+    #: Lifetime of a session in seconds.
     expires_in: int
-    """Seconds that a session lives."""
+    #: Age in seconds at which a session that is used is prolonged.
     update_age: int
-    """Seconds after which a session that is used is prolonged."""
+    #: The algorithm of keys that are generated from now on.
     key_algorithm: KeyAlgorithm
-    """Of the keys that it makes from now on."""
+    #: Seconds that a key signs tokens.
     rotation_interval: int
-    """Seconds that a key signs."""
+    #: Seconds that an expired key stays in the key set.
     grace_period: int
-    """Seconds that a key which no longer signs stays in the key set."""
     cookie_prefix: str
     use_secure_cookies: bool
+    #: If set, cookies are sent to all subdomains.
     cookie_domain: str
-    """Where given, cookies cross subdomains."""
     cookie_cache: Literal["compact", "jwt", "jwe"]
     require_email_verification: bool
+    #: If set, Better Auth migrates the database at its start.
     migrate: Literal["run"]
-    """Whether Better Auth migrates the database at its start."""
 
 
 class BetterAuthServer:
-    """A Better Auth that answers over HTTP, and a browser's requests to it.
+    """A Better Auth server, and a browser's requests to it.
 
-    What a request is authorised by are headers: see `cookie_of` and `bearer_of`.
+    Credentials are passed as headers: see `cookie_of` and `bearer_of`.
     """
 
     def __init__(self, environment: Mapping[str, str]) -> None:
@@ -60,22 +60,22 @@ class BetterAuthServer:
 
     @property
     def url(self) -> str:
-        """Where it listens: a scheme, a host and a port."""
+        """The scheme, host and port that it listens on."""
         return f"http://127.0.0.1:{self._environment['PORT']}"
 
     @property
     def origin(self) -> str:
-        """Of the pages that it belongs to; what it listens on, unless it has a base URL."""
+        """The origin of its pages: that of the base URL, if there is one, or of `url`."""
         base = urlsplit(self._environment.get("BASE_URL", self.url))
         return f"{base.scheme}://{base.netloc}"
 
     def stop(self) -> None:
-        """End it, and wait until it has ended."""
+        """Stop the process, and wait for its exit."""
         with self.process:
             self.process.terminate()
 
     def restart(self, **settings: Unpack[Settings]) -> None:
-        """End it if it runs, and start it with further settings at the same address."""
+        """Stop the process if it runs, and start it with further settings on the same port."""
         self.stop()
         self._environment |= _environment(settings)
         self._start()
@@ -87,9 +87,9 @@ class BetterAuthServer:
         headers: Mapping[str, str] = NO_CREDENTIAL,
         **content: Any,
     ) -> httpx.Response:
-        """One request below `/api/auth`, with nothing remembered from the one before."""
+        """One request below `/api/auth`, without cookies of earlier ones."""
         origin = {} if method == "GET" else {"Origin": self.origin}
-        # To read the certificates of all the world takes longer than to ask.
+        # Loading the system's certificates takes longer than a request.
         with httpx.Client(base_url=self.url, trust_env=False, verify=False, timeout=30) as client:
             return client.request(
                 method, f"/api/auth{path}", headers={**origin, **headers}, **content
@@ -106,18 +106,18 @@ class BetterAuthServer:
         return self.request("POST", "/sign-in/email", json=body)
 
     def get_session(self, credential: Mapping[str, str] = NO_CREDENTIAL) -> httpx.Response:
-        """Success in any case: the body is `null` where there is no session."""
+        """Always succeeds: the body is `null` without a session."""
         return self.request("GET", "/get-session", credential)
 
     def token(self, credential: Mapping[str, str]) -> httpx.Response:
-        """A JWT, in the body's `token`."""
+        """A JWT, in the member `token` of the body."""
         return self.request("GET", "/token", credential)
 
     def jwks(self) -> httpx.Response:
         return self.request("GET", "/jwks")
 
     def claims(self, token: str) -> dict[str, Any]:
-        """What a JWT says. Raises `jwt.PyJWTError` or `KeyError` where this server would not."""
+        """The claims of a JWT. Raises `jwt.PyJWTError` or `KeyError` if it is not valid here."""
         key = jwt.PyJWKSet.from_dict(self.jwks().json())[jwt.get_unverified_header(token)["kid"]]
         claims: dict[str, Any] = jwt.decode(
             token, key, algorithms=[key.algorithm_name], audience=self.origin, issuer=self.origin
@@ -130,7 +130,7 @@ class BetterAuthServer:
     def change_password(
         self, credential: Mapping[str, str], current: str, new: str, *, revoke: bool = False
     ) -> httpx.Response:
-        """With `revoke`, every session ends, and the answer brings a new one."""
+        """With `revoke`, all sessions end, and the response has a new one."""
         body = {"currentPassword": current, "newPassword": new, "revokeOtherSessions": revoke}
         return self.request("POST", "/change-password", credential, json=body)
 
@@ -153,15 +153,15 @@ class BetterAuthServer:
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         if not line:
-            raise RuntimeError("Better Auth did not start: what it said is on stderr")
+            raise RuntimeError("Better Auth did not start: see its output on stderr")
         port: int = json.loads(line)["port"]
         return port
 
     def _wait_until_ready(self) -> None:
-        deadline = time.monotonic() + _PATIENCE_SECONDS
+        deadline = time.monotonic() + _START_SECONDS
         while not self._is_ready():
             if self.process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError("Better Auth does not answer: what it said is on stderr")
+                raise RuntimeError("Better Auth does not respond: see its output on stderr")
             time.sleep(_POLL_SECONDS)
 
     def _is_ready(self) -> bool:
@@ -181,10 +181,10 @@ def server(
     port: int = 0,
     **settings: Unpack[Settings],
 ) -> Iterator[BetterAuthServer]:
-    """Better Auth on the database at a URL, from its first answer to the end of the block.
+    """A Better Auth server on a database, ready for requests.
 
-    It ends with the process of the tests, however that one ends. Raises `RuntimeError` where it
-    does not start.
+    It exits with the process of the tests, however that ends. Raises `RuntimeError` if it does not
+    start.
     """
     environment = {
         "DATABASE_URL": url,
@@ -201,22 +201,22 @@ def server(
         started.stop()
 
 
-def cookie_of(answer: httpx.Response) -> dict[str, str]:
-    """The header in which a browser sends back the cookies that an answer set."""
-    lines = answer.headers.get_list("set-cookie")
+def cookie_of(response: httpx.Response) -> dict[str, str]:
+    """The `Cookie` header that a browser sends after a response."""
+    lines = response.headers.get_list("set-cookie")
     pairs = [line.partition(";")[0].partition("=") for line in lines if "Max-Age=0;" not in line]
     kept = {name: value for name, _, value in pairs}
     return {"Cookie": "; ".join(f"{name}={value}" for name, value in kept.items())}
 
 
-def bearer_of(answer: httpx.Response) -> dict[str, str]:
-    """The header with the signed token of the session that an answer began."""
-    return {"Authorization": f"Bearer {answer.headers['set-auth-token']}"}
+def bearer_of(response: httpx.Response) -> dict[str, str]:
+    """The `Authorization` header with the signed session token of a response."""
+    return {"Authorization": f"Bearer {response.headers['set-auth-token']}"}
 
 
 def better_auth(url: str, *args: str, **settings: str) -> dict[str, Any]:
-    """What `migrate.mjs` prints; the settings are its environment, with nothing of ours."""
-    done = subprocess.run(
+    """The output of `migrate.mjs`, with the settings as its environment."""
+    finished = subprocess.run(
         [node(), "migrate.mjs", *args],
         cwd=FOLDER,
         env={"DATABASE_URL": url, **settings},
@@ -224,8 +224,8 @@ def better_auth(url: str, *args: str, **settings: str) -> dict[str, Any]:
         check=True,
         timeout=60,
     )
-    printed: dict[str, Any] = json.loads(done.stdout)
-    return printed
+    output: dict[str, Any] = json.loads(finished.stdout)
+    return output
 
 
 def _environment(settings: Settings) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""What the tests against the real Better Auth share."""
+"""Fixtures of the tests against the real Better Auth."""
 
 import uuid
 from collections.abc import AsyncIterator
@@ -21,12 +21,12 @@ def node_modules() -> None:
 async def sides(
     request: pytest.FixtureRequest, node_modules: None, postgres_18_server: PostgresServer
 ) -> AsyncIterator[Sides]:
-    """Both sides, for each version of Better Auth; users of other tests are there as well."""
+    """Both sides, for each version of Better Auth. Tests share them, and their users."""
     async with both_sides(postgres_18_server, request.param) as sides:
         yield sides
 
 
 @pytest.fixture
 def email() -> str:
-    """An address that nobody has yet."""
+    """An e-mail address that no user has."""
     return f"{uuid.uuid4().hex}@example.com"

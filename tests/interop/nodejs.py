@@ -1,4 +1,4 @@
-"""Node.js, and what npm installs for the tests."""
+"""Node.js, and the packages that npm installs for the tests."""
 
 import fcntl
 import shutil
@@ -17,16 +17,16 @@ _OLDEST: Final = 20
 
 @cache
 def node() -> Path:
-    """The Node.js of the machine if it is new enough, else that of the wheel."""
+    """The Node.js of the machine if it is new enough, else the one of the wheel."""
     return _machine_node() or _wheel() / "bin" / "node"
 
 
 def node_modules(folder: Path = FOLDER) -> None:
-    """Install what the lock file of a folder names, once, however many processes ask for it."""
+    """Install the packages of a lock file, once, also if several processes call this at a time."""
     lock = folder / "package-lock.json"
     with lock.open() as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        # npm writes this one last.
+        # npm writes this file last.
         installed = folder / "node_modules" / ".package-lock.json"
         if installed.exists() and installed.stat().st_mtime > lock.stat().st_mtime:
             return
@@ -39,13 +39,13 @@ def _machine_node() -> Path | None:
     found = shutil.which("node")
     if found is None:
         return None
-    said = subprocess.run([found, "--version"], capture_output=True, text=True, check=True)
-    major = int(said.stdout.removeprefix("v").split(".")[0])
+    finished = subprocess.run([found, "--version"], capture_output=True, text=True, check=True)
+    major = int(finished.stdout.removeprefix("v").split(".")[0])
     return Path(found) if major >= _OLDEST else None
 
 
 def _npm() -> list[str]:
-    """The machine's npm belongs to the machine's Node.js, which may have come without one."""
+    """The command for npm: that of the machine, if its Node.js is used and has one."""
     found = shutil.which("npm") if _machine_node() else None
     if found is not None:
         return [found]

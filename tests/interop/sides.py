@@ -1,4 +1,4 @@
-"""Better Auth and Taskport side by side: whoever comes to one is known to the other."""
+"""Better Auth and Taskport side by side, with the same users and sessions."""
 
 import math
 import time
@@ -20,7 +20,7 @@ from tests.interop.better_auth import Settings as ServerSettings
 from tests.interop.taskport import NO_KEYS, SECRET, Headers, Taskport, taskport
 from tests.servers import PostgresServer
 
-# What each header of `Sides.forms` is called by `/api/auth/session/validate`.
+#: For each of `Sides.credentials`: its name in the response of `/api/auth/session/validate`.
 CREDENTIALS: Final = {
     "cookie": "cookie",
     "raw bearer": "session_token",
@@ -30,33 +30,34 @@ CREDENTIALS: Final = {
     "jwt": "jwt",
     "shared secret": "shared_secret",
 }
-# Those that end with the session; the others name its user.
+#: Credentials that end with the session. The others name a user.
 OF_A_SESSION: Final = ("cookie", "raw bearer", "signed bearer", "encoded bearer", "access token")
-# Better Auth prolongs a session that has lived for a day of its seven.
+# Better Auth prolongs a session whose age is at least one of its seven days.
 TO_BE_PROLONGED: Final = """
     update session set "expiresAt" = now() + interval '5 days' where token = %s
 """
-# Better Auth's tables are made by its own migration where ours would lack a column.
+#: Versions that need a column which our migration does not create: they migrate first.
 _OWN_TABLES: Final = ("1.6.30", "1.7.2")
 
 
 @dataclass(frozen=True)
 class Sides:
-    """A Better Auth, and Taskport twice: `here` on the same database, `far` on another one, where
-    all that it knows is what tokens say."""
+    """A Better Auth server and two instances of Taskport."""
 
-    there: BetterAuthServer
-    here: Taskport
-    far: Taskport
+    better_auth: BetterAuthServer
+    #: On the database of the Better Auth server.
+    taskport: Taskport
+    #: On a database of its own: it knows users only by their tokens.
+    separate: Taskport
     url: str
-    far_url: str
+    separate_url: str
 
-    async def forms(self, signed_in: httpx.Response) -> dict[str, Headers]:
-        """Every header that shows the session which an answer of either side's began."""
+    async def credentials(self, signed_in: httpx.Response) -> dict[str, Headers]:
+        """All credentials of a session, from the sign-in response of either side."""
         cookie = cookie_of(signed_in)
         body = signed_in.json()
         signed = unquote(cookie["Cookie"].partition("=")[2].partition(";")[0])
-        refreshed = await self.here.refresh(cookie)
+        refreshed = await self.taskport.refresh(cookie)
         return {
             "cookie": cookie,
             "raw bearer": bearer(body.get("token") or body["session_token"]),
@@ -64,34 +65,36 @@ class Sides:
             "encoded bearer": bearer(quote(signed, safe="")),
             "access token": bearer(refreshed.json()["access_token"]),
             "jwt": self.jwt(cookie),
-            "shared secret": bearer(shared_secret_token(body["user"], self.there.origin)),
+            "shared secret": bearer(shared_secret_token(body["user"], self.better_auth.origin)),
         }
 
-    async def assert_alive(self, forms: Mapping[str, Headers], *names: str) -> None:
-        """They are good on both sides, in these forms or in all."""
-        for name in names or forms:
-            assert (await self.here.tasks(forms[name])).status_code == 200, name
+    async def assert_accepted(self, credentials: Mapping[str, Headers], *names: str) -> None:
+        """Both sides accept all credentials, or those with these names."""
+        for name in names or credentials:
+            headers = credentials[name]
+            assert (await self.taskport.tasks(headers)).status_code == 200, name
             if name in ("cookie", "raw bearer", "signed bearer", "encoded bearer"):
-                assert self.there.get_session(forms[name]).json() is not None, name
+                assert self.better_auth.get_session(headers).json() is not None, name
 
-    async def assert_dead(self, forms: Mapping[str, Headers], *names: str) -> None:
-        """They are good for nothing on either side, in these forms or in all."""
-        for name in names or forms:
-            for answer in (
-                await self.here.tasks(forms[name]),
-                await self.here.validate(forms[name]),
-                await self.here.create(forms[name]),
+    async def assert_rejected(self, credentials: Mapping[str, Headers], *names: str) -> None:
+        """Both sides reject all credentials, or those with these names."""
+        for name in names or credentials:
+            headers = credentials[name]
+            for response in (
+                await self.taskport.tasks(headers),
+                await self.taskport.validate(headers),
+                await self.taskport.create(headers),
             ):
-                assert answer.status_code == 401, (name, answer.text)
-            assert self.there.get_session(forms[name]).json() is None, name
+                assert response.status_code == 401, (name, response.text)
+            assert self.better_auth.get_session(headers).json() is None, name
 
     def rows(self, query: str, *values: object) -> list[dict[str, Any]]:
-        """What a statement finds in the database that they share."""
+        """The rows that a statement returns in the shared database."""
         return rows(self.url, query, *values)
 
     def jwt(self, cookie: Headers) -> Headers:
-        """The header with a new JWT for the session of a cookie."""
-        return bearer(self.there.token(cookie).raise_for_status().json()["token"])
+        """The `Authorization` header with a new JWT for the session of a cookie."""
+        return bearer(self.better_auth.token(cookie).raise_for_status().json()["token"])
 
 
 @asynccontextmanager
@@ -102,25 +105,27 @@ async def both_sides(
     base_url: str | None = None,
     **settings: Unpack[ServerSettings],
 ) -> AsyncIterator[Sides]:
-    """A Better Auth of this version and with these settings, and a Taskport that is told so."""
-    told: ServerSettings = {**settings, "migrate": "run"}
+    """A Better Auth server of this version and with these settings, and Taskport beside it."""
+    server_settings: ServerSettings = {**settings, "migrate": "run"}
     template = {"template": "template0"} if version in _OWN_TABLES else {}
     with (
         postgres.database(**template) as url,
-        postgres.database() as far_url,
-        server(url, secret=SECRET, version=version, base_url=base_url, **told) as there,
+        postgres.database() as separate_url,
+        server(
+            url, secret=SECRET, version=version, base_url=base_url, **server_settings
+        ) as better_auth,
     ):
         migrate(url)
         cookies = {
             "better_auth_cookie_prefix": settings.get("cookie_prefix", "better-auth"),
             "cookie_domain": settings.get("cookie_domain"),
         }
-        keys = f"{there.url}/api/auth/jwks"
+        origin, keys = better_auth.origin, f"{better_auth.url}/api/auth/jwks"
         async with (
-            taskport(url, there.origin, better_auth_jwks_url=NO_KEYS, **cookies) as here,
-            taskport(far_url, there.origin, better_auth_jwks_url=keys, **cookies) as far,
+            taskport(url, origin, better_auth_jwks_url=NO_KEYS, **cookies) as shared,
+            taskport(separate_url, origin, better_auth_jwks_url=keys, **cookies) as separate,
         ):
-            yield Sides(there, here, far, url, far_url)
+            yield Sides(better_auth, shared, separate, url, separate_url)
 
 
 def bearer(token: str) -> Headers:
@@ -128,14 +133,14 @@ def bearer(token: str) -> Headers:
 
 
 def shared_secret_token(user: Mapping[str, Any], origin: str) -> str:
-    """What the front end's own server signs for a user."""
+    """A token that the front end's own server signs for a user."""
     now = int(time.time())
-    said = {"sub": user["id"], "email": user["email"], "iss": origin, "aud": origin}
-    return jwt.encode({**said, "iat": now, "exp": now + 3600}, SECRET, algorithm="HS256")
+    claims = {"sub": user["id"], "email": user["email"], "iss": origin, "aud": origin}
+    return jwt.encode({**claims, "iat": now, "exp": now + 3600}, SECRET, algorithm="HS256")
 
 
 def in_common(user: dict[str, Any]) -> dict[str, Any]:
-    """What both sides tell of a user, under our names."""
+    """The fields of a user that both sides return, under our names."""
     verified = user["emailVerified"] if "emailVerified" in user else user["email_verified"]
     return {
         "id": user["id"],
@@ -146,27 +151,27 @@ def in_common(user: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def attributes(answer: httpx.Response) -> set[str]:
-    """The name of the session's cookie, and all that is said of it beside its value."""
-    [cookie] = [c for c in answer.headers.get_list("set-cookie") if "session_token=" in c]
+def attributes(response: httpx.Response) -> set[str]:
+    """The name and the attributes of the session cookie that a response sets."""
+    [cookie] = [c for c in response.headers.get_list("set-cookie") if "session_token=" in c]
     pair, *others = cookie.split("; ")
     return {pair.partition("=")[0], *(_in_whole_minutes(other) for other in others)}
 
 
 def _in_whole_minutes(attribute: str) -> str:
-    """Ours is how long the session lives on, so that a second may have passed."""
+    """`Max-Age` in whole minutes: ours is the rest of the session, after a second or so."""
     name, _, value = attribute.partition("=")
     return f"{name}={math.ceil(int(value) / 60) * 60}" if name == "Max-Age" else attribute
 
 
 def moment(time: str | datetime) -> datetime:
-    """A time to the millisecond, which is all that Better Auth tells."""
+    """A time in milliseconds, the precision of Better Auth's responses."""
     exact = datetime.fromisoformat(time) if isinstance(time, str) else time
     return exact.replace(microsecond=exact.microsecond // 1000 * 1000)
 
 
 def rows(url: str, query: str, *values: object) -> list[dict[str, Any]]:
-    """What a statement finds, run by whoever owns the database."""
+    """The rows that a statement returns, run as the owner of the database."""
     with psycopg.connect(url, autocommit=True, row_factory=dict_row) as connection:
         found = connection.execute(query.encode(), values)
         return found.fetchall() if found.description else []

@@ -1,4 +1,4 @@
-"""Cookies by other names than the usual ones, and Better Auth's cache of sessions in a cookie."""
+"""Cookies with other names and attributes, and Better Auth's cache of sessions in a cookie."""
 
 from collections.abc import AsyncIterator, Mapping
 from typing import Final, Literal
@@ -20,10 +20,10 @@ EXPIRED: Final = ("Max-Age=0", "Domain=example.com", "Path=/", "HttpOnly", "Secu
 
 
 @pytest.fixture(scope="module", params=STRATEGIES)
-async def dressed(
+async def secure_sides(
     request: pytest.FixtureRequest, node_modules: None, postgres_18_server: PostgresServer
 ) -> AsyncIterator[Sides]:
-    """Both sides, as they are behind https and on several subdomains."""
+    """Both sides, behind https and on several subdomains."""
     async with both_sides(
         postgres_18_server,
         request.param,
@@ -35,9 +35,9 @@ async def dressed(
         yield sides
 
 
-async def test_cookies_of_either_side_are_good_on_both(dressed: Sides, email: str) -> None:
-    theirs = dressed.there.sign_up(email)
-    ours = await dressed.here.log_in(email)
+async def test_both_sides_accept_cookies_of_either(secure_sides: Sides, email: str) -> None:
+    theirs = secure_sides.better_auth.sign_up(email)
+    ours = await secure_sides.taskport.log_in(email)
 
     assert attributes(ours) == attributes(theirs)
     assert attributes(ours) == {
@@ -50,53 +50,59 @@ async def test_cookies_of_either_side_are_good_on_both(dressed: Sides, email: st
         "SameSite=Lax",
     }
     for signed_in in (theirs, ours):
-        forms = await dressed.forms(signed_in)
-        assert SESSION in forms["cookie"]["Cookie"]
-        await dressed.assert_alive(forms)
+        credentials = await secure_sides.credentials(signed_in)
+        assert SESSION in credentials["cookie"]["Cookie"]
+        await secure_sides.assert_accepted(credentials)
 
 
-async def test_log_out_takes_away_what_sign_out_does(dressed: Sides, email: str) -> None:
-    """A browser keeps a cookie whose domain is not named."""
-    theirs = dressed.there.sign_out(cookie_of(dressed.there.sign_up(email)))
-    ours = await dressed.here.log_out(cookie_of(dressed.there.sign_in(email)))
+async def test_log_out_expires_all_cookies_that_sign_out_expires(
+    secure_sides: Sides, email: str
+) -> None:
+    """With the domain, without which a browser would keep them."""
+    theirs = secure_sides.better_auth.sign_out(cookie_of(secure_sides.better_auth.sign_up(email)))
+    ours = await secure_sides.taskport.log_out(cookie_of(secure_sides.better_auth.sign_in(email)))
 
-    assert taken(theirs) <= taken(ours)
-    assert {frozenset({f"{name}=", *EXPIRED}) for name in (SESSION, CACHE)} <= taken(theirs)
+    assert set_cookies(theirs) <= set_cookies(ours)
+    assert {frozenset({f"{name}=", *EXPIRED}) for name in (SESSION, CACHE)} <= set_cookies(theirs)
 
 
 @pytest.mark.parametrize("plain", ["shop.session_token", "better-auth.session_token"])
-async def test_a_cookie_that_plain_http_can_set_is_ignored(
-    dressed: Sides, email: str, plain: str
+async def test_cookie_that_plain_http_can_set_is_ignored(
+    secure_sides: Sides, email: str, plain: str
 ) -> None:
-    """As Better Auth ignores it; beside the right one, too."""
-    cookie = cookie_of(dressed.there.sign_up(email))["Cookie"].split("; ")[0]
-    other = cookie_of(await dressed.here.sign_up(f"other-{email}"))["Cookie"]
+    """As Better Auth ignores it. Also if the secure one is sent with it."""
+    cookie = cookie_of(secure_sides.better_auth.sign_up(email))["Cookie"].split("; ")[0]
+    other = cookie_of(await secure_sides.taskport.sign_up(f"other-{email}"))["Cookie"]
     tossed = {"Cookie": cookie.replace(SESSION, plain)}
     beside = {"Cookie": f"{other.replace(SESSION, plain)}; {cookie}"}
 
-    assert (await dressed.here.validate(tossed)).status_code == 401
-    assert dressed.there.get_session(tossed).json() is None
-    assert (await dressed.here.me(beside)).json()["email"] == email
-    assert dressed.there.get_session(beside).json()["user"]["email"] == email
+    assert (await secure_sides.taskport.validate(tossed)).status_code == 401
+    assert secure_sides.better_auth.get_session(tossed).json() is None
+    assert (await secure_sides.taskport.me(beside)).json()["email"] == email
+    assert secure_sides.better_auth.get_session(beside).json()["user"]["email"] == email
 
 
-async def test_a_session_that_only_the_cache_remembers_is_dead(dressed: Sides, email: str) -> None:
-    """Better Auth believes its cache for minutes; we never look at it."""
-    signed_up = dressed.there.sign_up(email)
-    forms = await dressed.forms(signed_up)
-    assert f"{CACHE}=" in forms["cookie"]["Cookie"]
-    await dressed.assert_alive(forms)
+async def test_session_that_is_only_in_the_cookie_cache_is_rejected(
+    secure_sides: Sides, email: str
+) -> None:
+    """Better Auth trusts its cache for minutes; we never read it."""
+    signed_up = secure_sides.better_auth.sign_up(email)
+    credentials = await secure_sides.credentials(signed_up)
+    assert f"{CACHE}=" in credentials["cookie"]["Cookie"]
+    await secure_sides.assert_accepted(credentials)
 
-    dressed.rows("delete from session where token = %s", signed_up.json()["token"])
+    secure_sides.rows("delete from session where token = %s", signed_up.json()["token"])
 
-    assert dressed.there.get_session(forms["cookie"]).json()["user"]["email"] == email
+    assert (
+        secure_sides.better_auth.get_session(credentials["cookie"]).json()["user"]["email"] == email
+    )
     for name in OF_A_SESSION:
-        assert (await dressed.here.validate(forms[name])).status_code == 401, name
-        assert (await dressed.here.tasks(forms[name])).status_code == 401, name
+        assert (await secure_sides.taskport.validate(credentials[name])).status_code == 401, name
+        assert (await secure_sides.taskport.tasks(credentials[name])).status_code == 401, name
 
 
-async def test_the_cache_alone_is_no_credential(dressed: Sides, email: str) -> None:
-    cookies = cookie_of(dressed.there.sign_up(email))["Cookie"].split("; ")
+async def test_cookie_cache_alone_is_rejected(secure_sides: Sides, email: str) -> None:
+    cookies = cookie_of(secure_sides.better_auth.sign_up(email))["Cookie"].split("; ")
     [cache] = [cookie for cookie in cookies if cookie.startswith(f"{CACHE}=")]
     value = cache.partition("=")[2]
 
@@ -105,9 +111,9 @@ async def test_the_cache_alone_is_no_credential(dressed: Sides, email: str) -> N
         {"Cookie": f"{SESSION}={value}"},
         {"Authorization": f"Bearer {value}"},
     ):
-        assert (await dressed.here.validate(credential)).status_code == 401
+        assert (await secure_sides.taskport.validate(credential)).status_code == 401
 
 
-def taken(answer: httpx.Response) -> set[frozenset[str]]:
-    """What an answer says of each cookie, in whatever order."""
-    return {frozenset(line.split("; ")) for line in answer.headers.get_list("set-cookie")}
+def set_cookies(response: httpx.Response) -> set[frozenset[str]]:
+    """The cookies that a response sets, each as a set of its parts."""
+    return {frozenset(line.split("; ")) for line in response.headers.get_list("set-cookie")}

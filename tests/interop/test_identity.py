@@ -1,4 +1,4 @@
-"""Whoever signs up on one side, Better Auth's or ours, is at home on the other."""
+"""Users who sign up on one side, Better Auth or Taskport, exist on the other."""
 
 import asyncio
 import unicodedata
@@ -21,20 +21,20 @@ from tests.interop.sides import (
 
 pytestmark = [pytest.mark.node, pytest.mark.postgres]
 
-# The ligature fi and the sign for ohm: a hash is of what NFKC makes of them.
+# With the ligature fi and the ohm sign, which NFKC replaces before the password is hashed.
 ODD_PASSWORD: Final = "correct horse \ufb01 \u2126 battery"
 PLAIN_PASSWORD: Final = unicodedata.normalize("NFKC", ODD_PASSWORD)
 NAME: Final = 'Zoë "Z" 👩\u200d🚀'
 
 
-async def test_each_credential_of_theirs_is_one_of_ours(sides: Sides, email: str) -> None:
-    signed_up = sides.there.sign_up(email, name=NAME)
-    forms = await sides.forms(signed_up)
-    assert forms["signed bearer"] == bearer(signed_up.headers["set-auth-token"])
-    [session] = sides.there.request("GET", "/list-sessions", forms["cookie"]).json()
+async def test_all_credentials_of_better_auth_are_accepted(sides: Sides, email: str) -> None:
+    signed_up = sides.better_auth.sign_up(email, name=NAME)
+    credentials = await sides.credentials(signed_up)
+    assert credentials["signed bearer"] == bearer(signed_up.headers["set-auth-token"])
+    [session] = sides.better_auth.request("GET", "/list-sessions", credentials["cookie"]).json()
 
-    for number, (name, headers) in enumerate(forms.items(), start=1):
-        valid = (await sides.here.validate(headers)).raise_for_status().json()
+    for number, (name, headers) in enumerate(credentials.items(), start=1):
+        valid = (await sides.taskport.validate(headers)).raise_for_status().json()
         assert valid["credential"] == CREDENTIALS[name]
         assert in_common(valid["user"]) == in_common(signed_up.json()["user"]), name
         if name in OF_A_SESSION:
@@ -43,95 +43,102 @@ async def test_each_credential_of_theirs_is_one_of_ours(sides: Sides, email: str
             assert moment(valid["session"]["expires_at"]) == moment(session["expiresAt"])
         else:
             assert valid["session"] is None
-        assert (await sides.here.create(headers)).status_code == 201, name
-        assert (await sides.here.tasks(headers)).json()["total"] == number, name
+        assert (await sides.taskport.create(headers)).status_code == 201, name
+        assert (await sides.taskport.tasks(headers)).json()["total"] == number, name
 
 
-async def test_a_jwt_needs_no_more_than_the_key_in_the_shared_table(
-    sides: Sides, email: str
-) -> None:
-    token = sides.there.token(cookie_of(sides.there.sign_up(email))).json()["token"]
+async def test_jwt_is_verified_with_the_key_in_the_shared_table(sides: Sides, email: str) -> None:
+    token = sides.better_auth.token(cookie_of(sides.better_auth.sign_up(email))).json()["token"]
     key_id = jwt.get_unverified_header(token)["kid"]
 
     assert sides.rows("select id from jwks where id = %s", key_id) == [{"id": key_id}]
-    assert (await sides.here.me(bearer(token))).json()["email"] == email
+    assert (await sides.taskport.me(bearer(token))).json()["email"] == email
 
 
-async def test_who_signs_up_here_is_at_home_there(sides: Sides, email: str) -> None:
-    signed_up = await sides.here.sign_up(email, ODD_PASSWORD, NAME)
+async def test_user_who_signs_up_at_taskport_can_sign_in_at_better_auth(
+    sides: Sides, email: str
+) -> None:
+    signed_up = await sides.taskport.sign_up(email, ODD_PASSWORD, NAME)
     assert signed_up.status_code == 201, signed_up.text
     user = in_common(signed_up.json()["user"])
     assert user["name"] == NAME
 
     for password in (ODD_PASSWORD, PLAIN_PASSWORD):
-        signed_in = sides.there.sign_in(email, password)
+        signed_in = sides.better_auth.sign_in(email, password)
         assert in_common(signed_in.raise_for_status().json()["user"]) == user
     assert attributes(signed_up) == attributes(signed_in)
-    forms = await sides.forms(signed_up)
+    credentials = await sides.credentials(signed_up)
     for name in ("cookie", "raw bearer", "signed bearer", "encoded bearer"):
-        assert in_common(sides.there.get_session(forms[name]).json()["user"]) == user, name
-    await sides.assert_alive(forms)
+        assert in_common(sides.better_auth.get_session(credentials[name]).json()["user"]) == user, (
+            name
+        )
+    await sides.assert_accepted(credentials)
 
 
-async def test_who_signed_up_there_logs_in_here(sides: Sides, email: str) -> None:
-    user = in_common(sides.there.sign_up(email, ODD_PASSWORD, NAME).json()["user"])
+async def test_user_who_signs_up_at_better_auth_can_log_in_at_taskport(
+    sides: Sides, email: str
+) -> None:
+    user = in_common(sides.better_auth.sign_up(email, ODD_PASSWORD, NAME).json()["user"])
 
     for password in (ODD_PASSWORD, PLAIN_PASSWORD):
-        logged_in = await sides.here.log_in(email, password)
+        logged_in = await sides.taskport.log_in(email, password)
         assert in_common(logged_in.raise_for_status().json()["user"]) == user
-    wrong = await sides.here.log_in(email)
+    wrong = await sides.taskport.log_in(email)
     assert (wrong.status_code, wrong.json()["error_code"]) == (401, "INVALID_CREDENTIALS")
-    forms = await sides.forms(logged_in)
-    assert sides.there.get_session(forms["cookie"]).json()["user"]["name"] == NAME
-    await sides.assert_alive(forms)
+    credentials = await sides.credentials(logged_in)
+    assert sides.better_auth.get_session(credentials["cookie"]).json()["user"]["name"] == NAME
+    await sides.assert_accepted(credentials)
 
 
-async def test_a_change_of_the_name_is_seen_on_the_other_side(sides: Sides, email: str) -> None:
-    cookie = cookie_of(sides.there.sign_up(email))
+async def test_name_changed_on_one_side_is_changed_on_the_other(sides: Sides, email: str) -> None:
+    cookie = cookie_of(sides.better_auth.sign_up(email))
 
-    sides.there.request("POST", "/update-user", cookie, json={"name": "Grace"}).raise_for_status()
-    assert (await sides.here.me(cookie)).json()["name"] == "Grace"
-    renamed = await sides.here.ask("PATCH", "/users/me", cookie, json={"name": "Hedy"})
+    sides.better_auth.request(
+        "POST", "/update-user", cookie, json={"name": "Grace"}
+    ).raise_for_status()
+    assert (await sides.taskport.me(cookie)).json()["name"] == "Grace"
+    renamed = await sides.taskport.request("PATCH", "/users/me", cookie, json={"name": "Hedy"})
     assert renamed.status_code == 200
-    assert sides.there.get_session(cookie).json()["user"]["name"] == "Hedy"
+    assert sides.better_auth.get_session(cookie).json()["user"]["name"] == "Hedy"
 
 
-@pytest.mark.parametrize("first", ["there", "here"])
-async def test_an_address_is_the_same_in_any_case(sides: Sides, email: str, first: str) -> None:
-    """And belongs to one user, wherever somebody tries again."""
-    if first == "there":
-        signed_up = sides.there.sign_up(email.title())
+@pytest.mark.parametrize("first", ["Better Auth", "Taskport"])
+async def test_emails_are_case_insensitive(sides: Sides, email: str, first: str) -> None:
+    """And unique across both sides."""
+    if first == "Better Auth":
+        signed_up = sides.better_auth.sign_up(email.title())
     else:
-        signed_up = await sides.here.sign_up(email.title())
+        signed_up = await sides.taskport.sign_up(email.title())
     assert signed_up.raise_for_status().json()["user"]["email"] == email
 
-    shouted = email.upper()
-    assert sides.there.sign_in(shouted).is_success
-    assert (await sides.here.log_in(shouted)).is_success
-    ours = await sides.here.sign_up(shouted)
+    upper_case = email.upper()
+    assert sides.better_auth.sign_in(upper_case).is_success
+    assert (await sides.taskport.log_in(upper_case)).is_success
+    ours = await sides.taskport.sign_up(upper_case)
     assert (ours.status_code, ours.json()["error_code"]) == (409, "EMAIL_TAKEN")
-    theirs = sides.there.sign_up(shouted)
+    theirs = sides.better_auth.sign_up(upper_case)
     assert theirs.status_code == 422
     assert theirs.json()["code"] == "USER_ALREADY_EXISTS_USE_ANOTHER_EMAIL"
-    assert kept(sides, email) == {"user": 1, "account": 1}
+    assert row_counts(sides, email) == {"user": 1, "account": 1}
 
 
-async def test_two_sign_ups_at_once_make_one_user(sides: Sides, email: str) -> None:
-    """With the password of whoever was first, on both sides."""
-    there, here = await asyncio.gather(
-        asyncio.to_thread(sides.there.sign_up, email, "the password there"),
-        sides.here.sign_up(email, "the password here"),
+async def test_concurrent_sign_ups_create_one_user(sides: Sides, email: str) -> None:
+    """With the password of the first of them, on both sides."""
+    theirs, ours = await asyncio.gather(
+        asyncio.to_thread(sides.better_auth.sign_up, email, "the password there"),
+        sides.taskport.sign_up(email, "the password here"),
     )
 
-    assert (there.status_code, here.status_code) in {(200, 409), (422, 201)}
-    assert kept(sides, email) == {"user": 1, "account": 1}
-    for password, first in (("the password there", there), ("the password here", here)):
-        assert sides.there.sign_in(email, password).is_success is first.is_success
-        assert (await sides.here.log_in(email, password)).is_success is first.is_success
+    assert (theirs.status_code, ours.status_code) in {(200, 409), (422, 201)}
+    assert row_counts(sides, email) == {"user": 1, "account": 1}
+    for password, signed_up in (("the password there", theirs), ("the password here", ours)):
+        is_first = signed_up.is_success
+        assert sides.better_auth.sign_in(email, password).is_success is is_first
+        assert (await sides.taskport.log_in(email, password)).is_success is is_first
 
 
-def kept(sides: Sides, email: str) -> dict[str, int]:
-    """How many rows there are of whoever has an address."""
+def row_counts(sides: Sides, email: str) -> dict[str, int]:
+    """The numbers of rows of the user with this address."""
     users = sides.rows('select id from "user" where lower(email) = %s', email)
     accounts = sides.rows(
         'select "userId" from account where "userId" = any(%s)', [user["id"] for user in users]

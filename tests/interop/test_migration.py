@@ -1,4 +1,4 @@
-"""Our migration and Better Auth's own, on one database, in either order."""
+"""Our migration and Better Auth's own on one database, in either order."""
 
 import subprocess
 from pathlib import Path
@@ -40,20 +40,19 @@ DRIZZLE_USER: Final = """
 """
 
 
-def test_theirs_finds_nothing_to_do_after_ours(database_url: str) -> None:
-    """Every table, column and index that Better Auth wants is there, in a type that it knows."""
+def test_better_auths_migration_has_nothing_to_do_after_ours(database_url: str) -> None:
+    """All tables, columns and indexes that Better Auth needs exist, with the right types."""
     assert better_auth(database_url) == NOTHING_TO_DO
 
 
-def test_both_make_the_same_tables(database_url: str, empty_database_url: str) -> None:
-    """Nobody can tell from Better Auth's tables who made them."""
+def test_both_migrations_create_the_same_tables(database_url: str, empty_database_url: str) -> None:
     better_auth(empty_database_url, "run")
 
     assert public_schema(database_url) == public_schema(empty_database_url)
 
 
-def test_ours_after_theirs_changes_nothing_of_theirs(empty_database_url: str) -> None:
-    """A database with users in it is adopted as it is."""
+def test_our_migration_does_not_change_better_auths_tables(empty_database_url: str) -> None:
+    """Nor their rows."""
     better_auth(empty_database_url, "run")
     user_id = sign_up(empty_database_url)
     tables, rows = public_schema(empty_database_url), better_auth_rows(empty_database_url)
@@ -68,8 +67,8 @@ def test_ours_after_theirs_changes_nothing_of_theirs(empty_database_url: str) ->
     insert_task(empty_database_url, user_id)
 
 
-def test_theirs_signs_up_after_ours(database_url: str) -> None:
-    """A user whom Better Auth makes in our tables owns tasks, and takes them along."""
+def test_better_auth_signs_up_users_in_tables_of_our_migration(database_url: str) -> None:
+    """Their tasks are deleted with them."""
     user_id = sign_up(database_url)
     insert_task(database_url, user_id)
 
@@ -79,8 +78,8 @@ def test_theirs_signs_up_after_ours(database_url: str) -> None:
     assert scalar(database_url, "select count(*) from taskport.tasks") == 0
 
 
-def test_downgrade_leaves_their_tables_to_them(empty_database_url: str) -> None:
-    """Leaving Taskport costs the tasks and nothing else; coming back is possible."""
+def test_downgrade_keeps_better_auths_tables(empty_database_url: str) -> None:
+    """It removes the tasks and nothing else; the database can be migrated again."""
     better_auth(empty_database_url, "run")
     user_id = sign_up(empty_database_url)
     tables, rows = public_schema(empty_database_url), better_auth_rows(empty_database_url)
@@ -97,8 +96,8 @@ def test_downgrade_leaves_their_tables_to_them(empty_database_url: str) -> None:
     insert_task(empty_database_url, user_id)
 
 
-def test_downgrade_leaves_their_tables_that_we_made(database_url: str) -> None:
-    """Better Auth's tables hold its users, so they stay even where our migration made them."""
+def test_downgrade_keeps_better_auths_tables_that_our_migration_created(database_url: str) -> None:
+    """They contain Better Auth's users."""
     insert_task(database_url, sign_up(database_url))
     tables, rows = public_schema(database_url), better_auth_rows(database_url)
 
@@ -110,8 +109,8 @@ def test_downgrade_leaves_their_tables_that_we_made(database_url: str) -> None:
     assert better_auth(database_url) == NOTHING_TO_DO
 
 
-def test_a_missing_table_is_made_beside_theirs(empty_database_url: str) -> None:
-    """A front end that takes up the jwt plugin later finds its table ready."""
+def test_missing_table_of_a_plugin_is_created(empty_database_url: str) -> None:
+    """A front end that adds the jwt plugin later finds its table."""
     better_auth(empty_database_url, "run", PLUGINS="none")
     sign_up(empty_database_url, PLUGINS="none")
     assert better_auth(empty_database_url)["toBeCreated"] == ["jwks"]
@@ -123,31 +122,31 @@ def test_a_missing_table_is_made_beside_theirs(empty_database_url: str) -> None:
     assert better_auth(empty_database_url, PLUGINS="none") == NOTHING_TO_DO
 
 
-def test_ids_of_another_type_are_refused(empty_database_url: str) -> None:
-    """A front end with uuid ids is told so, in a sentence, and its database stays as it is."""
+def test_ids_of_another_type_are_rejected(empty_database_url: str) -> None:
+    """The error names the type, uuid, and the database is not changed."""
     better_auth(empty_database_url, "run", GENERATE_ID="uuid")
     tables = public_schema(empty_database_url)
 
-    assert "is of type uuid, not text" in refusal(empty_database_url)
+    assert "is of type uuid, not text" in migration_error(empty_database_url)
 
     assert public_schema(empty_database_url) == tables
     assert not has_our_schema(empty_database_url)
 
 
-def test_columns_of_other_names_are_refused(empty_database_url: str) -> None:
-    """A front end whose tables Drizzle made is told which column is missing."""
+def test_columns_with_other_names_are_rejected(empty_database_url: str) -> None:
+    """The error names the missing column, here for tables of Drizzle."""
     with psycopg.connect(empty_database_url) as connection:
         connection.execute(DRIZZLE_USER)
     tables = public_schema(empty_database_url)
 
-    assert 'has no column "emailVerified"' in refusal(empty_database_url)
+    assert 'has no column "emailVerified"' in migration_error(empty_database_url)
 
     assert public_schema(empty_database_url) == tables
     assert not has_our_schema(empty_database_url)
 
 
 def sign_up(url: str, **settings: str) -> str:
-    """The id of a user whom Better Auth made."""
+    """Sign a user up at Better Auth: the user's id."""
     user_id = better_auth(url, "sign-up", "ada@example.com", **settings)["user"]["id"]
     assert isinstance(user_id, str)
     return user_id
@@ -167,8 +166,8 @@ def better_auth_rows(url: str) -> Rows:
 
 
 def public_schema(url: str) -> str:
-    """Better Auth's schema as `pg_dump` writes it, without what differs from run to run, and
-    without the trigger, which is ours."""
+    """The schema `public` as `pg_dump` writes it, without lines that differ from run to run, and
+    without our trigger."""
     pg_dump = PostgresBinaries.find(Path(), OsUser(None, None)).folder / "pg_dump"
     command = [str(pg_dump), "--schema=public", "--schema-only", f"--dbname={url}"]
     dump = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
@@ -176,11 +175,11 @@ def public_schema(url: str) -> str:
     return "\n".join(line for line in dump.splitlines() if line and not line.startswith(noise))
 
 
-def refusal(url: str) -> str:
-    """The one sentence with which our migration refuses."""
-    with pytest.raises(SchemaError) as refused:
+def migration_error(url: str) -> str:
+    """The message, a single line, with which our migration fails."""
+    with pytest.raises(SchemaError) as caught:
         migrate(url)
-    message = str(refused.value)
+    message = str(caught.value)
     assert len(message.splitlines()) == 1
     return message
 

@@ -1,4 +1,4 @@
-"""The settings of the tests' Better Auth servers arrive there."""
+"""The settings that tests give a Better Auth server take effect."""
 
 from typing import Final, get_args
 
@@ -19,9 +19,7 @@ EMAIL: Final = "ada@example.com"
 
 
 @pytest.mark.parametrize("algorithm", get_args(KeyAlgorithm))
-def test_it_signs_with_the_algorithm_that_it_is_told(
-    database_url: str, algorithm: KeyAlgorithm
-) -> None:
+def test_key_algorithm(database_url: str, algorithm: KeyAlgorithm) -> None:
     with server(database_url, secret=SECRET, key_algorithm=algorithm) as running:
         token = running.token(cookie_of(running.sign_up(EMAIL))).json()["token"]
 
@@ -29,7 +27,7 @@ def test_it_signs_with_the_algorithm_that_it_is_told(
         assert running.claims(token)["email"] == EMAIL
 
 
-def test_its_cookies_are_as_it_is_told(database_url: str) -> None:
+def test_cookie_settings(database_url: str) -> None:
     with server(
         database_url,
         secret=SECRET,
@@ -48,22 +46,22 @@ def test_its_cookies_are_as_it_is_told(database_url: str) -> None:
         assert running.get_session(cookie_of(signed_up)).json()["user"]["email"] == EMAIL
 
 
-def test_cookies_can_be_bare_behind_a_secure_address(database_url: str) -> None:
+def test_insecure_cookies_behind_https(database_url: str) -> None:
     with server(
         database_url, secret=SECRET, base_url="https://app.example.com", use_secure_cookies=False
     ) as running:
         assert cookie_of(running.sign_up(EMAIL))["Cookie"].startswith("better-auth.session_token=")
 
 
-def test_a_session_is_prolonged_when_it_is_told(database_url: str) -> None:
+def test_session_lifetime_and_update_age(database_url: str) -> None:
     with server(database_url, secret=SECRET, expires_in=60, update_age=0) as running:
         session = cookie_of(running.sign_up(EMAIL))
 
         assert cookie_of(running.get_session(session)) == session
 
 
-def test_a_key_is_replaced_when_it_is_told(database_url: str) -> None:
-    """It goes on being listed for a while, for the tokens that it signed."""
+def test_key_rotation_and_grace_period(database_url: str) -> None:
+    """A replaced key stays in the key set for the tokens that it signed."""
     with server(database_url, secret=SECRET, rotation_interval=60, grace_period=3600) as running:
         session = cookie_of(running.sign_up(EMAIL))
         first = running.token(session).json()["token"]
@@ -77,7 +75,7 @@ def test_a_key_is_replaced_when_it_is_told(database_url: str) -> None:
         assert [key["kid"] for key in running.jwks().json()["keys"]] == [kid_of(second)]
 
 
-def test_only_trusted_pages_may_change_something(database_url: str) -> None:
+def test_trusted_origins(database_url: str) -> None:
     trusted, other = {"Origin": "https://app.example.com"}, {"Origin": "https://evil.example"}
     with server(database_url, secret=SECRET, trusted_origins=trusted["Origin"]) as running:
         session = cookie_of(running.sign_up(EMAIL))
@@ -86,7 +84,7 @@ def test_only_trusted_pages_may_change_something(database_url: str) -> None:
         assert running.sign_out({**session, **trusted}).is_success
 
 
-def test_an_address_can_have_to_be_verified(database_url: str) -> None:
+def test_required_email_verification(database_url: str) -> None:
     with server(database_url, secret=SECRET, require_email_verification=True) as running:
         assert running.sign_up(EMAIL).json()["token"] is None
         assert running.sign_in(EMAIL).json()["code"] == "EMAIL_NOT_VERIFIED"

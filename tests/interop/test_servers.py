@@ -1,4 +1,4 @@
-"""Better Auth's server, in each version that the tests know, on a database that it shares."""
+"""Better Auth's server, in each version of the tests, on a shared database."""
 
 import json
 import os
@@ -33,15 +33,15 @@ SECRET: Final = "a-secret-of-the-tests-0123456789abcdef"
 EMAIL: Final = "ada@example.com"
 MODULES: Final = FOLDER / "node_modules"
 CORE: Final = "@better-auth/core"
-# It wants a column of its own, which its own migration makes.
+#: A version that needs one more column, which its own migration creates.
 WITH_ISSUER: Final = "1.7.2"
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_every_version_is_whole(version: str) -> None:
-    """npm may give a package the parts of another version, of which many work for a while."""
+def test_installed_versions_are_consistent(version: str) -> None:
+    """npm may resolve a dependency of one version to that of another."""
     package = MODULES / ("better-auth" if version == "1.7.7" else f"better-auth-{version}")
-    # As Node.js looks for it.
+    # In the order in which Node.js resolves it.
     own, shared = package / "node_modules" / CORE, MODULES / CORE
 
     assert version_of(package) == version
@@ -49,23 +49,23 @@ def test_every_version_is_whole(version: str) -> None:
 
 
 @pytest.mark.parametrize("version", [v for v in VERSIONS if v != WITH_ISSUER])
-def test_it_works_on_the_tables_that_we_made(database_url: str, version: str) -> None:
+def test_it_works_on_tables_of_our_migration(database_url: str, version: str) -> None:
     with server(database_url, secret=SECRET, version=version) as running:
         assert_it_works(running)
 
 
-def test_it_works_on_the_tables_that_we_made_and_it_migrated(database_url: str) -> None:
-    """A version that wants a column more gets it from its own migration, and we live with it."""
+def test_it_works_on_tables_of_our_migration_and_then_its_own(database_url: str) -> None:
+    """A version that needs one more column adds it, and Taskport accepts that."""
     with server(database_url, secret=SECRET, version=WITH_ISSUER, migrate="run") as running:
         assert_it_works(running)
     check_ready(database_url)
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_it_works_on_its_own_tables_after_we_migrated(
+def test_it_works_on_its_own_tables_after_our_migration(
     empty_database_url: str, version: str
 ) -> None:
-    """A front end that is there already, of whichever version, goes on as it was."""
+    """An existing front end, of any version, is not affected."""
     with server(empty_database_url, secret=SECRET, version=version, migrate="run") as running:
         running.sign_up("grace@example.com").raise_for_status()
     tables, rows = public_schema(empty_database_url), better_auth_rows(empty_database_url)
@@ -82,7 +82,7 @@ def test_it_works_on_its_own_tables_after_we_migrated(
         assert_it_works(running)
 
 
-def test_a_changed_password_can_end_the_other_sessions(database_url: str) -> None:
+def test_password_change_can_revoke_other_sessions(database_url: str) -> None:
     with server(database_url, secret=SECRET) as running:
         old = cookie_of(running.sign_up(EMAIL))
         changed = running.change_password(old, PASSWORD, "correct horse staple", revoke=True)
@@ -93,7 +93,7 @@ def test_a_changed_password_can_end_the_other_sessions(database_url: str) -> Non
         assert running.sign_in(EMAIL, "correct horse staple").is_success
 
 
-def test_sessions_outlive_a_restart(database_url: str) -> None:
+def test_sessions_survive_a_restart(database_url: str) -> None:
     with server(database_url, secret=SECRET) as running:
         session, url = cookie_of(running.sign_up(EMAIL)), running.url
         running.restart()
@@ -102,8 +102,8 @@ def test_sessions_outlive_a_restart(database_url: str) -> None:
         assert running.get_session(session).json()["user"]["email"] == EMAIL
 
 
-def test_it_ends_with_who_started_it(database_url: str) -> None:
-    """The kernel closes what a killed process had open."""
+def test_it_exits_with_its_parent(database_url: str) -> None:
+    """If the parent is killed, the kernel closes the pipe to its standard input."""
     with server(database_url, secret=SECRET) as running:
         assert running.process.stdin is not None
         running.process.stdin.close()
@@ -111,7 +111,7 @@ def test_it_ends_with_who_started_it(database_url: str) -> None:
         assert running.process.wait(10) == 0
 
 
-def test_stopping_leaves_no_process(database_url: str) -> None:
+def test_stop_leaves_no_process(database_url: str) -> None:
     with server(database_url, secret=SECRET) as running:
         running.stop()
 
@@ -121,19 +121,19 @@ def test_stopping_leaves_no_process(database_url: str) -> None:
 
 
 @pytest.mark.parametrize("version", ["1.7.7", "1.7.24"])
-def test_it_does_not_start_on_tables_that_it_cannot_use(database_url: str, version: str) -> None:
-    """So a column of ours in a table of theirs would be the end of the front end."""
+def test_it_does_not_start_with_an_unknown_required_column(database_url: str, version: str) -> None:
+    """So our migration must not add a column to Better Auth's tables."""
     with psycopg.connect(database_url) as connection:
         connection.execute('alter table "user" add column tier text not null')
 
     with (
-        pytest.raises(RuntimeError, match="does not answer"),
+        pytest.raises(RuntimeError, match="does not respond"),
         server(database_url, secret=SECRET, version=version),
     ):
         pass
 
 
-def test_a_version_that_is_not_installed_is_not_another(database_url: str) -> None:
+def test_version_that_is_not_installed_fails(database_url: str) -> None:
     with (
         pytest.raises(RuntimeError, match="did not start"),
         server(database_url, secret=SECRET, version="1.7.8"),
@@ -144,7 +144,7 @@ def test_a_version_that_is_not_installed_is_not_another(database_url: str) -> No
 
 
 def assert_it_works(running: BetterAuthServer) -> None:
-    """Signing up, in and out, and every form of credential in between."""
+    """Sign-up, sign-in and sign-out, with every form of credential."""
     signed_up = running.sign_up(EMAIL)
     user = signed_up.raise_for_status().json()["user"]
     signed_in = running.sign_in(EMAIL)

@@ -1,5 +1,5 @@
 // node migrate.mjs [run | sign-up EMAIL]: prints, as JSON, what Better Auth's own migration would
-// do to the database at DATABASE_URL, or the answer to the sign-up.
+// do to the database at DATABASE_URL, or the result of the sign-up.
 import pg from "pg";
 import { load } from "./versions.mjs";
 
@@ -19,13 +19,13 @@ const options = {
 };
 
 async function plan() {
-  const found = await getMigrations(options);
+  const migrations = await getMigrations(options);
   return {
-    toBeCreated: found.toBeCreated.map(({ table }) => table),
-    toBeAdded: found.toBeAdded.map(({ table }) => table),
-    sql: await found.compileMigrations(),
-    // A column of another type is not migrated but warned about.
-    problems: [...(found.schemaProblems ?? []), ...warnings],
+    toBeCreated: migrations.toBeCreated.map(({ table }) => table),
+    toBeAdded: migrations.toBeAdded.map(({ table }) => table),
+    sql: await migrations.compileMigrations(),
+    // For a column of another type there is a warning instead of a migration.
+    problems: [...(migrations.schemaProblems ?? []), ...warnings],
   };
 }
 

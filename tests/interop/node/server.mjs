@@ -1,6 +1,6 @@
-// node server.mjs: Better Auth over HTTP on 127.0.0.1, until it gets SIGTERM or its stdin closes.
-// Its settings are its environment; it prints {"port": n}, and nothing else, once it listens.
-// With PAGE, a folder, it serves what lies in there as well, as a front end would.
+// node server.mjs: Better Auth over HTTP on 127.0.0.1, until SIGTERM or the end of its stdin.
+// The settings are environment variables. Prints {"port": n}, and nothing else, once it listens.
+// With PAGE, a folder, it also serves the files of that folder, as a front end would.
 import { once } from "node:events";
 import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
@@ -45,7 +45,7 @@ function options(baseURL) {
     ],
     rateLimit: { enabled: false },
     telemetry: { enabled: false },
-    logger: { log: (...said) => console.error(...said) },
+    logger: { log: (...args) => console.error(...args) },
   };
 }
 
@@ -60,9 +60,9 @@ async function page(path, response) {
 }
 
 async function handler(port) {
-  const chosen = options(env.BASE_URL ?? `http://${env.HOST ?? "127.0.0.1"}:${port}`);
-  if (env.MIGRATE === "run") await (await getMigrations(chosen)).runMigrations();
-  const auth = toNodeHandler(betterAuth(chosen));
+  const config = options(env.BASE_URL ?? `http://${env.HOST ?? "127.0.0.1"}:${port}`);
+  if (env.MIGRATE === "run") await (await getMigrations(config)).runMigrations();
+  const auth = toNodeHandler(betterAuth(config));
   if (!env.PAGE) return auth;
   return (request, response) => {
     const path = request.url.split("?")[0];
@@ -72,7 +72,7 @@ async function handler(port) {
 
 process.stdin.resume().on("close", () => process.exit());
 
-// Better Auth wants to know its address, which is known once it listens.
+// Better Auth needs its own address, which is known once the server listens.
 const http = createServer(async (request, response) => (await handled)(request, response));
 const handled = once(http.listen(Number(env.PORT), "127.0.0.1"), "listening").then(() =>
   handler(http.address().port),

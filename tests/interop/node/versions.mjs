@@ -1,10 +1,10 @@
-// What the scripts need of one of the versions of Better Auth in package.json.
+// Loads one of the versions of Better Auth in package.json.
 
-// Installed under its own name; the others carry their version in their name.
-const PLAIN = "1.7.7";
+// Installed as better-auth; other versions are installed as better-auth-<version>.
+const DEFAULT = "1.7.7";
 
-export async function load(version = PLAIN) {
-  const name = version === PLAIN ? "better-auth" : `better-auth-${version}`;
+export async function load(version = DEFAULT) {
+  const name = version === DEFAULT ? "better-auth" : `better-auth-${version}`;
   const [{ betterAuth }, { toNodeHandler }, { bearer, jwt }, { getMigrations }] = await Promise.all(
     ["", "/node", "/plugins", "/db/migration"].map((path) => import(name + path)),
   );
