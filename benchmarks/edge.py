@@ -1,8 +1,8 @@
-"""What a request costs in this tree and in another commit, in CPU of the server alone.
+"""Measures the CPU time that the server spends on a request, in this tree and in another commit.
 
-Each tree has a process of its own, on one PostgreSQL; they take turns. Requests are fed to
-uvicorn's protocol as bytes, so that neither sockets nor a client are in the figures; whatever the
-process does beside, as writing the log, is.
+Each tree has a process of its own, on one PostgreSQL; they take turns. Requests are passed to
+uvicorn's protocol as bytes, so that the figures include neither sockets nor a client. They include
+background work of the process, such as writing the log.
 
     python -m benchmarks.edge --against 1ecc106
 """
@@ -20,25 +20,25 @@ from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from statistics import median
-from typing import Any, TextIO
+from typing import Any
 
-AT_ONCE = 16
+CONNECTIONS = 16
 HERE = Path(__file__).parents[1]
 OPERATIONS = ("get", "list", "create")
 SECRET = "x" * 32
 
 
-class Wire(asyncio.Transport):
-    """Where the answers of one connection go."""
+class FakeTransport(asyncio.Transport):
+    """The transport of one connection: discards responses, and counts those without success."""
 
     def __init__(self) -> None:
         super().__init__({"peername": ("127.0.0.1", 4711), "sockname": ("127.0.0.1", 8000)})
-        self.is_answered = asyncio.Event()
-        self.refusals = 0
+        self.is_complete = asyncio.Event()
+        self.errors = 0
 
     def write(self, data: Any) -> None:
         if data.startswith(b"HTTP/1.1 ") and not data.startswith(b"HTTP/1.1 2"):
-            self.refusals += 1
+            self.errors += 1
 
     def is_closing(self) -> bool:
         return False
@@ -59,7 +59,7 @@ class Wire(asyncio.Transport):
         pass
 
 
-def connections(app: Any) -> list[tuple[Any, Wire]]:
+def connections(app: Any) -> list[tuple[Any, FakeTransport]]:
     import uvicorn  # noqa: PLC0415
     from uvicorn.server import ServerState  # noqa: PLC0415
 
@@ -71,51 +71,48 @@ def connections(app: Any) -> list[tuple[Any, Wire]]:
         )
     config = uvicorn.Config(app, log_config=None, log_level="warning", access_log=False)
     config.load()
-    state, found = ServerState(), []
-    for _ in range(AT_ONCE):
-        wire = Wire()
+    state, result = ServerState(), []
+    for _ in range(CONNECTIONS):
+        transport = FakeTransport()
         connection = Protocol(config, state, {}, asyncio.get_running_loop())
-        done = connection.on_response_complete
+        on_complete = connection.on_response_complete
 
-        def on_complete(wire: Wire = wire, done: Callable[[], None] = done) -> None:
-            done()
-            wire.is_answered.set()
+        def on_response_complete(
+            transport: FakeTransport = transport, on_complete: Callable[[], None] = on_complete
+        ) -> None:
+            on_complete()
+            transport.is_complete.set()
 
-        connection.on_response_complete = on_complete
-        connection.connection_made(wire)
-        found.append((connection, wire))
-    return found
+        connection.on_response_complete = on_response_complete
+        connection.connection_made(transport)
+        result.append((connection, transport))
+    return result
 
 
-async def serve(url: str, requests: dict[str, list[bytes]], times: int, nowhere: TextIO) -> None:
-    """In the tree that is measured: a slice for each line of the input, which names an operation;
-    on the output, the microseconds of CPU that a request took."""
-    from entrypoints.app import from_settings  # noqa: PLC0415
-    from entrypoints.settings import Settings  # noqa: PLC0415
+async def serve(requests: dict[str, list[bytes]], times: int) -> None:
+    """The process of one tree. Reads operations from standard input, one per line, and prints the
+    CPU time of a request in microseconds for each."""
+    from entrypoints.app import from_environment  # noqa: PLC0415
 
-    try:
-        from adapters.logs.process_log import configure  # noqa: PLC0415
-    except ImportError:
-        pass
-    else:
-        configure(Settings(_env_file=None), nowhere)
-    app = from_settings(Settings(_env_file=None, database_url=url, better_auth_secret=SECRET))
+    app = from_environment()
 
-    async def client(connection: Any, wire: Wire, sent: list[bytes], number: int) -> None:
+    async def client(
+        connection: Any, transport: FakeTransport, sent: list[bytes], number: int
+    ) -> None:
         for turn in range(times):
-            wire.is_answered.clear()
+            transport.is_complete.clear()
             connection.data_received(sent[(number + turn) % len(sent)])
-            await wire.is_answered.wait()
+            await transport.is_complete.wait()
 
     async with app.router.lifespan_context(app):
-        open_ones = connections(app)
-        # Nothing else runs meanwhile.
+        clients = connections(app)
+        # Blocks the event loop, which has nothing to do between two slices.
         for line in sys.stdin:
             sent, started = requests[line.strip()], time.process_time()
-            await asyncio.gather(*(client(*c, sent, n) for n, c in enumerate(open_ones)))
-            spent = time.process_time() - started
-            assert not any(wire.refusals for _, wire in open_ones)
-            print(1e6 * spent / (times * AT_ONCE), flush=True)
+            await asyncio.gather(*(client(*c, sent, n) for n, c in enumerate(clients)))
+            cpu_seconds = time.process_time() - started
+            assert not any(transport.errors for _, transport in clients)
+            print(1e6 * cpu_seconds / (times * CONNECTIONS), flush=True)
 
 
 def request(method: str, path: str, token: str, body: bytes = b"") -> str:
@@ -129,7 +126,7 @@ def request(method: str, path: str, token: str, body: bytes = b"") -> str:
 
 
 def prepare(url: str) -> dict[str, list[str]]:
-    """Users with tasks, and what they ask."""
+    """Create users with tasks: the requests of each operation."""
     import psycopg  # noqa: PLC0415
 
     from adapters.better_auth.shared_secret import SharedSecretTokens  # noqa: PLC0415
@@ -138,7 +135,7 @@ def prepare(url: str) -> dict[str, list[str]]:
     from entrypoints.seeding import seed  # noqa: PLC0415
     from entrypoints.settings import Settings  # noqa: PLC0415
 
-    configure(Settings(_env_file=None, log_level="warning"))
+    configure("warning")
     migrate(url)
     settings = Settings(_env_file=None, database_url=url, better_auth_secret=SECRET)
     asyncio.run(seed(settings, users=50, tasks=20, only_if_empty=False))
@@ -158,15 +155,20 @@ def prepare(url: str) -> dict[str, list[str]]:
 
 def start(tree: Path, url: str, requests: Path, times: int) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, __file__, "--serve", url, str(requests), "--times", str(times)],
+        [sys.executable, __file__, "--serve", str(requests), "--times", str(times)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
+        # The log.
+        stderr=subprocess.DEVNULL,
         text=True,
-        cwd=tree,
+        # Without an `.env`.
+        cwd=requests.parent,
         env={
             "PATH": os.environ["PATH"],
             "PYTHONPATH": str(tree),
-            # They count, and turn nobody away.
+            "DATABASE_URL": url,
+            "BETTER_AUTH_SECRET": SECRET,
+            # Requests are counted, but never over the limit.
             "RATE_LIMIT": "1000000000/minute",
         },
     )
@@ -179,14 +181,12 @@ def main() -> None:
     parser.add_argument("--against", default="HEAD~1", help="the other commit")
     parser.add_argument("--rounds", type=int, default=40)
     parser.add_argument("--times", type=int, default=30, help="requests of each connection")
-    parser.add_argument("--serve", nargs=2, help=argparse.SUPPRESS)
+    parser.add_argument("--serve", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.serve:
-        url, file = options.serve
-        asked = json.loads(Path(file).read_text())
-        requests = {name: [text.encode() for text in texts] for name, texts in asked.items()}
-        with Path(os.devnull).open("w") as nowhere:
-            asyncio.run(serve(url, requests, options.times, nowhere))
+        texts = json.loads(Path(options.serve).read_text())
+        requests = {name: [text.encode() for text in each] for name, each in texts.items()}
+        asyncio.run(serve(requests, options.times))
         return
 
     from adapters.postgres_server.server import EmbeddedPostgres  # noqa: PLC0415
@@ -200,19 +200,19 @@ def main() -> None:
         url = stack.enter_context(EmbeddedPostgres(folder / "data")).url
         file = folder / "requests.json"
         file.write_text(json.dumps(prepare(url)))
-        sides = [start(tree, url, file, options.times) for tree in (other, HERE)]
+        processes = [start(tree, url, file, options.times) for tree in (other, HERE)]
         figures: dict[tuple[str, int], list[float]] = {}
         for turn in range(options.rounds + 1):
             for operation in OPERATIONS:
-                for side in (0, 1) if turn % 2 else (1, 0):
-                    process = sides[side]
+                for tree in (0, 1) if turn % 2 else (1, 0):
+                    process = processes[tree]
                     assert process.stdin is not None and process.stdout is not None
                     print(operation, file=process.stdin, flush=True)
                     figure = float(process.stdout.readline())
-                    # The first round is for warming up.
+                    # The first round only warms up.
                     if turn:
-                        figures.setdefault((operation, side), []).append(figure)
-        for process in sides:
+                        figures.setdefault((operation, tree), []).append(figure)
+        for process in processes:
             process.communicate()
     print(f"\n| operation | {options.against}, CPU us | this tree | difference |")
     print("|---|--:|--:|--:|")

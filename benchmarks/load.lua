@@ -1,7 +1,7 @@
--- wrk's side: one ready-made request per user and operation, picked at random.
+-- Script for wrk: sends prepared requests, picked at random.
 -- OPERATION is one of list, get, create, update, mixed; USERS a file of "token id id id ..." lines.
 local operation = os.getenv("OPERATION")
-local made = { list = {}, get = {}, create = {}, update = {} }
+local requests = { list = {}, get = {}, create = {}, update = {} }
 local shares = { { "list", 70 }, { "get", 85 }, { "create", 95 }, { "update", 100 } }
 local statuses = { "Pending", "Completed" }
 
@@ -13,14 +13,14 @@ function init()
     for word in line:gmatch("%S+") do words[#words + 1] = word end
     local headers = { ["Authorization"] = "Bearer " .. words[1] }
     local with_body = { ["Authorization"] = headers["Authorization"], ["Content-Type"] = "application/json" }
-    table.insert(made.list, wrk.format("GET", "/api/tasks?limit=20", headers))
-    table.insert(made.create, wrk.format("POST", "/api/tasks", with_body, '{"title":"Measure twice, cut once"}'))
+    table.insert(requests.list, wrk.format("GET", "/api/tasks?limit=20", headers))
+    table.insert(requests.create, wrk.format("POST", "/api/tasks", with_body, '{"title":"Measure twice, cut once"}'))
     for i = 2, #words do
       count = count + 1
-      table.insert(made.get, wrk.format("GET", "/api/tasks/" .. words[i], headers))
-      table.insert(made.update, wrk.format("PUT", "/api/tasks/" .. words[i], with_body,
+      table.insert(requests.get, wrk.format("GET", "/api/tasks/" .. words[i], headers))
+      table.insert(requests.update, wrk.format("PUT", "/api/tasks/" .. words[i], with_body,
         '{"status":"' .. statuses[count % 2 + 1] .. '"}'))
-      table.insert(made.update, wrk.format("PUT", "/api/tasks/" .. words[i], with_body,
+      table.insert(requests.update, wrk.format("PUT", "/api/tasks/" .. words[i], with_body,
         '{"status":"' .. statuses[(count + 1) % 2 + 1] .. '"}'))
     end
   end
@@ -34,7 +34,7 @@ function request()
       if dice <= share[2] then chosen = share[1] break end
     end
   end
-  return made[chosen][math.random(#made[chosen])]
+  return requests[chosen][math.random(#requests[chosen])]
 end
 
 function done(summary, latency, _)

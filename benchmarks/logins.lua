@@ -1,4 +1,4 @@
--- wrk's side of a storm of log-ins: known addresses with a wrong password, and unknown ones.
+-- Script for wrk: log-ins with a wrong password for a known address, and with unknown addresses.
 local count = 0
 
 function request()
@@ -8,25 +8,25 @@ function request()
     '{"email":"' .. email .. '","password":"not the password"}')
 end
 
-local answers = {}
+local threads = {}
 
 function setup(thread)
-  table.insert(answers, thread)
+  table.insert(threads, thread)
 end
 
-refused, turned_away, other = 0, 0, 0
+unauthenticated, unavailable, other = 0, 0, 0
 
 function response(status)
-  if status == 401 then refused = refused + 1
-  elseif status == 503 then turned_away = turned_away + 1
+  if status == 401 then unauthenticated = unauthenticated + 1
+  elseif status == 503 then unavailable = unavailable + 1
   else other = other + 1 end
 end
 
 function done()
   local sums = { 0, 0, 0 }
-  for _, thread in ipairs(answers) do
-    sums[1] = sums[1] + thread:get("refused")
-    sums[2] = sums[2] + thread:get("turned_away")
+  for _, thread in ipairs(threads) do
+    sums[1] = sums[1] + thread:get("unauthenticated")
+    sums[2] = sums[2] + thread:get("unavailable")
     sums[3] = sums[3] + thread:get("other")
   end
   io.write(string.format("LOGINS %d %d %d\n", sums[1], sums[2], sums[3]))

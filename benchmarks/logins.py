@@ -1,7 +1,6 @@
-"""How much a storm of log-ins slows down everybody else.
+"""Measures how much many concurrent log-ins slow down other requests.
 
-Reads of tasks, first alone, then beside 64 connections that try to log in as fast as they are
-answered; in turns, in one run.
+Reads of tasks alone, and beside 64 connections that log in as fast as they get responses, by turns.
 """
 
 import argparse
@@ -16,25 +15,25 @@ from statistics import median
 from adapters.postgres_server.server import EmbeddedPostgres
 from benchmarks.run import HERE, Server, Slice, load, prepare, servers
 
-STORM_CONNECTIONS = 64
+LOGIN_CONNECTIONS = 64
 
 
 @contextmanager
-def storm(server: Server, seconds: int) -> Iterator[list[str]]:
-    """Log-ins for as long as the block takes; then what they were answered."""
-    said: list[str] = []
+def logins(server: Server, seconds: int) -> Iterator[list[str]]:
+    """Log in during the block. The counts of responses by status are in the list after it."""
+    counts: list[str] = []
     wrk = subprocess.Popen(
         [
-            *("wrk", "-t", "1", "-c", str(STORM_CONNECTIONS), "-d", f"{seconds}s"),
+            *("wrk", "-t", "1", "-c", str(LOGIN_CONNECTIONS), "-d", f"{seconds}s"),
             *("--timeout", "30s", "-s", str(HERE / "logins.lua")),
             f"http://127.0.0.1:{server.port}",
         ],
         stdout=subprocess.PIPE,
         text=True,
     )
-    yield said
+    yield counts
     output, _ = wrk.communicate(timeout=seconds + 30)
-    said += next(line for line in output.splitlines() if line.startswith("LOGINS")).split()[1:]
+    counts += next(line for line in output.splitlines() if line.startswith("LOGINS")).split()[1:]
 
 
 def main() -> None:
@@ -55,9 +54,9 @@ def main() -> None:
             server.start()
             for _ in range(options.rounds):
                 alone.append(load(server, "get", options.connections, options.seconds))
-                with storm(server, options.seconds + 1) as answers:
+                with logins(server, options.seconds + 1) as counts:
                     beside.append(load(server, "get", options.connections, options.seconds))
-                print(f"refused, turned away, other: {', '.join(answers)}", flush=True)
+                print(f"log-ins with 401, 503, another status: {', '.join(counts)}", flush=True)
             server.stop()
     print("| reads | requests/s | p50 ms | p99 ms | errors |\n|---|--:|--:|--:|--:|")
     for label, slices in (("alone", alone), ("beside log-ins", beside)):

@@ -1,4 +1,4 @@
-"""Taskport beside the service of the tutorials, in one run."""
+"""Compares Taskport with the service of the tutorials, in one run on one PostgreSQL."""
 
 import argparse
 import asyncio
@@ -49,7 +49,7 @@ class Server:
             env=self.environment,
             cwd=HERE.parent,
             stdout=subprocess.DEVNULL,
-            # The log is written, to where nobody has to read it.
+            # The log is written, but not kept.
             stderr=subprocess.DEVNULL,
             preexec_fn=lambda: os.sched_setaffinity(0, {SERVER_CORE}),
         )
@@ -94,18 +94,18 @@ class Results:
     )
 
     def row(self, key: tuple[int, str, str]) -> dict[str, float]:
-        found = self.slices[key]
-        requests = sum(s.requests for s in found)
+        slices = self.slices[key]
+        requests = sum(s.requests for s in slices)
         return {
-            "rate": requests / sum(s.seconds for s in found),
-            "p95": median(s.p95_ms for s in found),
-            "cpu": 1e6 * sum(s.cpu_seconds for s in found) / max(requests, 1),
-            "errors": sum(s.errors for s in found),
+            "rate": requests / sum(s.seconds for s in slices),
+            "p95": median(s.p95_ms for s in slices),
+            "cpu": 1e6 * sum(s.cpu_seconds for s in slices) / max(requests, 1),
+            "errors": sum(s.errors for s in slices),
         }
 
 
 def measure(server: Server, operation: str, connections: int, seconds: int) -> Slice:
-    """A server has the machine to itself: one that choked on the slice before is still at it."""
+    """Measure a slice with a fresh server: one that is overloaded would still work on the last."""
     server.start()
     try:
         return load(server, operation, connections, seconds)
@@ -126,15 +126,15 @@ def load(server: Server, operation: str, connections: int, seconds: int) -> Slic
         check=True,
         preexec_fn=lambda: os.sched_setaffinity(0, {OTHER_CORE}),
     ).stdout
-    found = next(line for line in output.splitlines() if line.startswith("RESULT"))
-    requests, micros, errors, *latencies = map(float, found.split()[1:])
+    result = next(line for line in output.splitlines() if line.startswith("RESULT"))
+    requests, micros, errors, *latencies = map(float, result.split()[1:])
     p50, p95, p99 = (latency / 1e3 for latency in latencies)
     cpu = server.cpu_seconds() - before
     return Slice(int(requests), micros / 1e6, int(errors), p50, p95, p99, cpu)
 
 
 def tokens_file(url: str, tokens: SharedSecretTokens, table: str, path: Path) -> None:
-    """A line per user: a token, and the ids of ten of the tasks."""
+    """Write a line per user: a token, and the ids of ten tasks."""
     query = (
         f"select t.user_id, (array_agg(t.id order by t.id))[:10] from {table} t"
         " group by t.user_id order by t.user_id"
@@ -166,7 +166,7 @@ def prepare(url: str, users: int) -> None:
 
 
 def tidy(url: str, table: str, last_id: int) -> None:
-    """Take away what a slice created, or each list would be longer than the one before."""
+    """Delete the tasks that a slice created, or the lists of later slices would be longer."""
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(f"delete from {table} where id > %s", (last_id,))
         connection.execute(f"vacuum analyze {table}")
@@ -181,13 +181,13 @@ def servers(url: str, secret: str, folder: Path) -> list[Server]:
         "DATABASE_URL": url,
         "BETTER_AUTH_SECRET": secret,
         "PYTHONPATH": str(HERE.parent),
-        # They count, and turn nobody away.
+        # Requests are counted, but never over the limit.
         "RATE_LIMIT": "1000000000/minute",
         "AUTH_RATE_LIMIT": "1000000000/minute",
     }
     taskport = [sys.executable, "-c", "from entrypoints.cli import main; main()"]
     uvicorn = [sys.executable, "-m", "uvicorn", "--no-access-log", "--log-level", "warning"]
-    found = [
+    result = [
         Server(
             "taskport",
             8801,
@@ -205,15 +205,15 @@ def servers(url: str, secret: str, folder: Path) -> list[Server]:
             "tutorial_task",
         ),
     ]
-    for server in found:
+    for server in result:
         tokens_file(url, tokens, server.tasks_table, server.users)
-    return found
+    return result
 
 
 def report(results: Results, names: list[str], options: argparse.Namespace) -> str:
-    optimised = "--enable-optimizations" in str(sysconfig.get_config_var("CONFIG_ARGS"))
+    has_pgo = "--enable-optimizations" in str(sysconfig.get_config_var("CONFIG_ARGS"))
     lines = [
-        f"CPython {platform.python_version()} ({'with' if optimised else 'without'} PGO),"
+        f"CPython {platform.python_version()} ({'with' if has_pgo else 'without'} PGO),"
         f" {options.users} users x {TASKS_PER_USER} tasks,"
         f" {options.rounds} rounds of {options.seconds} s slices",
         "",
@@ -225,7 +225,7 @@ def report(results: Results, names: list[str], options: argparse.Namespace) -> s
             for name in names:
                 row = results.row((connections, operation, name))
                 if row["rate"] == 0:
-                    lines.append(f"| {connections} | {operation} | {name} | no answer | | | |")
+                    lines.append(f"| {connections} | {operation} | {name} | no response | | | |")
                     continue
                 lines.append(
                     f"| {connections} | {operation} | {name} | {row['rate']:.0f} |"
@@ -254,18 +254,18 @@ def main() -> None:
         with EmbeddedPostgres(Path(name) / "data") as postgres:
             prepare(postgres.url, options.users)
             last_id = options.users * TASKS_PER_USER
-            known = servers(postgres.url, secret, Path(name))
-            chosen = [s for s in known if not options.only or s.name in options.only]
+            both = servers(postgres.url, secret, Path(name))
+            measured = [s for s in both if not options.only or s.name in options.only]
             for _ in range(options.rounds):
                 for connections in options.connections:
                     for operation in options.operations:
-                        for server in chosen:
-                            found = measure(server, operation, connections, options.seconds)
-                            results.slices[connections, operation, server.name].append(found)
-                            print(connections, operation, server.name, found, flush=True)
+                        for server in measured:
+                            result = measure(server, operation, connections, options.seconds)
+                            results.slices[connections, operation, server.name].append(result)
+                            print(connections, operation, server.name, result, flush=True)
                             if operation in ("create", "mixed"):
                                 tidy(postgres.url, server.tasks_table, last_id)
-            print(report(results, [s.name for s in chosen], options))
+            print(report(results, [s.name for s in measured], options))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""The service as the tutorials write it: SQLModel, a session per request, PyJWT, sync routes.
+"""The service as tutorials write it: SQLModel, a session per request, PyJWT, sync routes.
 
-The one kindness: a pool of 40 connections instead of the default, which hangs under this load.
+With one improvement: a pool of 40 connections. The default pool hangs under this load.
 """
 
 import os
