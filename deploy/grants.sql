@@ -1,4 +1,4 @@
--- What a worker needs, and no more. For psql, as the owner; after each migration.
+-- The privileges that a worker needs, and no others. For psql, as the owner, after each migration.
 
 \set ON_ERROR_STOP on
 begin;
@@ -6,13 +6,13 @@ begin;
 grant usage on schema public, taskport to taskport_app;
 
 grant select, insert, update, delete on taskport.tasks to taskport_app;
--- A trigger writes it, as its owner.
+-- Written by a trigger, with the privileges of its owner.
 grant select on taskport.deleted_users to taskport_app;
 grant select on taskport.alembic_version to taskport_app;
 
 grant select, insert, update, delete on public."user", public."session" to taskport_app;
 grant insert on public."account" to taskport_app;
--- Of these, all that is there but what opens other doors: other providers' tokens, private keys.
+-- All columns except secrets that a worker does not need: tokens of other providers, private keys.
 select format('grant select (%I) on public.%I to taskport_app', column_name, table_name)
 from information_schema.columns
 where table_schema = 'public' and table_name in ('account', 'jwks')

@@ -1,9 +1,9 @@
--- The roles, and the database in the hands of the first. For psql, connected to the database as
--- somebody who may create roles; may be run again, and then sets the passwords anew.
---   taskport_owner  migrates, and owns what it makes; only where TASKPORT_OWNER_PASSWORD is set,
---                   for a hosted database has an owner already
+-- Creates the roles, and makes the first one the owner of the database. For psql, connected to the
+-- database as a role that may create roles. Run again, it sets the passwords.
+--   taskport_owner  migrates, and owns the tables; only if TASKPORT_OWNER_PASSWORD is set, because
+--                   a hosted database has an owner already
 --   taskport_app    serves; see grants.sql
--- Neither may be called "taskport": that is the name of a schema, which would then come first.
+-- Neither may be named "taskport": the schema of that name would come first in its search path.
 
 \set ON_ERROR_STOP on
 \getenv owner_password TASKPORT_OWNER_PASSWORD
@@ -12,7 +12,7 @@
 select 'create role taskport_app login'
 where not exists (select from pg_roles where rolname = 'taskport_app') \gexec
 alter role taskport_app password :'app_password';
--- A worker gives a statement up after 5 s; these end it where the word of that is lost.
+-- A worker cancels a statement after 5 s. These limits apply if its request to cancel is lost.
 alter role taskport_app set statement_timeout = '6s';
 alter role taskport_app set idle_in_transaction_session_timeout = '15s';
 
