@@ -35,10 +35,11 @@ class Identity:
 
 @dataclass(frozen=True)
 class Authenticate:
-    """From what a request shows to a user whose row exists.
+    """Identify the user of a request.
 
-    A credential that may introduce a user creates the row at first sight, and updates it when it
-    knows something newer.
+    The bearer decides; a valid cookie beside it must name the same user. The session must be valid
+    and its user exist. Some credentials create their user, and update it with newer claims. Bans
+    are checked last, and a banned user is not updated.
     """
 
     authenticator: Authenticator
@@ -137,7 +138,10 @@ class Authenticate:
 
 @dataclass(frozen=True)
 class IssueDevelopmentToken:
-    """A token for whoever has this e-mail address; the user is created where missing."""
+    """Sign a token for an e-mail address; create the user if missing.
+
+    The command decides whether that is allowed.
+    """
 
     users: UserRepository
     signer: TokenSigner

@@ -11,7 +11,7 @@ from domain.users import User
 
 @dataclass(frozen=True)
 class SeedUser:
-    """A new user with tasks of their own, all or nothing."""
+    """Create a user with tasks, atomically, by the usual rules."""
 
     unit_of_work: UnitOfWorkFactory
     clock: Clock

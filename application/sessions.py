@@ -24,9 +24,10 @@ from domain.users import (
 )
 from domain.validation import InvalidValue, Validator
 
+#: In UTF-16 code units, as in Better Auth; checked at sign-up.
 PASSWORD_MIN_LENGTH: Final = 8
+#: In UTF-16 code units, as in Better Auth; checked at sign-up and log-in.
 PASSWORD_MAX_LENGTH: Final = 128
-"""In UTF-16 code units, as Better Auth counts them."""
 
 
 class SignUpClosed(Forbidden):
@@ -95,7 +96,12 @@ class SignInPolicy:
 
 @dataclass(frozen=True)
 class SignUp:
-    """A user, a password and a session: all of them, or nothing."""
+    """Create a user, a password and a session, atomically.
+
+    Checks the values, then `SIGN_UP`, the limits and the address. No session with
+    `REQUIRE_EMAIL_VERIFICATION`. `SignUpClosed` if the front end's tables have columns that only
+    the front end can fill.
+    """
 
     users: UserRepository
     unit_of_work: UnitOfWorkFactory
@@ -145,7 +151,12 @@ class SignUp:
 
 @dataclass(frozen=True)
 class LogIn:
-    """A session for whoever knows the password."""
+    """Create a session for an e-mail address and a password.
+
+    An unknown address takes as long as a wrong password, and has the same error. Only after the
+    right password does the error name a ban, a missing verification or a second factor; none of
+    these creates a session.
+    """
 
     users: UserRepository
     accounts: AccountStore
@@ -191,10 +202,14 @@ class LogIn:
 
 @dataclass(frozen=True)
 class LogOut:
+    """End the sessions of the request, by bearer and by cookie.
+
+    An ended session is no error.
+    """
+
     sessions: SessionStore
 
     async def __call__(self, identity: Identity) -> None:
-        """End whatever sessions the request has shown; there may be none."""
         for session in (identity.session, identity.cookie_session):
             if session is not None:
                 try:
@@ -205,15 +220,17 @@ class LogOut:
 
 @dataclass(frozen=True)
 class ProlongSession:
+    """Prolong the session by Better Auth's sliding rule, unless it is temporary.
+
+    Returns whether it did.
+    """
+
     sessions: SessionStore
     clock: Clock
     policy: SignInPolicy
 
     async def __call__(self, identity: Identity) -> bool:
-        """Better Auth's sliding rule; whether the session was prolonged.
-
-        Raises `Unauthenticated` where it was ended meanwhile.
-        """
+        """Raises `Unauthenticated` if the session has ended meanwhile."""
         session = identity.session
         if session is None or identity.is_temporary:
             return False
@@ -228,15 +245,17 @@ class ProlongSession:
 
 @dataclass(frozen=True)
 class RefreshSession:
+    """Prolong the session and sign a new access token.
+
+    The previous one stays valid: two tabs may refresh at once.
+    """
+
     prolong: ProlongSession
     signer: AccessTokenSigner
     clock: Clock
 
     async def __call__(self, identity: Identity) -> SignedIn:
-        """A new access token. The one before lives on: two tabs may refresh at once.
-
-        Raises `Forbidden` where the credential stands for no session, and `Unauthenticated`.
-        """
+        """Raises `Forbidden` if the credential has no session; `Unauthenticated`."""
         if identity.session is None:
             raise Forbidden
         await self.prolong(identity)
@@ -246,6 +265,8 @@ class RefreshSession:
 
 @dataclass(frozen=True)
 class ListSessions:
+    """List the user's valid sessions, newest first."""
+
     sessions: SessionStore
     clock: Clock
 
@@ -255,6 +276,11 @@ class ListSessions:
 
 @dataclass(frozen=True)
 class EndSession:
+    """End one of the user's sessions.
+
+    A session of another user does not exist.
+    """
+
     sessions: SessionStore
 
     async def __call__(self, user_id: str, session_id: str) -> None:

@@ -14,6 +14,11 @@ from domain.tasks import StaleTask, Task, TaskChange, TaskDraft, TaskPage, TaskQ
 
 @dataclass(frozen=True)
 class CreateTask:
+    """Create a task.
+
+    `version` is 1; a task created as completed has `completed_at` = now.
+    """
+
     tasks: TaskRepository
     clock: Clock
 
@@ -24,6 +29,8 @@ class CreateTask:
 
 @dataclass(frozen=True)
 class GetTask:
+    """Get a task of the user."""
+
     tasks: TaskRepository
 
     async def __call__(self, user_id: str, task_id: int) -> Task:
@@ -33,6 +40,11 @@ class GetTask:
 
 @dataclass(frozen=True)
 class ListTasks:
+    """List a page of the user's tasks.
+
+    Page and total are from one snapshot.
+    """
+
     tasks: TaskRepository
 
     async def __call__(self, user_id: str, query: TaskQuery) -> TaskPage:
@@ -74,6 +86,12 @@ class ChangeTask:
 
 @dataclass(frozen=True)
 class UpdateTask(ChangeTask):
+    """Apply a partial update.
+
+    A change that changes nothing stores nothing. A lost race is retried, unless the caller names
+    versions.
+    """
+
     async def __call__(
         self,
         user_id: str,
@@ -92,6 +110,11 @@ class UpdateTask(ChangeTask):
 
 @dataclass(frozen=True)
 class CompleteTask(ChangeTask):
+    """Complete or reopen a task.
+
+    Each toggle counts: a lost race is retried as in `UpdateTask`.
+    """
+
     async def __call__(
         self,
         user_id: str,
@@ -100,7 +123,7 @@ class CompleteTask(ChangeTask):
         completed: bool | None = None,
         if_match: Collection[int] | None = None,
     ) -> Task:
-        """Set the task completed or not; with None, toggle it.
+        """Without `completed`, toggle the task.
 
         Raises `TaskNotFound`, `TaskNotYours`, `StaleTask`.
         """
@@ -119,6 +142,11 @@ class CompleteTask(ChangeTask):
 
 @dataclass(frozen=True)
 class DeleteTask:
+    """Delete a task permanently.
+
+    The statement itself checks the version.
+    """
+
     tasks: TaskRepository
 
     async def __call__(

@@ -9,6 +9,11 @@ from domain.validation import Validator
 
 @dataclass(frozen=True)
 class RenameUser:
+    """Change the name of a user.
+
+    It is newer than any earlier claim of a token.
+    """
+
     users: UserRepository
     clock: Clock
 
@@ -22,8 +27,13 @@ class RenameUser:
 
 @dataclass(frozen=True)
 class DeleteUser:
+    """Delete a user with all their data.
+
+    The store records the id, so that no older token creates it again. Deleting a missing account
+    is no error.
+    """
+
     users: UserRepository
 
     async def __call__(self, user_id: str) -> None:
-        """The account goes with all that it owns, for good."""
         await self.users.remove(user_id)

@@ -32,9 +32,11 @@ class TaskportError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class FieldError:
-    """One value that was refused: the name of its field, and why in a few words."""
+    """One rejected value."""
 
+    #: The name of the field, as in the request.
     field: str
+    #: The reason in a few words, without the value.
     error: str
 
 

@@ -8,21 +8,20 @@ from typing import Final, Protocol, Self
 from domain.errors import NotFound
 from domain.users import User
 
+#: Better Auth's default.
 SESSION_LIFETIME: Final = timedelta(days=7)
+#: Better Auth's default.
 SESSION_UPDATE_AGE: Final = timedelta(days=1)
-"""Better Auth's defaults."""
-
 _TEMPORARY_LIFETIME: Final = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
 class SessionPolicy:
-    """How long a session lives, and how old it is before it is prolonged.
+    """How long a session lives, and how old it is before it is prolonged."""
 
-    Better Auth calls them `session.expiresIn` and `session.updateAge`.
-    """
-
+    #: Better Auth's `session.expiresIn`.
     lifetime: timedelta = SESSION_LIFETIME
+    #: Better Auth's `session.updateAge`.
     update_age: timedelta = SESSION_UPDATE_AGE
 
 
@@ -39,18 +38,22 @@ class SessionNotFound(NotFound):
 
 @dataclass(slots=True)
 class Session:
-    """Somebody's being signed in, on one device. Times are aware, in UTC.
+    """A sign-in on one device: a row shared with Better Auth. An entity; times are in UTC."""
 
-    `token` is what proves it, and never leaves in an answer but to whoever signs in.
-    """
-
+    #: 32 random letters and digits, if this service created it.
     id: str
+    #: The user who signed in.
     user_id: str
+    #: 32 random letters and digits: the credential. Sent once, to the client that signs in.
     token: str = field(repr=False)
     created_at: datetime
+    #: When it was last prolonged.
     updated_at: datetime
+    #: Valid until then, inclusive.
     expires_at: datetime
+    #: Of the client that signed in, as far as `TRUSTED_PROXIES` reveals it.
     ip_address: str | None
+    #: Of the client that signed in; its first 512 characters.
     user_agent: str | None
 
     @classmethod
@@ -78,20 +81,20 @@ class Session:
 
     @property
     def is_temporary(self) -> bool:
-        """Whether its user asked Better Auth not to be remembered: then it is made for a day.
-
-        Where all are, nobody can tell.
+        """Whether its lifetime is one day, to the second: the user signed in at Better Auth with
+        `rememberMe: false`. If every session lives a day, temporary ones cannot be distinguished.
         """
         lifetime = self.expires_at - self.created_at
         return abs(lifetime - _TEMPORARY_LIFETIME) < timedelta(seconds=1)
 
     def is_alive(self, now: datetime) -> bool:
+        """Whether `expires_at` is not past."""
         return self.expires_at >= now
 
     def prolong(self, now: datetime, policy: SessionPolicy = DEFAULT_POLICY) -> bool:
-        """Let it live its whole life again where its present one is older than `update_age`.
+        """Restart the lifetime if it began `update_age` ago or earlier.
 
-        False where nothing changed: it is too young, temporary, or over.
+        Returns False, and changes nothing, if the session is younger, temporary, or expired.
         """
         due = self.expires_at - policy.lifetime + policy.update_age
         is_temporary = self.is_temporary and policy.lifetime != _TEMPORARY_LIFETIME

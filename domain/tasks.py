@@ -10,14 +10,20 @@ from domain.errors import Forbidden, NotFound, Stale
 from domain.text import clean_block, clean_line, clean_search
 from domain.validation import KEEP, Keep, clean_fields, optional
 
+#: In code points. The schema and the check of the column use it as well.
 TITLE_MAX_LENGTH: Final = 200
+#: In code points. The schema and the check of the column use it as well.
 DESCRIPTION_MAX_LENGTH: Final = 1_000
+#: The length of `q` in code points.
 SEARCH_MAX_LENGTH: Final = 200
+#: The greatest number of a page.
 PAGE_MAX: Final = 1_000_000
+#: The greatest number of tasks on a page.
 LIMIT_MAX: Final = 100
+#: The number of tasks on a page by default.
 LIMIT_DEFAULT: Final = 50
+#: The id of a task that no repository has stored yet; stored ids start at 1.
 UNSTORED: Final = 0
-"""The id of a task that no repository has stored yet; stored ids start at 1."""
 
 
 class TaskNotFound(NotFound):
@@ -47,7 +53,11 @@ class StaleTask(Stale):
 
 
 class TaskStatus(StrEnum):
+    """Whether a task is done."""
+
+    #: To be done; the status of a new task by default.
     PENDING = "Pending"
+    #: Done, since `completed_at`.
     COMPLETED = "Completed"
 
 
@@ -74,7 +84,9 @@ _QUERY_RULES: Final = {"q": optional(clean_q)}
 class TaskDraft:
     """The values of a new task, clean. Raises `Invalid`."""
 
+    #: Cleaned text on one line.
     title: str
+    #: Cleaned text; None for no description.
     description: str | None = None
     status: TaskStatus = TaskStatus.PENDING
 
@@ -86,8 +98,11 @@ class TaskDraft:
 class TaskChange:
     """A partial update: new values, clean, of the fields that are not `KEEP`. Raises `Invalid`."""
 
+    #: It cannot be cleared.
     title: str | Keep = KEEP
+    #: None clears it.
     description: str | Keep | None = KEEP
+    #: Completed sets `completed_at`, Pending clears it.
     status: TaskStatus | Keep = KEEP
 
     def __post_init__(self) -> None:
@@ -101,22 +116,28 @@ _REOPEN: Final = TaskChange(status=TaskStatus.PENDING)
 
 @dataclass(slots=True)
 class Task:
-    """Something that a user means to do.
+    """Something that a user wants to do. An entity; times are aware and in UTC.
 
-    `Task.create` makes a new one and validates; the constructor rehydrates a stored one and
-    trusts it. `completed_at` is set exactly while the status is Completed. `version` starts at 1
-    and grows by one with each change; a change that changes nothing leaves `version` and
-    `updated_at` alone. Times are aware, in UTC, and `updated_at` never runs backwards.
+    `Task.create` makes a new one from a valid draft; the constructor rehydrates a stored one and
+    trusts it. A change that changes nothing leaves `version` and `updated_at` unchanged.
     """
 
+    #: `UNSTORED`, then from 1. The database generates it; gaps are normal. Never changes.
     id: int
+    #: The owner. Never changes.
     user_id: str
+    #: Cleaned text on one line.
     title: str
+    #: Cleaned text. The empty text and None are two values.
     description: str | None
     status: TaskStatus
+    #: When it was completed; set exactly while `status` is Completed.
     completed_at: datetime | None
+    #: From 1; grows by one with each change. Optimistic locking and the ETag use it.
     version: int
+    #: Never changes.
     created_at: datetime
+    #: The time of the last change; never before an earlier one.
     updated_at: datetime
 
     @classmethod
@@ -151,12 +172,15 @@ class Task:
             self.completed_at = self.updated_at if completed else None
 
     def complete(self, now: datetime) -> None:
+        """Set the status to Completed; no effect if it is."""
         self.update(_COMPLETE, now)
 
     def reopen(self, now: datetime) -> None:
+        """Set the status to Pending; no effect if it is."""
         self.update(_REOPEN, now)
 
     def toggle(self, now: datetime) -> None:
+        """Complete a pending task, reopen a completed one."""
         if self.status is TaskStatus.COMPLETED:
             self.reopen(now)
         else:
@@ -166,11 +190,17 @@ class Task:
 class TaskSort(StrEnum):
     """An order of tasks; ties go by id in the same direction. Titles sort by code point."""
 
+    #: Oldest first.
     CREATED_AT = "created_at"
+    #: Newest first; the default.
     CREATED_AT_DESCENDING = "-created_at"
+    #: Last changed last.
     UPDATED_AT = "updated_at"
+    #: Last changed first.
     UPDATED_AT_DESCENDING = "-updated_at"
+    #: By code point: `Z` before `a`.
     TITLE = "title"
+    #: The reverse.
     TITLE_DESCENDING = "-title"
 
     @property
@@ -186,8 +216,11 @@ class TaskSort(StrEnum):
 class TaskQuery:
     """Which of a user's tasks to list. Raises `Invalid` for a `q` that no task can match."""
 
+    #: 1 to `PAGE_MAX`, checked by the HTTP adapter. A page past the end is empty.
     page: int = 1
+    #: 1 to `LIMIT_MAX`, checked by the HTTP adapter.
     limit: int = LIMIT_DEFAULT
+    #: None: any status.
     status: TaskStatus | None = None
     #: A substring of title or description, case-insensitive.
     q: str | None = None
@@ -198,6 +231,7 @@ class TaskQuery:
 
     @property
     def offset(self) -> int:
+        """The number of tasks on earlier pages."""
         return (self.page - 1) * self.limit
 
 
@@ -205,7 +239,9 @@ class TaskQuery:
 class TaskPage:
     """One page of tasks, and how many there are on all pages together."""
 
+    #: The tasks of the page, in order.
     tasks: Sequence[Task]
+    #: The number of tasks on all pages, from the same snapshot.
     total: int
 
 

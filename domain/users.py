@@ -16,8 +16,8 @@ EMAIL_PATTERN: Final = (
     r"@(?:[A-Za-z0-9][A-Za-z0-9\-]*\.)+[A-Za-z]{2,}"
 )
 _EMAIL: Final = re.compile(EMAIL_PATTERN)
+#: RFC 5321, 4.5.3.1.3: a path of 256 octets contains an address of 254.
 EMAIL_MAX_LENGTH: Final = 254
-"""RFC 5321, 4.5.3.1.3: a path of 256 octets holds an address of 254."""
 
 
 class UnknownUser(Unauthenticated):
@@ -43,6 +43,7 @@ class EmailTaken(Conflict):
     message = "This e-mail address belongs to another user."
 
 
+#: In code points.
 NAME_MAX_LENGTH: Final = 255
 
 
@@ -60,20 +61,26 @@ def clean_email(text: str) -> str:
 
 @dataclass(slots=True)
 class User:
-    """A person who can sign in. `name` may be empty; times are aware, in UTC.
+    """A person who can sign in: a row shared with Better Auth. An entity; times are in UTC."""
 
-    The last three are the business of Better Auth's plugins, and only read here.
-    """
-
+    #: 32 random letters and digits from a sign-up, or the `sub` of a token. Never changes.
     id: str
+    #: Unique; in lower case.
     email: str
+    #: May be empty. Cleaned if this service receives it; Better Auth's is stored as it is.
     name: str
+    #: False after a sign-up; later as Better Auth or a JWT states.
     email_verified: bool
+    #: The URL of a picture, set by Better Auth or a token; read-only here.
     image: str | None
     created_at: datetime
+    #: Claims of a token count only if they are later.
     updated_at: datetime
+    #: Of a Better Auth plugin; read-only, never sent to clients. Log-in here is rejected.
     has_second_factor: bool = False
+    #: Of a Better Auth plugin; read-only, never sent to clients.
     banned: bool = False
+    #: None: never. Of a Better Auth plugin; read-only, never sent to clients.
     ban_expires_at: datetime | None = None
 
     @classmethod
@@ -103,7 +110,9 @@ class User:
         )
 
     def is_banned(self, now: datetime) -> bool:
-        """A ban without an end lasts for ever; at its end Better Auth still counts it."""
+        """Whether the user is banned, with no end or one that is not past. At the exact end a ban
+        still counts, as in Better Auth.
+        """
         return self.banned and (self.ban_expires_at is None or self.ban_expires_at >= now)
 
 

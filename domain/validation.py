@@ -20,6 +20,7 @@ class InvalidValue(ValueError):
 class Keep(Enum):
     """The type of `KEEP`."""
 
+    #: Leave the field unchanged; None would clear it. On the wire: an absent member.
     KEEP = "keep"
 
 
@@ -36,6 +37,7 @@ def optional(rule: Callable[[V], V]) -> Callable[[V | None], V | None]:
 class Validator:
     """Cleans values one by one and collects their problems."""
 
+    #: The problems so far.
     problems: list[FieldError] = field(default_factory=list)
 
     def clean(self, name: str, rule: Callable[[V], V], value: V) -> V:

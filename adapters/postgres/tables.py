@@ -101,7 +101,9 @@ class DeletedUserRow(SQLModel, table=True):
         {"schema": SCHEMA},
     )
 
+    #: The id of the deleted account.
     id: str = Field(sa_column=Column("id", Text, nullable=False))
+    #: When the row was deleted, by the database's clock.
     deleted_at: datetime = Field(sa_column=_time("deleted_at"))
 
 

@@ -10,10 +10,15 @@ from typing import Protocol
 class CredentialKind(StrEnum):
     """The forms in which somebody can prove who they are."""
 
+    #: Better Auth's signed session cookie.
     COOKIE = "cookie"
+    #: The token of a session as bearer, raw or signed.
     SESSION_TOKEN = "session_token"  # noqa: S105
+    #: A JWT of Better Auth's `jwt` plugin.
     JWT = "jwt"
+    #: An access token of this service.
     ACCESS_TOKEN = "access_token"  # noqa: S105
+    #: A token that the front end's server signed.
     SHARED_SECRET = "shared_secret"  # noqa: S105
 
 

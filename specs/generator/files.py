@@ -4,7 +4,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from specs.generator import errors, events, metrics, openapi, routes, settings
+from specs.generator import (
+    database,
+    errors,
+    events,
+    metrics,
+    models,
+    openapi,
+    routes,
+    services,
+    settings,
+)
 from specs.generator.blocks import Block, fill
 from specs.generator.source import ROOT
 
@@ -12,14 +22,20 @@ DOCUMENTS: Final = sorted((ROOT / "specs" / "backend").glob("*.md"))
 BLOCKS: Final[Mapping[str, Block]] = {
     block.__name__: block
     for block in (
+        database.migrations,
+        database.tables,
         errors.error_classes,
         errors.error_codes,
         events.events,
         metrics.metrics,
+        models.entities,
+        models.limits,
         openapi.operation,
         openapi.schemas,
         routes.middleware,
         routes.routes,
+        services.ports,
+        services.use_cases,
         settings.commands,
         settings.settings,
     )

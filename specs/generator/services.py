@@ -3,6 +3,7 @@
 import inspect
 import re
 from collections.abc import Iterator
+from typing import get_type_hints
 
 import adapters
 from application.use_cases import UseCases
@@ -17,17 +18,16 @@ def use_cases(kind: type = UseCases) -> str:
     errors = {error.__name__ for error in classes() if issubclass(error, Exception)}
     return table(
         ("Use case", "Where", "Meaning", "Raises"),
-        (_use_case(found, errors) for found in inspect.get_annotations(kind).values()),
+        (_use_case(found, errors) for found in get_type_hints(kind).values()),
     )
 
 
 def _use_case(kind: type, errors: set[str]) -> tuple[str, ...]:
-    text = f"{sentence(kind)} {sentence(vars(kind)['__call__'])}".strip()
-    raised = re.findall(r"`(\w+)`", " ".join(_RAISES.findall(text)))
+    raised = re.findall(r"`(\w+)`", " ".join(_RAISES.findall(sentence(vars(kind)["__call__"]))))
     return (
         code(kind.__name__),
         code(path_of(kind)),
-        _RAISES.sub("", text).strip(),
+        sentence(kind),
         codes(name for name in raised if name in errors),
     )
 

@@ -1,31 +1,59 @@
 """The generated tables and files are up to date, and the generator notices every change."""
 
+import shutil
+import sys
 from collections import Counter
+from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final, Literal, Protocol
 
 import prometheus_client
 import pytest
 from fastapi import FastAPI
 from pydantic import Field
+from sqlalchemy import (
+    CheckConstraint,
+    Column,
+    Index,
+    Integer,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+)
 from starlette.responses import Response
 
 from adapters.asgi.head import Head
 from adapters.http.dependencies import Deps
 from adapters.http.operations import Operations
 from adapters.http.schema import Schema
+from application.use_cases import UseCases
 from domain.errors import Conflict
 from domain.tasks import TaskNotFound
 from entrypoints.app import from_settings
 from entrypoints.settings import Settings
-from specs.generator import errors, events, metrics, openapi, routes, settings
+from specs.generator import (
+    database,
+    errors,
+    events,
+    metrics,
+    models,
+    openapi,
+    routes,
+    services,
+    settings,
+)
 from specs.generator.blocks import fill, names
 from specs.generator.files import BLOCKS, DOCUMENTS, generate
 from specs.generator.modules import path_of
+from specs.generator.source import ROOT
 from tests.http.client import SECRET
 from tests.specs.test_links import ids
 
 GENERATED = generate()
+#: In millimeters.
+PIN_MAX_LENGTH: Final = 7
 
 
 @pytest.mark.parametrize("path", GENERATED, ids=ids)
@@ -168,3 +196,109 @@ def test_new_schema_changes_the_schemas(grown: FastAPI) -> None:
 def test_new_middleware_changes_the_table(grown: FastAPI) -> None:
     rows = routes.middleware(grown).splitlines()
     assert rows[2] == f"| `Pins` | `{path_of(NewPin)}` | Counts pins. |"
+
+
+@dataclass(frozen=True)
+class AddPin:
+    """Add a pin."""
+
+    async def __call__(self) -> None:
+        """Raises `TaskNotFound`, `Unavailable`."""
+
+
+class Pins(Protocol):
+    """Where pins are kept."""
+
+
+@dataclass
+class Pin:
+    """A pin, of the
+    usual kind.
+
+    Not a needle.
+    """
+
+    #: Of the head.
+    color: Literal["red"] | None
+    size: int = 3
+
+    def sharpen(self, times: int) -> None:
+        """Sharpen it."""
+
+
+class PinKind(Enum):
+    #: A short one.
+    SHORT = "short"
+
+
+def test_new_field_changes_the_entities() -> None:
+    assert models.entities(Pin, PinKind) == (
+        "### `Pin`\n\nA pin, of the usual kind.\n\nNot a needle.\n\n"
+        "| Field | Type | Default | Meaning |\n"
+        "|---|---|---|---|\n"
+        "| `color` | `Literal['red'] \\| None` | — | Of the head. |\n"
+        "| `size` | `int` | `3` | — |\n\n"
+        "| Method | Meaning |\n|---|---|\n| `sharpen(times)` | Sharpen it. |\n\n"
+        "### `PinKind`\n\n"
+        "| Value | Member | Meaning |\n|---|---|---|\n| `short` | `SHORT` | A short one. |"
+    )
+
+
+def test_new_limit_changes_the_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(models, "modules", lambda: [sys.modules[__name__]])
+    assert f"| `PIN_MAX_LENGTH` | `7` | `{path_of(Pin)}` | In millimeters. |" in models.limits()
+
+
+def test_new_use_case_changes_the_use_cases() -> None:
+    class Grown(UseCases):
+        add_pin: AddPin
+
+    row = f"| `AddPin` | `{path_of(Pin)}` | Add a pin. | `TaskNotFound`, `Unavailable` |"
+    assert row in services.use_cases(Grown).splitlines()
+
+
+def test_new_port_changes_the_ports(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(services, "classes", lambda *_: [Pins])
+    assert services.ports().endswith(
+        f"| `Pins` | `{path_of(Pin)}` | Where pins are kept. | `Pins` |"
+    )
+
+
+def test_new_column_changes_the_tables() -> None:
+    metadata = MetaData()
+    Table(
+        "pins",
+        metadata,
+        Column("size", Integer),
+        Column("color", Text, nullable=False),
+        Index("pins_color_idx", "color"),
+        PrimaryKeyConstraint("color", name="pins_pkey"),
+        CheckConstraint("size > 0", name="pins_size_check"),
+        schema="taskport",
+    )
+    assert database.tables(metadata) == (
+        "### `taskport.pins`\n\n"
+        "| Column | Type | Null | Meaning |\n"
+        "|---|---|---|---|\n"
+        "| `size` | `integer` | yes | — |\n"
+        "| `color` | `text` | no | — |\n\n"
+        "| Constraint or index | Definition |\n"
+        "|---|---|\n"
+        "| `pins_pkey` | `PRIMARY KEY (color)` |\n"
+        "| `pins_size_check` | `CHECK (size > 0)` |\n"
+        "| `pins_color_idx` | `CREATE INDEX pins_color_idx ON taskport.pins (color)` |"
+    )
+
+
+def test_new_migration_changes_the_migrations(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(ROOT / "alembic", tmp_path / "alembic")
+    revisions = sorted(path.stem for path in tmp_path.glob("alembic/versions/*.py"))
+    down = revisions[-1].partition("_")[0]
+    path = tmp_path / "alembic" / "versions" / "9999_pins.py"
+    path.write_text(f'"""Add pins."""\nrevision = "9999"\ndown_revision = "{down}"\n')
+    monkeypatch.setattr(database, "ROOT", tmp_path)
+    assert database.migrations().endswith(
+        "| `9999` | `alembic/versions/9999_pins.py` | Add pins. |"
+    )
