@@ -1,27 +1,24 @@
-"""A real Redis for tests, which can be frozen, stopped and started again."""
+"""A real Redis server for tests, which can be frozen, stopped and restarted."""
 
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import redis as client
 
 from adapters.postgres_server.loopback import free_port
 from tests.requirements import program
 from tests.servers import passable_folder
-
-_PATIENCE_SECONDS: Final = 15.0
-_POLL_SECONDS: Final = 0.01
+from tests.waiting import LIMIT_SECONDS, eventually
 
 
 @dataclass
 class RedisServer:
-    """A server of its own, with nothing on disk."""
+    """A server without persistence."""
 
     program: Path
     folder: Path
@@ -36,7 +33,7 @@ class RedisServer:
         return f"redis://127.0.0.1:{self.port}/0"
 
     def start(self) -> None:
-        """Start it, empty, and wait until it answers."""
+        """Start it, empty, and wait until it responds."""
         self.process = subprocess.Popen(
             [
                 *(self.program, "--port", str(self.port), "--bind", "127.0.0.1"),
@@ -46,44 +43,47 @@ class RedisServer:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        give_up = time.monotonic() + _PATIENCE_SECONDS
-        while True:
-            try:
-                self.ask("PING")
-                return
-            except client.ConnectionError:
-                assert self.process.poll() is None, "redis-server did not start"
-                assert time.monotonic() < give_up, "redis-server does not answer"
-                time.sleep(_POLL_SECONDS)
+        eventually(lambda: self._responds() or self.process.poll() is not None)
+        assert self.process.poll() is None, "redis-server did not start"
 
     def stop(self) -> None:
-        """End it, in whatever state it is, and with it all that it has counted."""
+        """Kill it, even if it is frozen; its data is lost."""
         self.process.kill()
-        self.process.wait(_PATIENCE_SECONDS)
+        self.process.wait(LIMIT_SECONDS)
 
     def pause(self) -> None:
-        """Freeze it: connections stay, and the system takes new ones, but nobody answers."""
+        """Freeze it: connections stay open, the kernel accepts new ones, but nothing responds."""
         self.process.send_signal(signal.SIGSTOP)
 
     def resume(self) -> None:
         self.process.send_signal(signal.SIGCONT)
 
     def ask(self, *command: str | int, password: str | None = None) -> Any:
-        """The answer to one command."""
+        """Send one command, and return the reply."""
         with client.Redis(
-            "127.0.0.1", self.port, password=password, decode_responses=True, socket_timeout=5
+            "127.0.0.1",
+            self.port,
+            password=password,
+            decode_responses=True,
+            socket_timeout=LIMIT_SECONDS,
         ) as connection:
             return connection.execute_command(*command)
 
     def calls(self, command: str) -> int:
-        """How often clients and scripts have sent it a command."""
+        """How often it has run a command, for clients and scripts."""
         found: dict[str, dict[str, int]] = self.ask("INFO", "commandstats")
         return found.get(f"cmdstat_{command}", {}).get("calls", 0)
+
+    def _responds(self) -> bool:
+        try:
+            return bool(self.ask("PING"))
+        except client.ConnectionError:
+            return False
 
 
 @contextmanager
 def redis() -> Iterator[RedisServer]:
-    """A server on a free port, up to the end of the `with` block."""
+    """Start a server on a free port, and stop it at the end of the block."""
     found = program("redis-server", "redis-server")
     with passable_folder() as folder:
         server = RedisServer(found, folder, free_port())
