@@ -1,6 +1,6 @@
-"""`taskport token`, `seed`, `check` and `migrate`: what they do, and what they refuse.
+"""`taskport token`, `seed`, `check` and `migrate`: what they do, and what they reject.
 
-What they say is looked through for secrets after each of them.
+The output of each command is searched for secrets.
 """
 
 import re
@@ -25,7 +25,7 @@ NOWHERE = f"postgresql://ann:{PASSWORD}@127.0.0.1:1/app"
 
 
 class Cli:
-    """Runs commands with these settings, and sees to it that no secret is printed."""
+    """Runs commands with these settings, and asserts that they print no secret."""
 
     def __init__(self, home: Home, settings: Environment) -> None:
         self.home = home
@@ -48,7 +48,7 @@ def home() -> Iterator[Home]:
 
 @pytest.fixture
 def cli(home: Home) -> Cli:
-    """Commands with the settings that a test gives them."""
+    """Commands without settings but those of a test."""
     return Cli(home, {})
 
 
@@ -60,12 +60,12 @@ def configured(home: Home, database_url: str) -> Cli:
 
 @pytest.fixture
 def unmigrated(home: Home, empty_database_url: str) -> Cli:
-    """Commands on a database with nothing in it."""
+    """Commands on an empty database."""
     return Cli(home, {"DATABASE_URL": empty_database_url, "BETTER_AUTH_SECRET": SECRET})
 
 
-def counted(url: str) -> tuple[int, int]:
-    """How many users and how many tasks there are."""
+def count_rows(url: str) -> tuple[int, int]:
+    """The number of users, and the number of tasks."""
     with psycopg.connect(url) as connection:
         row = connection.execute(
             'select (select count(*) from public."user"), (select count(*) from taskport.tasks)'
@@ -75,8 +75,8 @@ def counted(url: str) -> tuple[int, int]:
 
 
 @pytest.mark.postgres
-def test_a_token_is_one_line_and_works(configured: Cli) -> None:
-    """Twice for one address, in whatever case, is twice the same user."""
+def test_token_is_one_line_and_is_accepted(configured: Cli) -> None:
+    """Two tokens for one address, in any case, are of the same user."""
     first = configured("token", "ann@example.com", DEBUG="true")
     second = configured("token", "Ann@Example.COM", DEBUG="true")
 
@@ -84,7 +84,7 @@ def test_a_token_is_one_line_and_works(configured: Cli) -> None:
     assert all(len(token.split()) == 1 and token.count(".") == 2 for token in tokens)
     subjects = {jwt.decode(t, SECRET, algorithms=["HS256"])["sub"] for t in tokens}
     assert len(subjects) == 1
-    assert counted(configured.settings["DATABASE_URL"]) == (1, 0)
+    assert count_rows(configured.settings["DATABASE_URL"]) == (1, 0)
     with configured.home.serving(env=configured.settings) as service:
         for token in tokens:
             service.create(token, "by a printed token")
@@ -92,17 +92,17 @@ def test_a_token_is_one_line_and_works(configured: Cli) -> None:
 
 
 @pytest.mark.postgres
-def test_a_token_for_a_configured_database_needs_debug(configured: Cli) -> None:
-    """Whoever can read the settings of a live service must not become anybody by accident."""
+def test_token_for_a_configured_database_needs_debug(configured: Cli) -> None:
+    """So that nobody creates tokens for users of a live service by accident."""
     done = configured("token", "ann@example.com")
 
     assert "DEBUG=true" in error_message(done)
     assert done.out == ""
-    assert counted(configured.settings["DATABASE_URL"]) == (0, 0)
+    assert count_rows(configured.settings["DATABASE_URL"]) == (0, 0)
 
 
-def test_a_token_that_would_not_be_accepted_is_not_made(cli: Cli) -> None:
-    """And no database for it."""
+def test_token_that_would_not_be_accepted_is_not_created(cli: Cli) -> None:
+    """Nor is a database."""
     done = cli("token", "ann@example.com", SHARED_SECRET_TOKENS="false")
 
     assert "SHARED_SECRET_TOKENS" in error_message(done)
@@ -110,8 +110,8 @@ def test_a_token_that_would_not_be_accepted_is_not_made(cli: Cli) -> None:
 
 
 @pytest.mark.postgres
-def test_a_token_needs_an_address(configured: Cli) -> None:
-    """What is wrong is said by its name."""
+def test_token_needs_a_valid_address(configured: Cli) -> None:
+    """The message names the field."""
     done = configured("token", "ann.example.com", DEBUG="true")
 
     assert error_message(done).startswith("email ")
@@ -119,49 +119,49 @@ def test_a_token_needs_an_address(configured: Cli) -> None:
 
 
 @pytest.mark.postgres
-def test_seed_fills_an_empty_database_and_asks_before_it_adds(configured: Cli) -> None:
-    """On a database that is in use it wants to hear --yes."""
+def test_seed_needs_yes_for_a_database_in_use(configured: Cli) -> None:
+    """But not for an empty one."""
     url = configured.settings["DATABASE_URL"]
     first = configured("seed", "--users", "3", "--tasks", "5")
     assert first.code == 0, first.err
-    assert counted(url) == (3, 15)
+    assert count_rows(url) == (3, 15)
 
     assert "--yes" in error_message(configured("seed", "--users", "2", "--tasks", "1"))
-    assert counted(url) == (3, 15)
+    assert count_rows(url) == (3, 15)
 
     added = configured("seed", "--users", "2", "--tasks", "1", "--yes")
     assert added.code == 0, added.err
-    assert counted(url) == (5, 17)
+    assert count_rows(url) == (5, 17)
 
 
 @pytest.mark.postgres
-def test_seed_adds_to_the_embedded_database_without_asking(cli: Cli) -> None:
-    """Nobody's data but one's own is in there."""
+def test_seed_adds_to_the_embedded_database(cli: Cli) -> None:
+    """Without --yes: it holds only data of the developer."""
     for _ in range(2):
         done = cli("seed", "--users", "1", "--tasks", "0")
         assert done.code == 0, done.err
 
     cli.home.start_postgres()
-    assert counted(cli.home.database_url()) == (2, 0)
+    assert count_rows(cli.home.database_url()) == (2, 0)
 
 
 @pytest.mark.postgres
-def test_check_finds_everything_fine(configured: Cli) -> None:
-    """Both ways to the database, where there are two."""
+def test_check_reports_fine_settings_and_databases(configured: Cli) -> None:
+    """Both URLs, if there are two."""
     url = configured.settings["DATABASE_URL"]
 
     done = configured("check", DATABASE_DIRECT_URL=f"{url}?application_name=direct")
 
     assert done.code == 0, done.err
     assert done.err == ""
-    said = [re.split(" {2,}", line) for line in done.out.splitlines()]
-    assert [subject for subject, _ in said] == ["settings", "database", "pooled URL"]
-    assert all(verdict.startswith("fine") for _, verdict in said)
+    lines = [re.split(" {2,}", line) for line in done.out.splitlines()]
+    assert [subject for subject, _ in lines] == ["settings", "database", "pooled URL"]
+    assert all(verdict.startswith("fine") for _, verdict in lines)
 
 
 @pytest.mark.postgres
-def test_check_sends_to_migrate_and_is_content_after_it(unmigrated: Cli) -> None:
-    """It changes nothing by itself."""
+def test_check_advises_to_migrate(unmigrated: Cli) -> None:
+    """It changes nothing itself, and succeeds after the migration."""
     done = unmigrated("check")
     assert "`taskport migrate`" in error_message(done)
     assert "settings    fine" in done.out
@@ -173,8 +173,8 @@ def test_check_sends_to_migrate_and_is_content_after_it(unmigrated: Cli) -> None
 
 
 @pytest.mark.postgres
-def test_check_tells_of_a_foreign_schema(unmigrated: Cli) -> None:
-    """Tables of Better Auth's names that are laid out differently."""
+def test_check_reports_a_foreign_schema(unmigrated: Cli) -> None:
+    """Tables with the names of Better Auth's, and with other columns."""
     with psycopg.connect(unmigrated.settings["DATABASE_URL"]) as connection:
         connection.execute('create table public."session" (id text primary key)')
 
@@ -182,8 +182,8 @@ def test_check_tells_of_a_foreign_schema(unmigrated: Cli) -> None:
 
 
 @pytest.mark.postgres
-def test_check_tells_of_a_refused_password(configured: Cli) -> None:
-    """By the name of the user, not by the password."""
+def test_check_reports_a_rejected_password(configured: Cli) -> None:
+    """The message has the user name, and not the password."""
     url = configured.settings["DATABASE_URL"]
     scheme, _, rest = url.partition("//")
 
@@ -193,8 +193,8 @@ def test_check_tells_of_a_refused_password(configured: Cli) -> None:
 
 
 @pytest.mark.postgres
-def test_check_tells_of_an_unreachable_pooler(configured: Cli) -> None:
-    """The direct URL alone is not enough to serve."""
+def test_check_reports_an_unreachable_pooler(configured: Cli) -> None:
+    """The direct URL alone does not suffice for `serve`."""
     direct = configured.settings["DATABASE_URL"]
 
     done = configured("check", DATABASE_URL=NOWHERE, DATABASE_DIRECT_URL=direct)
@@ -203,8 +203,8 @@ def test_check_tells_of_an_unreachable_pooler(configured: Cli) -> None:
     assert "the schema is at head" in done.out
 
 
-def test_check_tells_of_an_unreachable_database(cli: Cli) -> None:
-    """And where it was looked for."""
+def test_check_reports_an_unreachable_database(cli: Cli) -> None:
+    """The message has its port."""
     port = free_port()
     url = f"postgresql://ann:{PASSWORD}@127.0.0.1:{port}/app"
 
@@ -241,27 +241,25 @@ def test_check_tells_of_an_unreachable_database(cli: Cli) -> None:
     ],
     ids=["short secret", "no secret", "two databases", "any origin", "at sign"],
 )
-def test_check_tells_what_is_wrong_with_the_settings(
-    cli: Cli, settings: Environment, named: list[str]
-) -> None:
-    """By the name of the setting, before anything is asked or made."""
+def test_check_reports_invalid_settings(cli: Cli, settings: Environment, named: list[str]) -> None:
+    """The message names the setting. Nothing is connected to or created."""
     done = cli("check", **settings)
 
-    said = error_message(done)
-    assert all(name in said for name in named)
+    message = error_message(done)
+    assert all(name in message for name in named)
     assert done.out == ""
     assert not cli.home.data.exists()
 
 
-def test_check_tells_of_counters_that_do_not_answer(home: Home) -> None:
+def test_check_reports_an_unreachable_redis(home: Home) -> None:
     done = home.run("check", env={"RATE_LIMIT_STORAGE": "redis://127.0.0.1:9"})
     assert done.code == 0, done
     assert "RATE_LIMIT_STORAGE does not respond" in done.out
 
 
 @pytest.mark.postgres
-def test_check_makes_no_embedded_database(cli: Cli) -> None:
-    """Nothing is configured, so nothing can be wrong; to look is not to make."""
+def test_check_creates_no_embedded_database(cli: Cli) -> None:
+    """Without any settings it reports that there is none yet."""
     done = cli("check")
 
     assert (done.code, "none yet" in done.out) == (0, True)
@@ -273,14 +271,14 @@ def test_check_makes_no_embedded_database(cli: Cli) -> None:
 def test_no_command_migrates_a_configured_database(
     cli: Cli, empty_database_url: str, command: tuple[str, ...]
 ) -> None:
-    """Whoever serves it with --no-migrate means it."""
+    """It may be served with --no-migrate on purpose."""
     done = cli(*command, DATABASE_URL=empty_database_url, BETTER_AUTH_SECRET="x" * 32, DEBUG="true")
 
     assert "`taskport migrate`" in error_message(done)
 
 
-def test_a_kept_secret_must_be_long_enough(cli: Cli) -> None:
-    """A short one would sign tokens that anybody can forge."""
+def test_stored_secret_must_be_long_enough(cli: Cli) -> None:
+    """Tokens signed with a short one can be forged."""
     cli.home.data.mkdir()
     (cli.home.data / "secret").write_text("x")
 
@@ -288,25 +286,25 @@ def test_a_kept_secret_must_be_long_enough(cli: Cli) -> None:
 
 
 @pytest.mark.parametrize("place", ["/dev/null", "/dev/null/below"])
-def test_a_data_folder_that_is_none(cli: Cli, place: str) -> None:
+def test_data_folder_that_is_no_folder_is_an_error(cli: Cli, place: str) -> None:
     assert "/dev/null" in error_message(cli("token", "a@example.com", TASKPORT_DATA_DIR=place))
 
 
-def test_a_mistake_of_usage_has_an_exit_code_of_its_own(cli: Cli) -> None:
-    """Exit code 2; what is wrong with the settings or the database has 1."""
+def test_usage_error_has_exit_code_2(cli: Cli) -> None:
+    """Errors of the settings or of the database have 1."""
     assert cli("seed", "--users", "0").code == 2
 
 
 @pytest.mark.postgres
-def test_check_tells_of_pages_that_may_not_call(configured: Cli) -> None:
-    """Its own origin does not make the front end one that may call from a browser."""
+def test_check_warns_of_a_front_end_without_cors(configured: Cli) -> None:
+    """BETTER_AUTH_URL alone does not allow its pages to call the service."""
     url = "https://app.example.com"
-    said = configured("check", BETTER_AUTH_URL=url).out
-    assert f"pages of {url} may not call this service" in said
+    out = configured("check", BETTER_AUTH_URL=url).out
+    assert f"pages of {url} may not call this service" in out
     assert "may not call" not in configured("check", BETTER_AUTH_URL=url, CORS_ORIGINS=url).out
 
 
-def test_a_file_of_settings_that_is_no_text(home: Home) -> None:
-    """Written by an editor of long ago; nothing of it is quoted."""
+def test_env_file_must_be_utf_8(home: Home) -> None:
+    """The message quotes nothing of it."""
     (home.folder / ".env").write_bytes(b"BETTER_AUTH_SECRET=caf\xe9-" + b"x" * 40)
     assert error_message(home.run("check")) == ".env: is not text in UTF-8"

@@ -1,4 +1,4 @@
-"""The README's first session, pasted."""
+"""The first session of the README."""
 
 import re
 import subprocess
@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 
 from tests.processes.service import REPOSITORY, new_home
+from tests.waiting import LIMIT_SECONDS
 
 pytestmark = pytest.mark.postgres
 
 
-def test_the_first_session_works_when_pasted() -> None:
-    """Only the port and the place of the command are those of the test."""
+def test_first_session_works_when_pasted() -> None:
+    """With another port, and another path of the command."""
     readme = Path(REPOSITORY, "README.md").read_text()
     found = re.search(r"## A first session.*?```sh\n(.*?)```", readme, re.DOTALL)
     assert found is not None
@@ -25,7 +26,7 @@ def test_the_first_session_works_when_pasted() -> None:
             capture_output=True,
             text=True,
             check=False,
-            timeout=60,
+            timeout=LIMIT_SECONDS,
             **home.options(),
         )
     assert done.returncode == 0, done.stderr
