@@ -184,6 +184,31 @@ async def test_slow_request_times_out(log_events: LogEvents, advance_time: Advan
     assert line["request_id"] == response.json()["request_id"]
 
 
+async def test_deadline_during_a_response_sends_no_second_response(
+    app: FastAPI, log_events: LogEvents, advance_time: AdvanceTime
+) -> None:
+    """The client reads too slowly."""
+    types: list[str] = []
+    is_sending = asyncio.Event()
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Any) -> None:
+        types.append(message["type"])
+        if message["type"] == "http.response.body" and not is_sending.is_set():
+            is_sending.set()
+            await asyncio.Event().wait()
+
+    scope = scope_of("GET", "/health", [("Host", "test")])
+    request = asyncio.ensure_future(app(scope, receive, send))
+    await is_sending.wait()
+    advance_time(deadline.REQUEST_SECONDS)
+    await request
+    assert types == ["http.response.start", "http.response.body"]
+    assert "request_given_up" in {event["event"] for event in log_events}
+
+
 async def test_cancelled_request_stays_cancelled(log_events: LogEvents) -> None:
     """As a stopping server cancels it. It is neither a timeout nor a crash, and has no response."""
     tasks = HangingTasks()

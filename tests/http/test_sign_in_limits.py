@@ -40,6 +40,8 @@ async def test_failed_log_ins(backend: LimitedBackend, advance_time: AdvanceTime
         response = await client_at(backend.app, HOME, Origin=ORIGIN).post(LOG_IN, json=body)
         assert error_of(response) == TOO_MANY
         assert response.headers["retry-after"] == "201"
+        # What is left of the request limit would contradict it.
+        assert not {"ratelimit", "ratelimit-policy"} & set(response.headers)
         assert response.headers["access-control-allow-origin"] == ORIGIN
         assert set_cookies_of(response) == []
     assert len(backend.passwords.hashed) == 2
