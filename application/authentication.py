@@ -1,4 +1,4 @@
-"""Who is asking, and how a user whom the front end vouches for comes to exist here."""
+"""Authentication of requests, and the creation of users from trusted credentials."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -49,27 +49,28 @@ class Authenticate:
 
     async def __call__(self, credentials: Credentials) -> Identity:
         """Raises `Unauthenticated`, `UnknownUser`, `UserBanned`, `EmailTaken`, `Unavailable`."""
-        deciding, *others = await self.authenticator(credentials)
-        beside = [found for proof in others if (found := await self._identify_if_alive(proof))]
-        # Before the one that decides may write anything: what is refused leaves no trace.
-        if any(deciding.user_id not in (None, other.user.id) for other in beside):
+        primary, *secondary = await self.authenticator(credentials)
+        others = [found for proof in secondary if (found := await self._identify_if_valid(proof))]
+        # Checked before the primary proof may create or update a user: a rejected request changes
+        # nothing.
+        if any(primary.user_id not in (None, other.user.id) for other in others):
             raise Unauthenticated
-        identity = await self._identify(deciding)
-        for other in beside:
+        identity = await self._identify(primary)
+        for other in others:
             if other.user.id != identity.user.id:
                 raise Unauthenticated
-            # What the cookies say of a session holds for whatever else stands for the same one.
-            forgets = other.is_temporary and other.session == identity.session
+            # Only the cookies tell that a session is temporary, also if a bearer proved it.
+            is_temporary = other.is_temporary and other.session == identity.session
             identity = replace(
                 identity,
                 cookie_session=other.session,
-                is_temporary=identity.is_temporary or forgets,
+                is_temporary=identity.is_temporary or is_temporary,
             )
         if identity.user.banned and identity.user.is_banned(self.clock.now()):
             raise UserBanned
         return identity
 
-    async def _identify_if_alive(self, proof: Proof) -> Identity | None:
+    async def _identify_if_valid(self, proof: Proof) -> Identity | None:
         try:
             return await self._identify(proof)
         except Unauthenticated:
@@ -77,10 +78,10 @@ class Authenticate:
 
     async def _identify(self, proof: Proof) -> Identity:
         if isinstance(proof, SessionProof):
-            return await self._holder(proof)
-        return Identity(await self._user(proof), proof.kind)
+            return await self._identify_session(proof)
+        return Identity(await self._get_or_create(proof), proof.kind)
 
-    async def _holder(self, proof: SessionProof) -> Identity:
+    async def _identify_session(self, proof: SessionProof) -> Identity:
         if proof.token is not None:
             found = await self.sessions.find_by_token(proof.token)
         else:
@@ -92,22 +93,22 @@ class Authenticate:
             raise Unauthenticated
         return Identity(user, proof.kind, session, proof.is_temporary)
 
-    async def _user(self, proof: UserProof) -> User:
+    async def _get_or_create(self, proof: UserProof) -> User:
         claims = proof.claims
         try:
             user = await self.users.get(proof.user_id, issued_at=proof.issued_at)
         except UnknownUser:
             if claims is None:
                 raise
-            return await self._introduce(proof, claims)
+            return await self._create(proof, claims)
         if not claims or not claims.updated_at or claims.updated_at <= user.updated_at:
             return user
-        # Who is banned is about to be refused, and what is refused leaves no trace.
+        # The request of a banned user is rejected, so it must not change anything.
         if user.is_banned(self.clock.now()):
             return user
         return await self._update(user, claims, claims.updated_at)
 
-    async def _introduce(self, proof: UserProof, claims: Claims) -> User:
+    async def _create(self, proof: UserProof, claims: Claims) -> User:
         user = User.create(
             id=proof.user_id,
             email=claims.email,
@@ -122,13 +123,13 @@ class Authenticate:
     async def _update(self, user: User, claims: Claims, updated_at: datetime) -> User:
         verified = claims.email_verified
         if verified is None:
-            # A source that cannot say leaves the flag alone, but a new address starts unproven.
+            # Without the claim the flag stays, but a new address is unverified.
             verified = user.email_verified and claims.email == user.email
         changed = replace(
             user,
             email=claims.email,
             name=user.name if claims.name is None else claims.name,
-            image=claims.image if claims.says_image else user.image,
+            image=claims.image if claims.states_image else user.image,
             email_verified=verified,
             updated_at=updated_at,
         )
@@ -148,11 +149,11 @@ class IssueDevelopmentToken:
     clock: Clock
 
     async def __call__(self, email: str, *, new_id: str) -> str:
-        """Raises `Invalid`; `EmailTaken` or `UnknownUser` where the user cannot be made."""
+        """Raises `Invalid`; `EmailTaken` or `UnknownUser` if the user cannot be created."""
         now = self.clock.now()
-        wanted = User.create(id=new_id, email=email, name=email.partition("@")[0], now=now)
-        user = await self.users.find_by_email(wanted.email)
+        new = User.create(id=new_id, email=email, name=email.partition("@")[0], now=now)
+        user = await self.users.find_by_email(new.email)
         if user is None:
-            user = wanted
+            user = new
             await self.users.add(user, issued_at=now)
         return self.signer(user_id=user.id, email=user.email, now=now)

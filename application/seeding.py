@@ -1,4 +1,4 @@
-"""Example data, for development and for measurements."""
+"""Example data for development and benchmarks."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Signing up, in and out, and the sessions in between."""
+"""Use cases of sign-up, sign-in and sessions."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ class SignUpClosed(Forbidden):
     """`SIGN_UP` is off, or the front end's table has columns that only the front end can fill."""
 
     code = "SIGN_UP_CLOSED"
-    message = "Nobody can sign up here."
+    message = "Sign-up is closed."
 
 
 class EmailNotVerified(Forbidden):
@@ -48,7 +48,7 @@ class SecondFactorRequired(Forbidden):
     """Log-in to an account with a second factor."""
 
     code = "SECOND_FACTOR_REQUIRED"
-    message = "This account asks for a second factor: sign in where that can be given."
+    message = "This account requires a second factor: sign in on the front end."
 
 
 class InvalidCredentials(Unauthenticated):
@@ -67,29 +67,32 @@ class InvalidCredentials(Unauthenticated):
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """Where somebody signs in from, as far as the request shows it."""
+    """The device that a session is created for."""
 
+    #: The client address.
     ip_address: str | None = None
+    #: The `User-Agent` header.
     user_agent: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class SignedIn:
-    """A user, their session, and a token that hangs on it.
-
-    Who must verify their address first has neither yet.
-    """
+    """The result of a sign-in, sign-up or refresh."""
 
     user: User
+    #: None after a sign-up if the e-mail address must be verified first.
     session: Session | None = None
+    #: Valid while the session exists. None if there is no session.
     access_token: AccessToken | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class SignInPolicy:
-    """What an operator decides about signing up and in."""
+    """The operator's settings for sign-up and sign-in."""
 
+    #: Whether users can sign up at this service.
     sign_up: bool = True
+    #: Whether an unverified e-mail address cannot sign in.
     require_email_verification: bool = False
     sessions: SessionPolicy = DEFAULT_POLICY
 
@@ -141,7 +144,7 @@ class SignUp:
                 if session is not None:
                     await unit.sessions.add(session)
             except UnknownUser:
-                # The ids are new, so it is a table that refuses: only the front end can fill it.
+                # The ids are new, so the table has columns that only the front end can fill.
                 raise SignUpClosed from None
             await unit.commit()
         if session is None:
@@ -177,7 +180,7 @@ class LogIn:
         password = validator.clean("password", bounded_password, password)
         validator.raise_problems()
         async with self.limits.attempt(email, device.ip_address):
-            user = await self._verified(email, password)
+            user = await self._verify(email, password)
         if user.is_banned(self.clock.now()):
             raise UserBanned
         if self.policy.require_email_verification and not user.email_verified:
@@ -192,7 +195,7 @@ class LogIn:
             raise InvalidCredentials from None
         return SignedIn(user, session, self.signer(session, now))
 
-    async def _verified(self, email: str, password: str) -> User:
+    async def _verify(self, email: str, password: str) -> User:
         user = await self.users.find_by_email(email)
         stored = await self.accounts.password_hash("" if user is None else user.id)
         if not await self.passwords.verify(password, stored) or user is None:
@@ -289,14 +292,14 @@ class EndSession:
 
 
 def clean_password(password: str) -> str:
-    """A password that Better Auth would take. Raises `InvalidValue`."""
+    """A password that Better Auth would accept. Raises `InvalidValue`."""
     if _length(password) < PASSWORD_MIN_LENGTH:
         raise InvalidValue(f"must have at least {PASSWORD_MIN_LENGTH} characters")
     return bounded_password(password)
 
 
 def bounded_password(password: str) -> str:
-    """A password that is not too long to be hashed. Raises `InvalidValue`."""
+    """A password that is short enough to be hashed. Raises `InvalidValue`."""
     if _length(password) > PASSWORD_MAX_LENGTH:
         raise InvalidValue(f"must have at most {PASSWORD_MAX_LENGTH} characters")
     return password
@@ -305,6 +308,7 @@ def bounded_password(password: str) -> str:
 def new_session(
     user: User, device: Device, ids: RandomIds, now: datetime, policy: SessionPolicy
 ) -> Session:
+    """A new session with random id and token."""
     return Session.create(
         id=ids(),
         user_id=user.id,

@@ -1,4 +1,4 @@
-"""What a user can do with tasks.
+"""Use cases of tasks.
 
 Every use case takes the id of the authenticated user and may raise `Unavailable`. `if_match` is
 the set of versions that the caller accepts (None: any). `StaleTask` is raised for any other.
@@ -53,7 +53,11 @@ class ListTasks:
 
 @dataclass(frozen=True)
 class ChangeTask:
-    """Get, change, save: optimistic locking, retried after a lost race unless `if_match` is set."""
+    """Get a task, change it, save it with optimistic locking.
+
+    If another request has changed the task in between, the change is retried, unless `if_match`
+    is given.
+    """
 
     tasks: TaskRepository
     clock: Clock

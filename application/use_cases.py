@@ -1,4 +1,4 @@
-"""All that the service can do, for whoever drives it."""
+"""All use cases, for the adapters that drive the service."""
 
 from dataclasses import dataclass
 
@@ -26,7 +26,7 @@ from application.users import DeleteUser, RenameUser
 
 @dataclass(frozen=True)
 class UseCases:
-    """One of each, ready to be called."""
+    """One instance of each use case."""
 
     authenticate: Authenticate
     sign_up: SignUp

@@ -1,4 +1,4 @@
-"""What users can do with their own account."""
+"""Use cases of a user's own account."""
 
 from dataclasses import dataclass
 

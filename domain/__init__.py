@@ -1,1 +1,1 @@
-"""What a task and a user are, and what must be true of them. Plain Python."""
+"""The entities, their rules and errors. Plain Python: no I/O, no clock, no framework."""

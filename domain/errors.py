@@ -1,19 +1,19 @@
-"""What can go wrong, in a handful of categories.
+"""The categories of errors.
 
 ```
 TaskportError
-├── Invalid           a value that the rules refuse
-├── Unauthenticated   nobody, or nobody we can believe
-├── Forbidden         somebody, but not allowed
-├── NotFound          no such thing
-├── Conflict          it collides with something that exists
-├── Stale             it has moved on since the caller looked
-├── TooManyRequests   not so fast
-└── Unavailable       not now; the same request may succeed later
+├── Invalid           a value breaks a rule
+├── Unauthenticated   no credentials, or invalid ones
+├── Forbidden         the user may not do this
+├── NotFound          there is no such thing
+├── Conflict          the change collides with existing data
+├── Stale             the data has changed since the caller read it
+├── TooManyRequests   a rate limit is exceeded
+└── Unavailable       a dependency does not respond; the same request may succeed later
 ```
 
-A state that can go wrong is a subclass beside its noun (`TaskNotFound` in `tasks.py`), with a
-stable `code` for machines and a `message` for people. Neither ever holds what a caller sent.
+A specific error is a subclass beside its noun (`TaskNotFound` in `tasks.py`), with a stable `code`
+for programs and a `message` for people. Neither contains a value that the client sent.
 """
 
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from typing import ClassVar
 
 
 class TaskportError(Exception):
-    """The root of everything that this service refuses or cannot do."""
+    """The base of all errors that the service reports to a client."""
 
     code: ClassVar[str]
     message: ClassVar[str]
@@ -71,15 +71,15 @@ class NotFound(TaskportError):
     """The path does not exist."""
 
     code = "NOT_FOUND"
-    message = "There is nothing here."
+    message = "The requested resource does not exist."
 
 
 class Conflict(TaskportError):
-    """Never raised itself: each conflict has a name of its own."""
+    """Abstract: each conflict is a subclass with a code of its own."""
 
 
 class Stale(TaskportError):
-    """Never raised itself: each kind of thing that can move on has a name of its own."""
+    """Abstract: each kind of versioned data has a subclass with a code of its own."""
 
 
 class TooManyRequests(TaskportError):
@@ -99,7 +99,7 @@ class Unavailable(TaskportError):
     """
 
     code = "UNAVAILABLE"
-    message = "The service cannot answer just now; please try again."
+    message = "The service is temporarily unavailable; please try again."
 
     def __init__(self, retry_after: int = 1) -> None:
         super().__init__()

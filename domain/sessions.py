@@ -1,4 +1,4 @@
-"""A session: a row that this service shares with Better Auth. Who shows its token is its user."""
+"""Sessions, which this service shares with Better Auth: the entity and the store port."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -26,7 +26,6 @@ class SessionPolicy:
 
 
 DEFAULT_POLICY: Final = SessionPolicy()
-"""Where the front end has not decided otherwise."""
 
 
 class SessionNotFound(NotFound):
@@ -106,10 +105,9 @@ class Session:
 
 
 class SessionStore(Protocol):
-    """Where sessions are kept. Every method may raise `Unavailable`.
+    """Stores sessions. Every method may raise `Unavailable`.
 
-    What finds a session finds its user with it: a session whose user is gone does not exist.
-    Whether it is still alive is for whoever asks to judge.
+    A session whose user does not exist is not found. Callers check whether it has expired.
     """
 
     async def find_by_token(self, token: str) -> tuple[Session, User] | None: ...
@@ -117,16 +115,16 @@ class SessionStore(Protocol):
     async def find_by_id(self, session_id: str) -> tuple[Session, User] | None: ...
 
     async def list(self, user_id: str, *, now: datetime) -> Sequence[Session]:
-        """Those of the user that are alive, the newest first."""
+        """The sessions of the user that have not expired, newest first."""
 
     async def add(self, session: Session) -> None:
-        """Raises `UnknownUser`."""
+        """Raises `UnknownUser` if the user does not exist."""
 
     async def save(self, session: Session) -> None:
-        """Store a prolonged session, unless the stored one lives as long.
+        """Store a prolonged session, unless the stored one expires at the same time or later.
 
         Raises `SessionNotFound`.
         """
 
     async def remove(self, session_id: str, user_id: str) -> None:
-        """Raises `SessionNotFound`, also where it is another user's."""
+        """Raises `SessionNotFound`, also if the session belongs to another user."""

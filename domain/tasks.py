@@ -1,4 +1,4 @@
-"""A task, what can be done to it, and where tasks are kept."""
+"""Tasks: the entity, the values that create, change and list it, and the repository port."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -34,9 +34,9 @@ class TaskNotFound(NotFound):
 
 
 class TaskNotYours(Forbidden):
-    """The task belongs to somebody else. `owner_id` is for the log alone, never for an answer."""
+    """The task belongs to another user. `owner_id` is for the log only, never for a response."""
 
-    message = "This task is not yours."
+    message = "This task belongs to another user."
 
     def __init__(self, task_id: int, user_id: str, owner_id: str) -> None:
         super().__init__()
@@ -82,7 +82,7 @@ _QUERY_RULES: Final = {"q": optional(clean_q)}
 
 @dataclass(frozen=True, slots=True)
 class TaskDraft:
-    """The values of a new task, clean. Raises `Invalid`."""
+    """The values of a new task. Cleans itself when it is made, or raises `Invalid`."""
 
     #: Cleaned text on one line.
     title: str
@@ -96,7 +96,10 @@ class TaskDraft:
 
 @dataclass(frozen=True, slots=True)
 class TaskChange:
-    """A partial update: new values, clean, of the fields that are not `KEEP`. Raises `Invalid`."""
+    """A partial update: a field that is `KEEP` stays unchanged.
+
+    Cleans itself when it is made, or raises `Invalid`.
+    """
 
     #: It cannot be cleared.
     title: str | Keep = KEEP
@@ -142,7 +145,7 @@ class Task:
 
     @classmethod
     def create(cls, draft: TaskDraft, *, user_id: str, now: datetime) -> Self:
-        """A new task, not stored yet."""
+        """A new task, with the id `UNSTORED`."""
         return cls(
             id=UNSTORED,
             user_id=user_id,
@@ -156,7 +159,7 @@ class Task:
         )
 
     def update(self, change: TaskChange, now: datetime) -> None:
-        """Set the fields that `change` gives another value."""
+        """Apply a change. If no value differs, `version` and `updated_at` stay the same."""
         changed = False
         for name in _CHANGEABLE:
             value = getattr(change, name)
@@ -188,7 +191,7 @@ class Task:
 
 
 class TaskSort(StrEnum):
-    """An order of tasks; ties go by id in the same direction. Titles sort by code point."""
+    """The order of a list: ties are ordered by id in the same direction, titles by code point."""
 
     #: Oldest first.
     CREATED_AT = "created_at"
@@ -205,6 +208,7 @@ class TaskSort(StrEnum):
 
     @property
     def attribute(self) -> str:
+        """The field of `Task` to order by."""
         return self.value.removeprefix("-")
 
     @property
@@ -214,7 +218,10 @@ class TaskSort(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TaskQuery:
-    """Which of a user's tasks to list. Raises `Invalid` for a `q` that no task can match."""
+    """Filter, order and page of a list of tasks.
+
+    Cleans itself when it is made, or raises `Invalid` for a `q` that no task can match.
+    """
 
     #: 1 to `PAGE_MAX`, checked by the HTTP adapter. A page past the end is empty.
     page: int = 1
@@ -222,7 +229,7 @@ class TaskQuery:
     limit: int = LIMIT_DEFAULT
     #: None: any status.
     status: TaskStatus | None = None
-    #: A substring of title or description, case-insensitive.
+    #: A case-insensitive substring of title or description, without wildcards.
     q: str | None = None
     sort: TaskSort = TaskSort.CREATED_AT_DESCENDING
 
@@ -237,7 +244,7 @@ class TaskQuery:
 
 @dataclass(frozen=True, slots=True)
 class TaskPage:
-    """One page of tasks, and how many there are on all pages together."""
+    """One page of a list."""
 
     #: The tasks of the page, in order.
     tasks: Sequence[Task]
@@ -246,22 +253,25 @@ class TaskPage:
 
 
 class TaskRepository(Protocol):
-    """Where tasks are kept. Every method may raise `Unavailable`.
+    """Stores tasks. Every method is atomic and may raise `Unavailable`.
 
-    Each call is one atomic step. The owner is part of every question: no answer holds, and no
-    change touches, a task of another user.
+    Every method takes the owner: none returns or changes a task of another user.
     """
 
     async def add(self, task: Task) -> Task:
-        """Store a new task; the result has its id. Raises `UnknownUser` without its owner."""
+        """Store a new task and return it with its id.
+
+        Raises `UnknownUser` if the owner does not exist.
+        """
 
     async def add_all(self, tasks: Sequence[Task]) -> None:
-        """Store many new tasks: all, or none. Raises `UnknownUser` without their owner."""
+        """Store new tasks, all or none. Raises `UnknownUser` if an owner does not exist."""
 
     async def get(self, task_id: int, user_id: str) -> Task:
         """Raises `TaskNotFound`, `TaskNotYours`."""
 
-    async def list(self, user_id: str, query: TaskQuery) -> TaskPage: ...
+    async def list(self, user_id: str, query: TaskQuery) -> TaskPage:
+        """The page and the total are of one snapshot."""
 
     async def save(self, task: Task, *, expected_version: int) -> None:
         """Store a changed task, if the stored one still has the expected version.
@@ -272,7 +282,7 @@ class TaskRepository(Protocol):
     async def remove(
         self, task_id: int, user_id: str, *, expected_version: int | None = None
     ) -> None:
-        """Remove a task, if it has the expected version; None expects any.
+        """Remove a task, if it has the expected version. None: in any version.
 
         Raises `StaleTask`, `TaskNotFound`, `TaskNotYours`.
         """

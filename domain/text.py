@@ -1,9 +1,9 @@
-"""The rules for text that people write.
+"""Rules for text.
 
-In this order: CRLF and CR become LF; the text is brought to Unicode NFC; control characters,
-unpaired surrogates and bidirectional overrides are refused; surrounding white space goes; what
-remains is measured in code points. Whatever passes is a fixed point of its rule: cleaned again,
-it stays the same, so that what was accepted comes back identically.
+In this order: CRLF and CR become LF; the text is normalized to Unicode NFC; control characters,
+unpaired surrogates and bidirectional overrides are rejected; surrounding white space is removed;
+the length is counted in code points. The rules are idempotent: cleaning a clean text returns the
+same text, so a client reads back exactly what it sent, if that was clean.
 """
 
 import re
@@ -16,9 +16,8 @@ _CONTROL_BUT_NEWLINE_AND_TAB = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 # Embeddings and isolates reorder text just as overrides do (CVE-2021-42574).
 _BIDI_OVERRIDE = re.compile(r"[\u202a-\u202e\u2066-\u2069]")
-# Letters, marks and symbols that Unicode lets a renderer draw as nothing at all; the categories of
-# control, format and space, checked beside this, hold the rest. Unassigned is visible: it may be
-# an emoji that is younger than this Python.
+# Letters, marks and symbols without a visible glyph, beyond the categories of control, format and
+# space characters. Unassigned code points count as visible: they may be emoji of a newer Unicode.
 _BLANK = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\uffa0\ufe00-\ufe0f"
     "\U000e0100-\U000e01ef]"
@@ -27,7 +26,7 @@ _INVISIBLE_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Zs", "Zl", "Zp"})
 
 
 def clean_line(text: str, *, max_length: int, may_be_blank: bool = False) -> str:
-    """One line with something to see in it, at most `max_length` code points.
+    """One line with a visible character, at most `max_length` code points.
 
     Raises `InvalidValue`.
     """
@@ -38,7 +37,7 @@ def clean_line(text: str, *, max_length: int, may_be_blank: bool = False) -> str
 
 
 def clean_block(text: str, *, max_length: int) -> str:
-    """Any number of lines, at most `max_length` code points; may be empty.
+    """Any number of lines, at most `max_length` code points. May be empty.
 
     Raises `InvalidValue`.
     """
@@ -46,7 +45,7 @@ def clean_block(text: str, *, max_length: int) -> str:
 
 
 def clean_search(text: str, *, max_length: int) -> str:
-    """Something to look for in either: its outer white space counts, and it is not empty.
+    """A search text, not empty. Surrounding white space is kept.
 
     Raises `InvalidValue`.
     """

@@ -1,16 +1,16 @@
-"""A user: a row that this service shares with Better Auth."""
+"""Users, which this service shares with Better Auth: the entity and the repository port."""
 
 import re
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Protocol, Self
 
-from domain.errors import Conflict, FieldError, Forbidden, Invalid, Unauthenticated
+from domain.errors import Conflict, Forbidden, Unauthenticated
 from domain.text import clean_line
-from domain.validation import InvalidValue
+from domain.validation import InvalidValue, Validator
 
-# The grammar that Better Auth holds an address against at sign-up and at sign-in alike: an
-# address outside it could never sign in on the other side.
+# Better Auth's grammar, which it checks at sign-up and at sign-in: an address outside it could
+# never sign in there.
 EMAIL_PATTERN: Final = (
     r"(?:[A-Za-z0-9_'+\-]+\.)*[A-Za-z0-9_'+\-]*[A-Za-z0-9_+\-]"
     r"@(?:[A-Za-z0-9][A-Za-z0-9\-]*\.)+[A-Za-z]{2,}"
@@ -24,7 +24,7 @@ class UnknownUser(Unauthenticated):
     """The credential is valid, but its user does not exist, was deleted, or cannot be created."""
 
     code = "UNKNOWN_USER"
-    message = "The credentials name a user who does not exist here."
+    message = "The user of these credentials does not exist."
 
 
 class UserBanned(Forbidden):
@@ -94,11 +94,10 @@ class User:
         image: str | None = None,
         now: datetime,
     ) -> Self:
-        """A new user. Raises `Invalid` for an address that could never sign in."""
-        try:
-            email = clean_email(email)
-        except InvalidValue as refusal:
-            raise Invalid(FieldError("email", str(refusal))) from None
+        """A new user. Raises `Invalid` for an e-mail address that Better Auth would reject."""
+        validator = Validator()
+        email = validator.clean("email", clean_email, email)
+        validator.raise_problems()
         return cls(
             id=id,
             email=email,
@@ -117,34 +116,38 @@ class User:
 
 
 class UserRepository(Protocol):
-    """Where users are kept. Every method may raise `Unavailable`.
+    """Stores users. Every method may raise `Unavailable`.
 
-    An account that was deleted stays deleted: its id is remembered, and whatever proof of
-    identity was issued before the deletion (`issued_at`; None counts as before) finds nobody.
+    The ids of deleted users are kept: a credential that was issued before the deletion is
+    rejected and cannot create the user again. `issued_at` is when it was issued; None counts as
+    before the deletion.
     """
 
     async def get(self, user_id: str, *, issued_at: datetime | None) -> User:
-        """Raises `UnknownUser`."""
+        """Raises `UnknownUser` if the user does not exist or was deleted after `issued_at`."""
 
     async def find_by_email(self, email: str) -> User | None: ...
 
     async def exists(self) -> bool:
-        """Whether there is any user at all."""
+        """Whether there is any user."""
 
     async def add(self, user: User, *, issued_at: datetime | None) -> None:
-        """Store a new user. Raises `EmailTaken`; `UnknownUser` for an id that was deleted.
+        """Store a new user. If the id exists, nothing changes: another request was first.
 
-        Where the id exists already, nothing happens: somebody else was first with the same news.
+        Raises `EmailTaken`; `UnknownUser` if the user was deleted after `issued_at`.
         """
 
     async def save(self, user: User) -> None:
-        """Store a changed user, unless the stored one is as new. Raises `EmailTaken`."""
+        """Store a changed user, unless the stored `updated_at` is the same or later.
+
+        Raises `EmailTaken`.
+        """
 
     async def rename(self, user_id: str, name: str, *, now: datetime) -> User:
-        """Change the name and nothing else. It is newer than whatever was said before.
+        """Change only the name. The new `updated_at` is later than the stored one.
 
         Raises `UnknownUser`.
         """
 
     async def remove(self, user_id: str) -> None:
-        """Delete the account with all that it owns, and remember its id and the time."""
+        """Delete the user with everything that belongs to it, and keep its id and the time."""

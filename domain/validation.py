@@ -24,8 +24,8 @@ class Keep(Enum):
     KEEP = "keep"
 
 
+#: The value of a field that a partial update leaves unchanged. None would clear the field.
 KEEP: Final = Keep.KEEP
-"""A field that a partial update leaves unchanged. None would clear the field."""
 
 
 def optional(rule: Callable[[V], V]) -> Callable[[V | None], V | None]:

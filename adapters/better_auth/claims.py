@@ -38,7 +38,7 @@ def claims_of(claims: dict[str, Any], now: datetime) -> Claims | None:
         email=email,
         name=_storable(name) if isinstance(name, str) else None,
         image=_storable(image) if isinstance(image, str) else None,
-        says_image="image" in claims,
+        states_image="image" in claims,
         email_verified=verified if isinstance(verified, bool) else None,
         updated_at=_past(claims.get("updatedAt"), now),
     )

@@ -50,14 +50,14 @@ class BetterAuthCookies:
         return self._name(_SESSION)
 
     def issue(
-        self, session: Session, *, is_temporary: bool = False, shown: str | None = None
+        self, session: Session, *, is_temporary: bool = False, cookie_header: str | None = None
     ) -> Sequence[str]:
         lifetime = session.expires_at - self.clock.now()
         seconds = None if is_temporary else round(lifetime.total_seconds())
         cookies = [self._cookie(_SESSION, self.signatures.sign(session.token), seconds)]
         if is_temporary:
             cookies.append(self._cookie(_TEMPORARY, self.signatures.sign("true"), None))
-        elif shown is not None and any(_values(shown, self._name(_TEMPORARY))):
+        elif cookie_header is not None and any(_values(cookie_header, self._name(_TEMPORARY))):
             cookies.append(self._cookie(_TEMPORARY, "", 0))
         return cookies
 

@@ -152,7 +152,7 @@ def _signed_in_response(
     session = result.session
     cookies: Sequence[str] = ()
     if session is not None:
-        cookies = deps.cookies.issue(session, shown=request.headers.get("cookie"))
+        cookies = deps.cookies.issue(session, cookie_header=request.headers.get("cookie"))
     body = {**_token_body(result), "session_token": None if session is None else session.token}
     return json_response(body, status, cookies=cookies)
 

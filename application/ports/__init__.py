@@ -1,1 +1,1 @@
-"""What the use cases need from outside, beside the repositories of `domain/`: one file per role."""
+"""The ports of the use cases, one file per role. `domain/` has those of the entities."""

@@ -6,13 +6,17 @@ from typing import Protocol
 
 
 class Clock(Protocol):
+    """Tells the time."""
+
     def now(self) -> datetime:
-        """The time, aware, in UTC."""
+        """The current time, aware, in UTC."""
 
 
 class Retries(Protocol):
-    def __call__(self) -> AsyncIterator[int]:
-        """Attempts at a change that may lose a race, with a growing, random wait in between.
+    """Retries with jitter."""
 
-        Ends when trying on is hopeless.
+    def __call__(self) -> AsyncIterator[int]:
+        """The numbers of the attempts, with a growing, random wait before each further one.
+
+        Ends when there is no time for another attempt.
         """

@@ -5,24 +5,26 @@ from typing import NamedTuple, Protocol
 
 
 class WindowCount(NamedTuple):
-    """How often something was counted in the window at hand, and when that ends."""
+    """The state of one counter."""
 
+    #: How often it was counted in the current window.
     times: int
+    #: The time until the window ends.
     seconds_left: float
 
 
+#: The name of a counter and the length of its window in seconds.
 WindowKey = tuple[str, int]
-"""What is counted, and how many seconds a window of it lasts; the same in two windows is two."""
 
 
 class Counters(Protocol):
-    """Counts in windows, each of which begins with the first of its kind.
+    """Counters of fixed windows. A window begins with the first count after the previous one.
 
-    Every method may raise `Unavailable`; then nobody knows whether it has counted.
+    Every method may raise `Unavailable`; the counts may have changed nevertheless.
     """
 
     async def add(self, keys: Sequence[WindowKey]) -> Sequence[WindowCount]:
-        """Count each of them once more."""
+        """Increment each counter and return its state."""
 
     async def undo(self, keys: Sequence[WindowKey]) -> None:
-        """Count each of them once less; never below nothing."""
+        """Decrement each counter, but not below zero."""

@@ -8,7 +8,7 @@ from typing import Protocol
 
 
 class CredentialKind(StrEnum):
-    """The forms in which somebody can prove who they are."""
+    """The kinds of credentials."""
 
     #: Better Auth's signed session cookie.
     COOKIE = "cookie"
@@ -24,7 +24,7 @@ class CredentialKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What a request shows of its sender, unverified: two header values as they came."""
+    """The header values of a request that may contain credentials, unverified."""
 
     authorization: str | None = None
     cookie: str | None = None
@@ -32,45 +32,44 @@ class Credentials:
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What a credential says of its user beyond the id.
+    """The claims of a token about its user."""
 
-    `email` has passed `clean_email`. None in `name`, `email_verified` or `updated_at`: it does not
-    say; in `image`, it says that there is none, unless `says_image` is false.
-    """
-
+    #: Validated by `clean_email`.
     email: str
+    #: None if there is no such claim.
     name: str | None
+    #: None if the user has no image, or if there is no such claim.
     image: str | None
+    #: None if there is no such claim.
     email_verified: bool | None
+    #: When the user was last changed. None if there is no such claim.
     updated_at: datetime | None
-    says_image: bool = True
+    #: Whether there is a claim about the image.
+    states_image: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class UserProof:
-    """A verified credential that names a user, and when it was issued (None: it does not say).
-
-    With `claims`, the credential comes from a source that may introduce a user to us.
-    """
+    """A verified credential that names a user."""
 
     kind: CredentialKind
     user_id: str
+    #: None if the credential does not tell.
     issued_at: datetime | None
+    #: Only of an issuer that may create and update users.
     claims: Claims | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class SessionProof:
-    """A verified credential that stands for a session, by its token or by its id.
-
-    `user_id` is whom it names, where it names anybody. `is_temporary` where it says that the
-    session is not to be prolonged.
-    """
+    """A verified credential that names a session, by its token or by its id."""
 
     kind: CredentialKind
     token: str | None = field(default=None, repr=False)
     session_id: str | None = None
+    #: The user that the credential names. None if it names only the session.
     user_id: str | None = None
+    #: Whether the credential tells that the session must not be prolonged.
     is_temporary: bool = False
 
 
@@ -78,9 +77,11 @@ Proof = UserProof | SessionProof
 
 
 class Authenticator(Protocol):
-    async def __call__(self, credentials: Credentials) -> Sequence[Proof]:
-        """Verify what a request shows: first the proof that decides, then those beside it.
+    """Verifies credentials."""
 
-        Those beside it may turn out to prove nothing, but not to prove somebody else.
-        Raises `Unauthenticated`, `Unavailable`.
+    async def __call__(self, credentials: Credentials) -> Sequence[Proof]:
+        """The primary proof first, then secondary ones.
+
+        A secondary proof may turn out to be of no existing session. If it is of another user than
+        the primary one, the request is rejected. Raises `Unauthenticated`, `Unavailable`.
         """

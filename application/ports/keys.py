@@ -7,17 +7,19 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class StoredKey:
-    """The public half of a key that signs tokens: a JSON Web Key, as text.
-
-    `algorithm` is None where the store does not know; so is `expires_at` where it never does.
-    """
+    """The public key of a key pair that signs tokens."""
 
     id: str
+    #: A JSON Web Key, as text.
     public_key: str
+    #: None if the store does not contain it.
     algorithm: str | None
+    #: None if the key does not expire.
     expires_at: datetime | None
 
 
 class KeyStore(Protocol):
+    """Finds the public keys that Better Auth has stored."""
+
     async def find(self, key_id: str) -> StoredKey | None:
         """Raises `Unavailable`."""

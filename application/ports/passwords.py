@@ -5,21 +5,24 @@ from typing import Protocol
 
 
 class AccountStore(Protocol):
-    """Where the password hashes of users are kept. Every method may raise `Unavailable`."""
+    """Stores the password hashes of users. Every method may raise `Unavailable`."""
 
     async def password_hash(self, user_id: str) -> str | None:
-        """None for a user who has no password, and for nobody."""
+        """None if the user has no password or does not exist."""
 
     async def add_password(
         self, *, id: str, user_id: str, password_hash: str, now: datetime
     ) -> None:
-        """Give a user without one a password. Raises `UnknownUser`."""
+        """Store the password hash of a user who has none. Raises `UnknownUser`."""
 
 
 class Passwords(Protocol):
-    """Hashing takes long, whatever is hashed. Raises `Unavailable` where too many wait for it."""
+    """Hashes passwords, which is slow on purpose.
+
+    Every method raises `Unavailable` if too many calls are queued.
+    """
 
     async def hash(self, password: str) -> str: ...
 
     async def verify(self, password: str, stored: str | None) -> bool:
-        """Whether the password is the one behind a hash. Against None it takes as long, in vain."""
+        """Whether the password has this hash. With None, false after the same time."""

@@ -9,42 +9,49 @@ from domain.sessions import Session
 
 
 class RandomIds(Protocol):
+    """Generates ids."""
+
     def __call__(self) -> str:
-        """A new id, or a new session token: nobody can guess it."""
+        """A new id or session token that cannot be guessed."""
 
 
 @dataclass(frozen=True, slots=True)
 class AccessToken:
-    """What to show instead of the session, and for how long that works at most."""
+    """A bearer token for a session."""
 
     token: str = field(repr=False)
+    #: The longest that the token is valid: it ends with its session.
     lifetime: timedelta
 
 
 class AccessTokenSigner(Protocol):
+    """Issues access tokens."""
+
     def __call__(self, session: Session, now: datetime) -> AccessToken:
-        """A token that `Authenticator` takes for this session, as long as the session lives."""
+        """A token that `Authenticator` accepts as a proof of the session."""
 
 
 class TokenSigner(Protocol):
+    """Issues shared-secret tokens, for development."""
+
     def __call__(self, *, user_id: str, email: str, now: datetime) -> str:
-        """A token that `Authenticator` takes for this user."""
+        """A token that `Authenticator` accepts as a proof of the user."""
 
 
 class SessionCookies(Protocol):
-    """The cookies of a session, each as the value of a `Set-Cookie` header."""
+    """Issues and expires the cookies of a session, as values of `Set-Cookie` headers."""
 
     @property
     def name(self) -> str:
-        """Of the one that proves the session."""
+        """The name of the session cookie."""
 
     def issue(
-        self, session: Session, *, is_temporary: bool = False, shown: str | None = None
+        self, session: Session, *, is_temporary: bool = False, cookie_header: str | None = None
     ) -> Sequence[str]:
-        """One that lasts as long as the session; or, temporary, as long as the browser runs.
+        """Cookies that expire with the session; if it is temporary, when the browser is closed.
 
-        Of the cookies that the request has `shown`, what says otherwise is taken back.
+        `cookie_header` is that of the request: its cookies that contradict are expired.
         """
 
     def expire(self) -> Sequence[str]:
-        """Let the browser forget them all."""
+        """Expire all cookies of a session."""

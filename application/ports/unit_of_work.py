@@ -10,7 +10,7 @@ from domain.users import UserRepository
 
 
 class UnitOfWork(Protocol):
-    """Repositories whose changes stand or fall together."""
+    """Repositories whose changes are committed together, or not at all."""
 
     @property
     def tasks(self) -> TaskRepository: ...
@@ -25,9 +25,11 @@ class UnitOfWork(Protocol):
     def accounts(self) -> AccountStore: ...
 
     async def commit(self) -> None:
-        """Make the changes last. Without it, leaving the unit undoes them all."""
+        """Commit the changes. Without it, they are rolled back at the end of the `async with`."""
 
 
 class UnitOfWorkFactory(Protocol):
+    """Begins units of work."""
+
     def __call__(self) -> AbstractAsyncContextManager[UnitOfWork]:
         """A new unit of work, for one `async with`."""

@@ -297,7 +297,7 @@ async def test_what_claims_do_not_say_stays(
     setting.says(replace(claims, image="https://x/y.png"))
     await setting.authenticate(NOTHING)
     clock.advance(60)
-    silent = replace(claims, name=None, says_image=False, updated_at=clock.now())
+    silent = replace(claims, name=None, states_image=False, updated_at=clock.now())
     setting.says(silent)
     user = (await setting.authenticate(NOTHING)).user
     assert (user.name, user.image) == ("Ann", "https://x/y.png")
