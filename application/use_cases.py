@@ -7,12 +7,11 @@ from application.seeding import SeedUser
 from application.sessions import (
     EndSession,
     ListSessions,
-    LogIn,
     LogOut,
     ProlongSession,
     RefreshSession,
-    SignUp,
 )
+from application.sign_in import LogIn, SignUp
 from application.tasks import (
     CompleteTask,
     CreateTask,

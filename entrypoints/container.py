@@ -36,7 +36,8 @@ from adapters.postgres.tasks import PostgresTasks
 from adapters.postgres.unit_of_work import PostgresUnitOfWorkFactory
 from adapters.postgres.users import PostgresUsers
 from adapters.system import JitteredRetries, SystemClock
-from application.limits import FallbackCounters, RequestLimit, SignInLimits
+from application.fallback_counters import FallbackCounters
+from application.limits import RequestLimit
 from application.ports.clock import Clock, Retries
 from application.ports.credentials import Authenticator
 from application.ports.health import StorageHealth
@@ -44,7 +45,8 @@ from application.ports.keys import KeyStore
 from application.ports.passwords import AccountStore, Passwords
 from application.ports.tokens import AccessTokenSigner, RandomIds, SessionCookies, TokenSigner
 from application.ports.unit_of_work import UnitOfWorkFactory
-from application.sessions import SignInPolicy
+from application.sign_in import SignInPolicy
+from application.sign_in_limits import SignInLimits
 from application.use_cases import UseCases
 from domain.sessions import SessionStore
 from domain.tasks import TaskRepository

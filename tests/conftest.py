@@ -16,7 +16,7 @@ from adapters.asgi import access_log
 from adapters.logs.exceptions import drop_exception_messages
 from adapters.logs.stdlib_bridge import StdlibBridge
 from adapters.memory.counters import MemoryCounters
-from application.limits import SignInLimits
+from application.sign_in_limits import SignInLimits
 from tests import canaries
 from tests.redis_server import RedisServer, redis
 from tests.servers import PostgresServer, postgres_15, postgres_18

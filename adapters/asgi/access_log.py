@@ -73,7 +73,7 @@ class _PendingRecords:
             times[series] += 1
             _duration(*series[:2]).observe(seconds)
             limit_status = record.limit_status
-            allowed += limit_status is not None and limit_status.is_kept
+            allowed += limit_status is not None and limit_status.is_within
             #: A request has ended. `status` is 499 if the client disconnected before the response.
             #: `route` is the template, never the path.
             log(

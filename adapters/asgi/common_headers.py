@@ -43,7 +43,7 @@ class CommonHeaders:
                 if not record.has_origin:
                     # With an `Origin`, CORS would have added headers.
                     headers.append((b"vary", b"Origin"))
-                if record.limit_status is not None and record.limit_status.counted:
+                if record.limit_status is not None and record.limit_status.counts:
                     headers += self._limit_headers(record.limit_status)
                 message["headers"] = headers
             await send(message)

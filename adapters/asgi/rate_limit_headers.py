@@ -16,7 +16,7 @@ class RateLimitHeaders:
 
     def __call__(self, limit_status: LimitStatus) -> list[tuple[bytes, bytes]]:
         states = []
-        for limit, (count, seconds) in zip(limit_status.limits, limit_status.counted, strict=True):
+        for limit, (count, seconds) in zip(limit_status.limits, limit_status.counts, strict=True):
             remaining = limit.amount - count if count < limit.amount else 0
             states.append(f'"{limit.seconds}s";r={remaining};t={ceil(seconds)}')
         return [self._policy, (b"ratelimit", ", ".join(states).encode())]

@@ -18,7 +18,7 @@ from adapters.http.user_schemas import User
 from adapters.http.users import user_body
 from application.authentication import Identity
 from application.ports.credentials import CredentialKind
-from application.sessions import (
+from application.sign_in import (
     Device,
     EmailNotVerified,
     InvalidCredentials,

@@ -14,7 +14,7 @@ from adapters.asgi.errors import MalformedRequest, MethodNotAllowed, WireError
 from adapters.asgi.problems import invalid, invalid_value, problem, too_many_requests, unavailable
 from adapters.asgi.request_record import log_context
 from adapters.http.errors import status_of
-from application.sessions import InvalidCredentials
+from application.sign_in import InvalidCredentials
 from domain.errors import Invalid, NotFound, TaskportError, TooManyRequests, Unavailable
 from domain.tasks import TaskNotFound, TaskNotYours
 

@@ -9,7 +9,7 @@ from adapters.http import patterns
 from adapters.http.schema import RequestBody, Schema
 from adapters.http.user_schemas import NAME, USER, User
 from application.ports.credentials import CredentialKind
-from application.sessions import PASSWORD_MAX_LENGTH, PASSWORD_MIN_LENGTH
+from application.sign_in import PASSWORD_MAX_LENGTH, PASSWORD_MIN_LENGTH
 from domain.users import EMAIL_MAX_LENGTH
 
 SessionId = Annotated[

@@ -24,7 +24,7 @@ from adapters.postgres.unit_of_work import PostgresUnitOfWorkFactory
 from adapters.postgres.users import PostgresUsers
 from application.ports.keys import StoredKey
 from application.ports.tokens import AccessToken
-from application.sessions import SignInPolicy, SignUp, SignUpClosed
+from application.sign_in import SignInPolicy, SignUp, SignUpClosed
 from domain.errors import TaskportError, Unavailable
 from domain.sessions import Session, SessionNotFound
 from domain.users import User

@@ -13,17 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapters.memory.counters import MemoryCounters
-from application.limits import (
-    OVERALL,
-    FallbackCounters,
-    Limit,
-    Limits,
-    LimitStatus,
-    RequestLimit,
-    SignInLimits,
-    network_of,
-)
+from application.fallback_counters import FallbackCounters
+from application.limits import Limit, Limits, LimitStatus, RequestLimit, network_of
 from application.ports.counters import Counters, WindowCount, WindowKey
+from application.sign_in_limits import OVERALL, SignInLimits
 from domain.errors import TooManyRequests, Unauthenticated, Unavailable
 
 ANN, BOB = "ann@example.com", "bob@example.com"
@@ -501,7 +494,7 @@ async def test_requests_of_users_and_of_addresses_are_counted_apart(
     advance_time(20)
     second, third = await limit.count_user("ann"), await limit.count_user("ann")
     assert first and second and third
-    assert [a.counted for a in (first, second, third)] == [[(1, 60)], [(2, 40)], [(3, 40)]]
+    assert [a.counts for a in (first, second, third)] == [[(1, 60)], [(2, 40)], [(3, 40)]]
     assert [a.is_over for a in (first, second, third)] == [False, False, True]
     assert third.retry_after == 40
     for other in (
@@ -509,7 +502,7 @@ async def test_requests_of_users_and_of_addresses_are_counted_apart(
         await limit.count_address("ann"),
         await limit.count_address(HOME),
     ):
-        assert other and other.counted[0].times == 1
+        assert other and other.counts[0].times == 1
 
 
 async def test_an_address_that_is_nobodys_is_no_user() -> None:
@@ -517,9 +510,9 @@ async def test_an_address_that_is_nobodys_is_no_user() -> None:
     limit = RequestLimit(MemoryCounters(), (Limit(2, 60),))
     for user_id in (HOME, f"address:{HOME}", "ann", "ann:60"):
         limit_status = await limit.count_user(user_id)
-        assert limit_status and limit_status.counted[0].times == 1
+        assert limit_status and limit_status.counts[0].times == 1
     limit_status = await limit.count_address(HOME)
-    assert limit_status and limit_status.counted[0].times == 1
+    assert limit_status and limit_status.counts[0].times == 1
 
 
 async def test_what_an_allowance_says() -> None:

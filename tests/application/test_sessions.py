@@ -16,16 +16,12 @@ from adapters.memory.users import MemoryUsers
 from application.authentication import Identity
 from application.ports.credentials import CredentialKind
 from application.ports.tokens import AccessToken
-from application.sessions import (
+from application.sessions import EndSession, ListSessions, LogOut, ProlongSession, RefreshSession
+from application.sign_in import (
     Device,
     EmailNotVerified,
-    EndSession,
     InvalidCredentials,
-    ListSessions,
     LogIn,
-    LogOut,
-    ProlongSession,
-    RefreshSession,
     SecondFactorRequired,
     SignedIn,
     SignInPolicy,

@@ -12,7 +12,8 @@ from adapters.postgres.pool_database import PoolDatabase
 from adapters.postgres.sessions import PostgresSessions
 from application.authentication import Identity
 from application.ports.credentials import CredentialKind
-from application.sessions import LogOut, ProlongSession, SignInPolicy
+from application.sessions import LogOut, ProlongSession
+from application.sign_in import SignInPolicy
 from domain.errors import Unauthenticated
 from domain.sessions import SESSION_LIFETIME, Session, SessionNotFound
 from domain.users import UnknownUser, User

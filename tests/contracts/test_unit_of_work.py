@@ -10,7 +10,7 @@ import pytest
 from adapters.better_auth.ids import random_id
 from application.ports.tokens import AccessToken
 from application.ports.unit_of_work import UnitOfWork
-from application.sessions import SignedIn, SignInPolicy, SignUp
+from application.sign_in import SignedIn, SignInPolicy, SignUp
 from domain.sessions import Session, SessionNotFound
 from domain.tasks import Task, TaskDraft, TaskQuery
 from domain.users import EmailTaken, UnknownUser, User

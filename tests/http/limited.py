@@ -8,8 +8,9 @@ from typing import Any, Final
 import httpx
 from fastapi import FastAPI
 
-from application.limits import RequestLimit, SignInLimits
+from application.limits import RequestLimit
 from application.ports.passwords import Passwords
+from application.sign_in_limits import SignInLimits
 from entrypoints.settings import Settings
 from tests.http.api import LOG_IN, TASKS
 from tests.http.backend import Backend, build_backend

@@ -1,0 +1,234 @@
+"""Use cases of sign-up and log-in."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from application.ports.clock import Clock
+from application.ports.passwords import AccountStore, Passwords
+from application.ports.tokens import AccessToken, AccessTokenSigner, RandomIds
+from application.ports.unit_of_work import UnitOfWorkFactory
+from application.sign_in_limits import SignInLimits
+from domain.errors import Forbidden, Unauthenticated
+from domain.sessions import DEFAULT_POLICY, Session, SessionPolicy, SessionStore
+from domain.users import (
+    EmailTaken,
+    UnknownUser,
+    User,
+    UserBanned,
+    UserRepository,
+    clean_email,
+    clean_name,
+)
+from domain.validation import InvalidValue, Validator
+
+#: In UTF-16 code units, as in Better Auth; checked at sign-up.
+PASSWORD_MIN_LENGTH: Final = 8
+#: In UTF-16 code units, as in Better Auth; checked at sign-up and log-in.
+PASSWORD_MAX_LENGTH: Final = 128
+
+
+class SignUpClosed(Forbidden):
+    """`SIGN_UP` is off, or the front end's table has columns that only the front end can fill."""
+
+    code = "SIGN_UP_CLOSED"
+    message = "Sign-up is closed."
+
+
+class EmailNotVerified(Forbidden):
+    """Log-in before the address was verified, if `REQUIRE_EMAIL_VERIFICATION` is on."""
+
+    code = "EMAIL_NOT_VERIFIED"
+    message = "The e-mail address must be verified first."
+
+
+class SecondFactorRequired(Forbidden):
+    """Log-in to an account with a second factor."""
+
+    code = "SECOND_FACTOR_REQUIRED"
+    message = "This account requires a second factor: sign in on the front end."
+
+
+class InvalidCredentials(Unauthenticated):
+    """The address or the password of a log-in is wrong.
+
+    `user_id` is for the log only: the response does not reveal whether the user exists.
+    """
+
+    code = "INVALID_CREDENTIALS"
+    message = "The e-mail address or the password is wrong."
+
+    def __init__(self, user_id: str | None = None) -> None:
+        super().__init__()
+        self.user_id = user_id
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """The device that a session is created for."""
+
+    #: The client address.
+    ip_address: str | None = None
+    #: The `User-Agent` header.
+    user_agent: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    """The result of a sign-in, sign-up or refresh."""
+
+    user: User
+    #: None after a sign-up if the e-mail address must be verified first.
+    session: Session | None = None
+    #: Valid while the session exists. None if there is no session.
+    access_token: AccessToken | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SignInPolicy:
+    """The operator's settings for sign-up and sign-in."""
+
+    #: Whether users can sign up at this service.
+    sign_up: bool = True
+    #: Whether an unverified e-mail address cannot sign in.
+    require_email_verification: bool = False
+    sessions: SessionPolicy = DEFAULT_POLICY
+
+
+@dataclass(frozen=True)
+class SignUp:
+    """Create a user, a password and a session, atomically.
+
+    Checks the values, then `SIGN_UP`, the limits and the address. No session with
+    `REQUIRE_EMAIL_VERIFICATION`. `SignUpClosed` if the front end's tables have columns that only
+    the front end can fill.
+    """
+
+    users: UserRepository
+    unit_of_work: UnitOfWorkFactory
+    passwords: Passwords
+    ids: RandomIds
+    signer: AccessTokenSigner
+    clock: Clock
+    policy: SignInPolicy
+    limits: SignInLimits
+
+    async def __call__(
+        self, *, email: str, password: str, name: str = "", device: Device = Device()
+    ) -> SignedIn:
+        """Raises `Invalid`, `SignUpClosed`, `TooManyRequests`, `EmailTaken`, `Unavailable`."""
+        validator = Validator()
+        email = validator.clean("email", clean_email, email)
+        password = validator.clean("password", clean_password, password)
+        name = validator.clean("name", clean_name, name)
+        validator.raise_problems()
+        if not self.policy.sign_up:
+            raise SignUpClosed
+        await self.limits.count_sign_up(device.ip_address)
+        if await self.users.find_by_email(email) is not None:
+            raise EmailTaken
+        password_hash = await self.passwords.hash(password)
+        now = self.clock.now()
+        user = User.create(id=self.ids(), email=email, name=name, now=now)
+        session = None
+        if not self.policy.require_email_verification:
+            session = new_session(user, device, self.ids, now, self.policy.sessions)
+        async with self.unit_of_work() as unit:
+            try:
+                await unit.users.add(user, issued_at=now)
+                await unit.accounts.add_password(
+                    id=self.ids(), user_id=user.id, password_hash=password_hash, now=now
+                )
+                if session is not None:
+                    await unit.sessions.add(session)
+            except UnknownUser:
+                # The ids are new, so the table has columns that only the front end can fill.
+                raise SignUpClosed from None
+            await unit.commit()
+        if session is None:
+            return SignedIn(user)
+        return SignedIn(user, session, self.signer(session, now))
+
+
+@dataclass(frozen=True)
+class LogIn:
+    """Create a session for an e-mail address and a password.
+
+    An unknown address takes as long as a wrong password, and has the same error. Only after the
+    right password does the error name a ban, a missing verification or a second factor; none of
+    these creates a session.
+    """
+
+    users: UserRepository
+    accounts: AccountStore
+    sessions: SessionStore
+    passwords: Passwords
+    ids: RandomIds
+    signer: AccessTokenSigner
+    clock: Clock
+    policy: SignInPolicy
+    limits: SignInLimits
+
+    async def __call__(self, *, email: str, password: str, device: Device = Device()) -> SignedIn:
+        """Raises `Invalid`, `TooManyRequests`, `InvalidCredentials`, `UserBanned`,
+        `EmailNotVerified`, `SecondFactorRequired`, `Unavailable`.
+        """
+        validator = Validator()
+        email = validator.clean("email", clean_email, email)
+        password = validator.clean("password", bounded_password, password)
+        validator.raise_problems()
+        async with self.limits.attempt(email, device.ip_address):
+            user = await self._verify(email, password)
+        if user.is_banned(self.clock.now()):
+            raise UserBanned
+        if self.policy.require_email_verification and not user.email_verified:
+            raise EmailNotVerified
+        if user.has_second_factor:
+            raise SecondFactorRequired
+        now = self.clock.now()
+        session = new_session(user, device, self.ids, now, self.policy.sessions)
+        try:
+            await self.sessions.add(session)
+        except UnknownUser:
+            raise InvalidCredentials from None
+        return SignedIn(user, session, self.signer(session, now))
+
+    async def _verify(self, email: str, password: str) -> User:
+        user = await self.users.find_by_email(email)
+        stored = await self.accounts.password_hash("" if user is None else user.id)
+        if not await self.passwords.verify(password, stored) or user is None:
+            raise InvalidCredentials(None if user is None else user.id)
+        return user
+
+
+def clean_password(password: str) -> str:
+    """A password that Better Auth would accept. Raises `InvalidValue`."""
+    if _length(password) < PASSWORD_MIN_LENGTH:
+        raise InvalidValue(f"must have at least {PASSWORD_MIN_LENGTH} characters")
+    return bounded_password(password)
+
+
+def bounded_password(password: str) -> str:
+    """A password that is short enough to be hashed. Raises `InvalidValue`."""
+    if _length(password) > PASSWORD_MAX_LENGTH:
+        raise InvalidValue(f"must have at most {PASSWORD_MAX_LENGTH} characters")
+    return password
+
+
+def new_session(
+    user: User, device: Device, ids: RandomIds, now: datetime, policy: SessionPolicy
+) -> Session:
+    """A new session with random id and token."""
+    return Session.create(
+        id=ids(),
+        user_id=user.id,
+        token=ids(),
+        ip_address=device.ip_address,
+        user_agent=device.user_agent,
+        now=now,
+        policy=policy,
+    )
+
+
+def _length(password: str) -> int:
+    return len(password.encode("utf-16-le", "surrogatepass")) // 2
