@@ -22,6 +22,7 @@ from statistics import median
 import psycopg
 
 from adapters.better_auth.shared_secret import SharedSecretTokens
+from adapters.logs.process_log import configure
 from adapters.postgres.schema import migrate
 from adapters.postgres_server.server import EmbeddedPostgres
 from entrypoints.seeding import seed
@@ -147,6 +148,7 @@ def tokens_file(url: str, tokens: SharedSecretTokens, table: str, path: Path) ->
 
 
 def prepare(url: str, users: int) -> None:
+    configure("warning")
     migrate(url)
     settings = Settings(_env_file=None, database_url=url, better_auth_secret="x" * 32)
     asyncio.run(seed(settings, users=users, tasks=TASKS_PER_USER, only_if_empty=False))

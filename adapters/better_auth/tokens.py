@@ -1,4 +1,4 @@
-"""Checks that all signed tokens have in common, whoever signed them."""
+"""Checks that all signed tokens have in common, independent of the signer."""
 
 from collections.abc import Sequence
 from datetime import datetime
