@@ -6,6 +6,7 @@ import inspect
 import pkgutil
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 
@@ -48,9 +49,14 @@ def is_foreign(module: str) -> bool:
     return top not in OURS and top not in sys.stdlib_module_names
 
 
-def imports(tree: ast.AST) -> Iterator[tuple[str, str]]:
+@cache
+def nodes(source: str) -> list[ast.AST]:
+    return list(ast.walk(ast.parse(source)))
+
+
+def imports(source: str) -> Iterator[tuple[str, str]]:
     """Each import as a module and the name imported from it, empty for the module itself."""
-    for node in ast.walk(tree):
+    for node in nodes(source):
         if isinstance(node, ast.Import):
             yield from ((alias.name, "") for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -61,7 +67,7 @@ def imported_internals(source: str) -> set[str]:
     """The dependencies from whose internals a source file imports."""
     return {
         module.split(".")[0]
-        for module, name in imports(ast.parse(source))
+        for module, name in imports(source)
         if is_foreign(module)
         and (
             any(map(is_private, (*module.split("."), name)))
@@ -74,14 +80,14 @@ def read_attributes(source: str) -> set[str]:
     """The attributes with an underscore that a source file reads or sets on any object."""
     return {
         node.attr
-        for node in ast.walk(ast.parse(source))
+        for node in nodes(source)
         if isinstance(node, ast.Attribute) and is_private(node.attr)
     }
 
 
 def defined_names(source: str) -> Iterator[str]:
     """The names with an underscore that a source file defines."""
-    for node in ast.walk(ast.parse(source)):
+    for node in nodes(source):
         match node:
             case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
                 yield node.name
