@@ -2,7 +2,7 @@
 
 import asyncio
 import traceback
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import psycopg
@@ -14,26 +14,28 @@ from adapters.postgres.pipeline_database import PipelineDatabase
 from adapters.postgres.pool_database import PoolDatabase
 from adapters.postgres_server.loopback import free_port
 from domain.errors import Invalid, Unavailable
+from tests import deadlines
 from tests.adapters.proxy import proxied
-from tests.waiting import eventually_async
+from tests.waiting import LIMIT_SECONDS, eventually_async
 
 pytestmark = pytest.mark.postgres
 
 ONE = Statement("test", "select 1")
 SLEEP = Statement("test", "select pg_sleep($1), 7", ("seconds",))
 SLOW_WRITE = Statement(
-    "test", "insert into notes select $1 from pg_sleep(1)", ("text",), is_write=True
+    "test", "insert into notes select $1 from pg_sleep(600)", ("text",), is_write=True
 )
 WRITE = Statement("test", "insert into notes values ($1)", ("text",), is_write=True)
 COUNT = Statement("test", "select count(*) from notes")
 RUNNING = Statement(
     "test",
     "select count(*) from pg_stat_activity where state = 'active' and query like '%pg_sleep(%'"
-    " and pid <> pg_backend_pid()",
+    " and datname = current_database() and pid <> pg_backend_pid()",
 )
+# Waits until they have ended.
 KILL = Statement(
     "test",
-    "select count(pg_terminate_backend(pid)) from pg_stat_activity"
+    "select count(pg_terminate_backend(pid, 60000)) from pg_stat_activity"
     " where datname = current_database() and pid <> pg_backend_pid()",
 )
 
@@ -57,6 +59,24 @@ def opening(request: pytest.FixtureRequest) -> Opening:
     return opened
 
 
+@pytest.fixture(autouse=True)
+def no_deadlines(monkeypatch: pytest.MonkeyPatch) -> None:
+    deadlines.patch(monkeypatch)
+
+
+@pytest.fixture
+def running(database_url: str) -> Iterator[Callable[[], int]]:
+    """How many statements sleep in the database."""
+    with psycopg.connect(database_url, autocommit=True) as conn:
+
+        def count() -> int:
+            row = conn.execute(RUNNING.sql).fetchone()
+            assert row is not None
+            return int(row[0])
+
+        yield count
+
+
 @pytest.fixture
 async def database(opening: Opening, database_url: str) -> AsyncIterator[AnyDatabase]:
     with psycopg.connect(database_url, autocommit=True) as conn:
@@ -66,7 +86,7 @@ async def database(opening: Opening, database_url: str) -> AsyncIterator[AnyData
 
 
 @pytest.fixture
-def short_deadlines(monkeypatch: pytest.MonkeyPatch) -> None:
+def short_deadlines(no_deadlines: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Deadlines of half a second instead of several."""
     monkeypatch.setattr(connection, "STATEMENT_SECONDS", 0.5)
     monkeypatch.setattr(pipeline_connection, "STATEMENT_SECONDS", 0.5)
@@ -101,18 +121,16 @@ async def test_value_that_no_column_can_hold_is_invalid(database: AnyDatabase) -
 
 
 @pytest.mark.usefixtures("short_deadlines")
-async def test_statement_that_exceeds_its_deadline_is_cancelled(database: AnyDatabase) -> None:
+async def test_statement_that_exceeds_its_deadline_is_cancelled(
+    database: AnyDatabase, running: Callable[[], int]
+) -> None:
     """Also on the server; and the database remains usable."""
     with pytest.raises(Unavailable):
-        await database.fetch_one(SLEEP, {"seconds": 60})
-
-    async def ended() -> bool:
-        return await database.fetch_one(RUNNING, {}) == (0,)
-
-    await eventually_async(ended)
+        await database.fetch_one(SLEEP, {"seconds": 600})
+    await eventually_async(lambda: running() == 0)
+    await eventually_async(lambda: _responds(database))
 
 
-@pytest.mark.usefixtures("short_deadlines")
 async def test_cancelled_callers_leak_no_connection(database: AnyDatabase) -> None:
     """Afterwards the full capacity is available again."""
     for _ in range(3):
@@ -124,10 +142,8 @@ async def test_cancelled_callers_leak_no_connection(database: AnyDatabase) -> No
             caller.cancel()
         await asyncio.wait(callers)
 
-    async def all_respond() -> bool:
-        return all(await asyncio.gather(*(_responds(database) for _ in range(50))))
-
-    await eventually_async(all_respond)
+    async with asyncio.timeout(LIMIT_SECONDS):
+        assert all(await asyncio.gather(*(_responds(database) for _ in range(50))))
 
 
 async def _responds(database: AnyDatabase) -> bool:
@@ -140,7 +156,7 @@ async def _responds(database: AnyDatabase) -> bool:
 @pytest.mark.usefixtures("short_deadlines")
 async def test_network_without_response(opening: Opening, database_url: str) -> None:
     async with proxied(database_url) as (proxy, url), opening(url) as database:
-        assert await _responds(database)
+        await eventually_async(lambda: _responds(database))
         proxy.freeze()
         with pytest.raises(Unavailable):
             await database.fetch_one(ONE, {})
@@ -153,7 +169,6 @@ async def test_network_without_response(opening: Opening, database_url: str) -> 
 async def test_connections_that_died_while_idle_are_replaced(database: AnyDatabase) -> None:
     await asyncio.gather(*(database.fetch_one(SLEEP, {"seconds": 0.05}) for _ in range(20)))
     await database.fetch_one(KILL, {})
-    await asyncio.sleep(0.2)
     assert await database.execute(WRITE, {"text": "after"}) == 1
     results = await asyncio.gather(*(database.fetch_one(ONE, {}) for _ in range(20)))
     assert results == [(1,)] * 20
@@ -161,21 +176,27 @@ async def test_connections_that_died_while_idle_are_replaced(database: AnyDataba
 
 async def test_write_is_never_sent_twice(database: AnyDatabase) -> None:
     """Its connection is lost while it runs."""
+
+    async def running() -> bool:
+        return await database.fetch_one(RUNNING, {}) == (1,)
+
     writing = asyncio.create_task(database.execute(SLOW_WRITE, {"text": "once"}))
-    await asyncio.sleep(0.3)
+    await eventually_async(running)
     await database.fetch_one(KILL, {})
     with pytest.raises(Unavailable):
         await writing
-    await asyncio.sleep(1.2)
+    # Longer than it takes to reconnect.
+    await asyncio.sleep(0.5)
+    assert await database.fetch_one(RUNNING, {}) == (0,)
     assert await database.fetch_one(COUNT, {}) == (0,)
 
 
 async def test_read_on_a_lost_connection_is_requeued(database_url: str) -> None:
     database = PipelineDatabase(database_url)
     await database.open()
-    reading = asyncio.create_task(database.fetch_one(SLEEP, {"seconds": 0.6}))
-    await asyncio.sleep(0.3)
-    with psycopg.connect(database_url) as conn:
+    with psycopg.connect(database_url, autocommit=True) as conn:
+        reading = asyncio.create_task(database.fetch_one(SLEEP, {"seconds": 2}))
+        await eventually_async(lambda: conn.execute(RUNNING.sql).fetchone() == (1,))
         conn.execute(KILL.sql)
     row = await reading
     assert row is not None
@@ -212,7 +233,7 @@ async def test_exhausted_pool_is_unavailable(database_url: str) -> None:
         with pytest.raises(Unavailable):
             await database.fetch_one(ONE, {})
         await transaction.commit()
-    assert await _responds(database)
+    await eventually_async(lambda: _responds(database))
     await database.close()
 
 

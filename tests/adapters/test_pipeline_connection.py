@@ -10,6 +10,8 @@ import pytest
 from adapters.postgres.database import Statement
 from adapters.postgres.pipeline_database import PipelineDatabase
 from domain.errors import Unavailable
+from tests import deadlines
+from tests.waiting import LIMIT_SECONDS
 
 pytestmark = pytest.mark.postgres
 
@@ -35,7 +37,10 @@ class LostAfter:
 
 
 @pytest.fixture
-async def database(database_url: str) -> AsyncIterator[PipelineDatabase]:
+async def database(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[PipelineDatabase]:
+    deadlines.patch(monkeypatch)
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute("create table notes (text text)")
     database = PipelineDatabase(database_url)
@@ -58,7 +63,7 @@ async def test_reads_are_requeued_on_another_connection(
     database: PipelineDatabase, statements: int
 ) -> None:
     fail_after(database, is_write=False, statements=statements)
-    async with asyncio.timeout(8):
+    async with asyncio.timeout(LIMIT_SECONDS):
         rows = await asyncio.gather(*(database.fetch_one(ONE, {}) for _ in range(40)))
     assert rows == [(1,)] * 40
 
@@ -69,7 +74,7 @@ async def test_writes_fail_and_are_not_sent_again(
 ) -> None:
     """Every caller gets a result or an error, and no row is written twice."""
     fail_after(database, is_write=True, statements=statements)
-    async with asyncio.timeout(8):
+    async with asyncio.timeout(LIMIT_SECONDS):
         results = await asyncio.gather(
             *(database.execute(WRITE, {"text": str(n)}) for n in range(60)), return_exceptions=True
         )

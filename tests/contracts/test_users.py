@@ -14,6 +14,7 @@ from domain.errors import Invalid, Unavailable
 from domain.tasks import Task, TaskDraft, TaskNotFound
 from domain.users import EmailTaken, UnknownUser, User
 from tests.contracts.conftest import NOW, Stores
+from tests.waiting import eventually_async
 
 BEFORE, AFTER = NOW - timedelta(seconds=1), NOW + timedelta(seconds=1)
 # A deletion is remembered with the time of the store's own clock.
@@ -194,7 +195,9 @@ async def test_who_waits_for_a_deletion_to_end_does_not_undo_it(database_url: st
     async with await psycopg.AsyncConnection.connect(database_url) as connection:
         await connection.execute('delete from "user"')
         adding = asyncio.create_task(users.add(ann, issued_at=NOW))
-        await asyncio.sleep(0.2)
+        with psycopg.connect(database_url, autocommit=True) as other:
+            waiting = "select 1 from pg_stat_activity where wait_event_type = 'Lock'"
+            await eventually_async(lambda: other.execute(waiting).fetchone())
         assert not adding.done()
         await connection.commit()
         with pytest.raises(UnknownUser):
