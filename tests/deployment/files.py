@@ -1,4 +1,4 @@
-"""The files of `deploy/`, read as those read them who work with them."""
+"""Reads the files of `deploy/` as the programs that use them do."""
 
 import configparser
 import re
@@ -14,7 +14,7 @@ import yaml  # type: ignore[import-untyped]
 ROOT: Final = Path(__file__).parents[2]
 DEPLOY: Final = ROOT / "deploy"
 GUIDE: Final = ROOT / "docs" / "deployment.md"
-# What an operator puts into `.env`.
+# The values that an operator enters in `.env`.
 FILLED: Final = {
     "TASKPORT_VERSION": "0.1.0",
     "TLS_FOLDER": "/etc/taskport/tls",
@@ -32,7 +32,7 @@ Service = dict[str, Any]
 
 
 def compose(name: str = "compose.yaml") -> dict[str, Any]:
-    """As it is written: anchors resolved, variables not."""
+    """Parse a compose file: anchors are resolved, variables are not."""
     read: dict[str, Any] = from_yaml((DEPLOY / name).read_text())
     return read
 
@@ -47,7 +47,7 @@ def services() -> dict[str, Service]:
 
 
 def filled(text: str, values: Mapping[str, str] = FILLED) -> str:
-    """With the variables of `.env`, and `$$` for a dollar."""
+    """Replace the variables of `.env`, and `$$` by a dollar."""
     return re.sub(
         r"\$(?:\$|\{(\w+):\?\})", lambda found: values[found[1]] if found[1] else "$", text
     )
@@ -62,7 +62,7 @@ def command(service: Service) -> list[str]:
 
 
 def example() -> dict[str, str]:
-    """What `deploy/.env.example` says."""
+    """The variables of `deploy/.env.example`."""
     lines = (DEPLOY / ".env.example").read_text().splitlines()
     pairs = (line.partition("=")[::2] for line in lines if line and not line.startswith("#"))
     return dict(pairs)
@@ -70,19 +70,19 @@ def example() -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Stage:
-    """A part of the Containerfile, from its `FROM` on."""
+    """A stage of the Containerfile."""
 
     base: str
     name: str
     steps: tuple[tuple[str, str], ...]
 
     def all(self, instruction: str) -> list[str]:
-        return [said for name, said in self.steps if name == instruction]
+        return [arguments for name, arguments in self.steps if name == instruction]
 
     def copied(self) -> Iterator[tuple[str, str]]:
-        """What comes from the repository, and where it goes."""
-        for said in self.all("COPY"):
-            *sources, target = said.split()
+        """The paths that are copied from the repository, with their targets."""
+        for arguments in self.all("COPY"):
+            *sources, target = arguments.split()
             for source in sources:
                 yield source, target
 
@@ -93,18 +93,18 @@ def stages() -> dict[str, Stage]:
     for line in text.splitlines():
         if not line.strip() or line.startswith("#"):
             continue
-        name, said = line.split(maxsplit=1)
+        name, arguments = line.split(maxsplit=1)
         if name == "FROM":
-            base, _, stage = said.split()
+            base, _, stage = arguments.split()
             found.append((base, stage, []))
         else:
-            found[-1][2].append((name, said))
+            found[-1][2].append((name, arguments))
     return {stage: Stage(base, stage, tuple(steps)) for base, stage, steps in found}
 
 
-def is_left_out(path: str) -> bool:
-    """Whether `.dockerignore` keeps a path out of the build: its last word on it."""
-    left_out = False
+def is_excluded(path: str) -> bool:
+    """Whether `.dockerignore` excludes a path: its last matching line decides."""
+    excluded = False
     parts = Path(path).parts
     above = ["/".join(parts[: n + 1]) for n in range(len(parts))]
     for line in (ROOT / ".dockerignore").read_text().splitlines():
@@ -113,8 +113,8 @@ def is_left_out(path: str) -> bool:
         pattern = line.removeprefix("!").removeprefix("**/")
         names = parts if "**/" in line else above
         if any(fnmatch(name, pattern) for name in names):
-            left_out = not line.startswith("!")
-    return left_out
+            excluded = not line.startswith("!")
+    return excluded
 
 
 def nginx() -> str:
@@ -122,7 +122,7 @@ def nginx() -> str:
 
 
 def directives(name: str) -> list[str]:
-    """What nginx.conf says after a word, wherever it stands."""
+    """The arguments of each directive of this name in nginx.conf."""
     return re.findall(rf"^\s*{name}\s+([^;{{]+);", nginx(), re.MULTILINE)
 
 
@@ -139,7 +139,7 @@ def pgbouncer() -> configparser.ConfigParser:
 
 
 def unit() -> dict[str, list[str]]:
-    """The settings of the systemd unit, whichever section they are in."""
+    """The settings of the systemd unit, of all sections."""
     found: dict[str, list[str]] = {}
     for line in (DEPLOY / "taskport@.service").read_text().splitlines():
         if "=" in line and not line.startswith("#"):
@@ -149,12 +149,12 @@ def unit() -> dict[str, list[str]]:
 
 
 def guide_blocks(kind: str) -> list[str]:
-    """The fenced blocks of the guide of one kind."""
+    """The fenced code blocks of one kind in the guide."""
     return re.findall(rf"^```{kind}\n(.*?)^```", GUIDE.read_text(), re.MULTILINE | re.DOTALL)
 
 
 def guide_commands(name: str) -> Iterator[list[str]]:
-    """The arguments of each call of a program in the guide's shell."""
+    """The arguments of each call of a program in the shell blocks of the guide."""
     for kind in ("sh", "sh run"):
         for block in guide_blocks(kind):
             for line in block.replace("\\\n", " ").splitlines():

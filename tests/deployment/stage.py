@@ -1,13 +1,11 @@
-"""The parts of `deploy/compose.yaml`, run without containers: only places and ports are others."""
+"""Runs the services of `deploy/compose.yaml` without containers, with other paths and ports."""
 
 import os
 import subprocess
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 import psycopg
 
@@ -17,13 +15,12 @@ from adapters.postgres_server.os_user import OsUser
 from tests.deployment.files import DEPLOY, command, environment, filled, services
 from tests.requirements import program
 from tests.servers import passable_folder, wait_for
-
-_PATIENCE_SECONDS: Final = 15.0
+from tests.waiting import LIMIT_SECONDS, eventually
 
 
 @dataclass(frozen=True)
 class Database:
-    """A PostgreSQL 18 that was set up as the container sets itself up."""
+    """A PostgreSQL 18, initialized as the container initializes itself."""
 
     port: int
     programs: Path
@@ -46,20 +43,20 @@ class Database:
         return self.url("taskport_app")
 
     def psql(self, *arguments: str, env: Mapping[str, str]) -> str:
-        """What psql says; in an environment of this and nothing else."""
+        """Run psql with no environment but this one, and return its output."""
         done = subprocess.run(
             [self.programs / "psql", *arguments],
             capture_output=True,
             text=True,
             check=False,
-            timeout=60,
+            timeout=LIMIT_SECONDS,
             env={"PATH": os.defpath, **env},
         )
         assert done.returncode == 0, done.stderr
         return done.stdout
 
     def set_up(self) -> None:
-        """As the image does with what lies in its folder for that, once."""
+        """Run the initialization script, as the image does once."""
         postgres = services()["postgres"]
         [script] = [s for s in postgres["volumes"] if "initdb.d" in s]
         self.psql(
@@ -69,7 +66,7 @@ class Database:
         )
 
     def grant(self) -> None:
-        """As the service `grants` does."""
+        """Run the command of the service `grants`."""
         grants = services()["grants"]
         name, *arguments = command(grants)
         assert name == "psql"
@@ -103,12 +100,12 @@ def database() -> Iterator[Database]:
             yield made
         finally:
             server.terminate()
-            server.wait(30)
+            server.wait(LIMIT_SECONDS)
 
 
 @contextmanager
 def pooler(database: Database) -> Iterator[str]:
-    """The very pgbouncer.ini, started by the very command: the URL of the workers."""
+    """PgBouncer with the deployed configuration and command. Yields the URL of the workers."""
     pgbouncer = program("pgbouncer", "pgbouncer", "/usr/sbin")
     service = services()["pgbouncer"]
     port = free_port()
@@ -138,12 +135,12 @@ def pooler(database: Database) -> Iterator[str]:
             yield url
         finally:
             process.kill()
-            process.wait(10)
+            process.wait(LIMIT_SECONDS)
 
 
 @contextmanager
 def shared_counters() -> Iterator[tuple[str, int, subprocess.Popen[bytes]]]:
-    """Redis, started by the very command: its URL, its port and its process."""
+    """Redis with the deployed command. Yields its URL, its port and its process."""
     program("redis-server", "redis-server")
     service = services()["redis"]
     said = environment(service)
@@ -158,16 +155,13 @@ def shared_counters() -> Iterator[tuple[str, int, subprocess.Popen[bytes]]]:
             stderr=subprocess.DEVNULL,
             env={"PATH": os.environ.get("PATH", os.defpath), **said},
         )
-        give_up = time.monotonic() + _PATIENCE_SECONDS
         try:
-            while not _redis_is_healthy(port):
-                assert process.poll() is None, "redis-server did not start"
-                assert time.monotonic() < give_up, "redis-server does not answer"
-                time.sleep(0.05)
+            eventually(lambda: _redis_is_healthy(port) or process.poll() is not None)
+            assert process.poll() is None, "redis-server did not start"
             yield f"redis://:{said['REDISCLI_AUTH']}@127.0.0.1:{port}/0", port, process
         finally:
             process.kill()
-            process.wait(10)
+            process.wait(LIMIT_SECONDS)
 
 
 def _redis_is_healthy(port: int) -> bool:
@@ -178,7 +172,7 @@ def _redis_is_healthy(port: int) -> bool:
         ["sh", "-c", check.replace("-p 6379", f"-p {port}")],
         capture_output=True,
         check=False,
-        timeout=10,
+        timeout=LIMIT_SECONDS,
         env={"PATH": os.environ.get("PATH", os.defpath), **environment(service)},
     )
     return done.returncode == 0

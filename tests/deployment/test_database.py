@@ -1,4 +1,4 @@
-"""The database as the files of `deploy/` make it: two roles, and a pooler before it."""
+"""The database as `deploy/` sets it up: two roles, and a pooler in front of it."""
 
 import time
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from tests.deployment import stage
 from tests.deployment.files import DEPLOY, FILLED
 from tests.deployment.stage import Database, pooler, shared_counters
 from tests.processes.service import Home, error_message, new_home, signed_token
-from tests.waiting import eventually
+from tests.waiting import LIMIT_SECONDS, eventually
 
 pytestmark = [pytest.mark.process, pytest.mark.postgres, pytest.mark.debian, pytest.mark.slow]
 
@@ -43,7 +43,7 @@ REFUSED: Final = [
 def database() -> Iterator[Database]:
     """Migrated by the owner; what the workers need is granted."""
     with stage.database() as database, new_home() as home:
-        # A worker that comes too early says so, and what to do.
+        # Before the migration, `check` tells what to do.
         early = home.run("check", env=settings(database.app_url))
         assert "run `taskport migrate`" in error_message(early)
         done = home.run("migrate", env=settings(database.owner_url))
@@ -62,8 +62,8 @@ def settings(url: str, **more: str) -> dict[str, str]:
     return {"DATABASE_URL": url, "BETTER_AUTH_SECRET": SECRET, **more}
 
 
-def test_the_role_that_serves_can_do_all_that_is_done(database: Database, home: Home) -> None:
-    """Behind the pooler, with the limits in Redis; each use case that has statements of its own."""
+def test_role_of_the_workers_can_run_all_statements(database: Database, home: Home) -> None:
+    """Through the pooler, with the limits in Redis. Covers each use case with own statements."""
     with pooler(database) as url, shared_counters() as (redis_url, _, _):
         env = settings(url, RATE_LIMIT="600/minute", RATE_LIMIT_STORAGE=redis_url)
         env["AUTH_RATE_LIMIT"] = "10/5minutes"
@@ -98,22 +98,22 @@ def test_the_role_that_serves_can_do_all_that_is_done(database: Database, home: 
                 ("POST", "/api/auth/logout", None, 204),
                 ("GET", "/health/db", None, 200),
             ):
-                answer = service.request(method, path, token=token, json=body)
-                assert answer.status_code == status, (method, path, answer.text)
+                response = service.request(method, path, token=token, json=body)
+                assert response.status_code == status, (method, path, response.text)
             again = service.request("POST", "/api/auth/login", json=person).json()["access_token"]
-            gone = service.request("DELETE", "/api/users/me", token=again)
-            assert gone.status_code == 204, gone.text
-            # A user that the service meets for the first time; then by a key of Better Auth's.
+            deleted = service.request("DELETE", "/api/users/me", token=again)
+            assert deleted.status_code == 204, deleted.text
+            # A user unknown to the service, then the same user by a key of Better Auth's.
             service.create(signed_token("bob", SECRET), "of Bob")
-            assert service.titles(token_of_the_plugin(database, "bob")) == {"of Bob"}
+            assert service.titles(jwt_plugin_token(database, "bob")) == {"of Bob"}
             assert service.problems == []
     with psycopg.connect(database.owner_url) as conn:
         row = conn.execute("select count(*) from taskport.deleted_users").fetchone()
     assert row == (1,)
 
 
-def token_of_the_plugin(database: Database, user_id: str) -> str:
-    """As Better Auth's `jwt` plugin signs it; the key is in its table."""
+def jwt_plugin_token(database: Database, user_id: str) -> str:
+    """A token as Better Auth's `jwt` plugin signs it; the key is in its table."""
     key, now = signer("a-key-of-the-plugin"), int(time.time())
     with psycopg.connect(database.owner_url) as conn:
         conn.execute(
@@ -127,43 +127,45 @@ def token_of_the_plugin(database: Database, user_id: str) -> str:
 
 
 @pytest.mark.parametrize("statement", REFUSED)
-def test_it_can_do_nothing_else(database: Database, statement: str) -> None:
+def test_role_of_the_workers_can_run_no_other_statement(database: Database, statement: str) -> None:
     with psycopg.connect(database.app_url) as conn, pytest.raises(errors.InsufficientPrivilege):
         conn.execute(statement.encode())
 
 
-def test_a_grant_that_was_forgotten(database: Database, home: Home) -> None:
-    """As after a migration that brought a table: not now, and the log says why."""
+def test_missing_grant_is_unavailable(database: Database, home: Home) -> None:
+    """As after a migration that adds a table: 503, and the log has the reason."""
     with psycopg.connect(database.owner_url, autocommit=True) as conn:
         conn.execute("revoke select on taskport.tasks from taskport_app")
     try:
         with home.serving("--no-migrate", env=settings(database.app_url)) as service:
-            answer = service.request("GET", "/api/tasks", token=signed_token("eve", SECRET))
-            assert answer.status_code == 503, answer.text
+            response = service.request("GET", "/api/tasks", token=signed_token("eve", SECRET))
+            assert response.status_code == 503, response.text
             eventually(lambda: '"InsufficientPrivilege"' in service.err)
     finally:
         database.grant()
 
 
-def test_its_statements_end_by_themselves(database: Database) -> None:
-    """For the case that nobody is left to end them."""
+def test_role_of_the_workers_has_statement_timeouts(database: Database) -> None:
+    """They end the statements of a worker that died."""
     with psycopg.connect(database.app_url) as conn:
         assert conn.execute("show statement_timeout").fetchone() == ("6s",)
         row = conn.execute("show idle_in_transaction_session_timeout").fetchone()
         assert row == ("15s",)
 
 
-def test_what_is_granted_can_be_granted_again(database: Database) -> None:
-    """After each migration, and to set passwords anew."""
+def test_grants_can_be_repeated(database: Database) -> None:
+    """After each migration, and to change passwords."""
     database.grant()
     database.set_up()
     with psycopg.connect(database.app_url):
         pass
 
 
-def test_a_front_end_with_a_role_of_its_own(database: Database) -> None:
-    """It may delete a user with all tasks, and the id is remembered, though it may nothing in our
-    schema."""
+def test_front_end_with_a_role_of_its_own_deletes_users(database: Database, home: Home) -> None:
+    """Their tasks are deleted and their ids recorded, without privileges on our schema."""
+    seed = ("seed", "--users=1", "--tasks=2", "--yes")
+    seeded = home.run(*seed, env=settings(database.owner_url))
+    assert seeded.code == 0, seeded.err
     with psycopg.connect(database.superuser_url, autocommit=True) as conn:
         conn.execute("create role better_auth login password 'of-the-front-end'")
     with psycopg.connect(database.owner_url, autocommit=True) as conn:
@@ -185,12 +187,12 @@ def test_a_front_end_with_a_role_of_its_own(database: Database) -> None:
         assert conn.execute(query, found).fetchone() == (0,)
 
 
-def test_a_hosted_database_has_an_owner_already(database: Database, home: Home) -> None:
-    """As at Neon: no superuser, a role that owns the database and may create others."""
+def test_hosted_database_without_a_superuser(database: Database, home: Home) -> None:
+    """As at Neon: a role owns the database, and may create other roles."""
     with psycopg.connect(database.superuser_url, autocommit=True) as conn:
         conn.execute("create role hosted_owner login createrole password 'of-the-host'")
         conn.execute("create database hosted owner hosted_owner")
-        # Roles are there for all databases of a server; here it has made none yet.
+        # Roles exist in all databases of a server; here there must be none yet.
         conn.execute("drop owned by taskport_app")
         conn.execute("drop role taskport_app")
     url = database.url("hosted_owner", "of-the-host", name="hosted")
@@ -209,8 +211,8 @@ def test_a_hosted_database_has_an_owner_already(database: Database, home: Home) 
         database.grant()
 
 
-def test_tables_that_belong_to_the_front_end(database: Database, home: Home) -> None:
-    """What their owner grants, and who grants on them."""
+def test_tables_that_the_front_end_owns(database: Database, home: Home) -> None:
+    """Their owner grants privileges to ours, and a superuser those of the workers."""
     owner = database.url("taskport_owner", name="shared")
     with psycopg.connect(database.superuser_url, autocommit=True) as conn:
         conn.execute("create role front_end login password 'of-the-front-end'")
@@ -236,14 +238,14 @@ def test_tables_that_belong_to_the_front_end(database: Database, home: Home) -> 
         assert service.problems == []
 
 
-def test_a_role_called_as_our_schema_is_refused(database: Database, home: Home) -> None:
+def test_role_named_like_our_schema_is_rejected(database: Database, home: Home) -> None:
     with psycopg.connect(database.superuser_url, autocommit=True) as conn:
         conn.execute("create role taskport login superuser password 'called-taskport'")
     done = home.run("check", env=settings(database.url("taskport", "called-taskport")))
     assert "alter role" in error_message(done)
 
 
-def test_redis_takes_two_passwords_while_they_change() -> None:
+def test_redis_accepts_two_passwords_during_a_change() -> None:
     with shared_counters() as (url, port, _):
         old = url.split(":")[2].split("@")[0]
         with client.Redis("127.0.0.1", port, password=old) as connection:
@@ -260,19 +262,26 @@ def test_redis_takes_two_passwords_while_they_change() -> None:
             connection.ping()
 
 
-def test_what_stops_the_container_stops_redis() -> None:
-    """The shell has made way for it."""
+def test_sigterm_stops_redis() -> None:
+    """The shell of its command has been replaced by it."""
     with shared_counters() as (_, _, process):
         process.terminate()
-        assert process.wait(10) == 0
+        assert process.wait(LIMIT_SECONDS) == 0
 
 
-def test_connections_of_a_worker(database: Database, home: Home) -> None:
-    """17 when it starts, and never more than the guide says."""
-    with home.serving("--no-migrate", env=settings(database.app_url)):
-        with psycopg.connect(database.superuser_url) as conn:
+def test_number_of_connections_of_a_worker(database: Database, home: Home) -> None:
+    """17 after its start, and never more than the guide says."""
+    with (
+        home.serving("--no-migrate", env=settings(database.app_url)),
+        psycopg.connect(database.superuser_url, autocommit=True) as conn,
+    ):
+
+        def connections() -> int:
             row = conn.execute(
                 "select count(*) from pg_stat_activity where application_name = 'taskport'"
             ).fetchone()
-        assert row is not None
-        assert 15 <= row[0] <= 19
+            assert row is not None
+            return int(row[0])
+
+        eventually(lambda: connections() >= 17)
+        assert connections() <= 19

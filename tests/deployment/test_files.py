@@ -217,7 +217,7 @@ def test_what_is_built(stage: str) -> None:
     assert int(said.all("EXPOSE")[0]) in listens("pgbouncer" if stage == "pgbouncer" else OURS[0])
     for source, _ in said.copied():
         assert (ROOT / source).exists(), source
-        assert not files.is_left_out(source), source
+        assert not files.is_excluded(source), source
     for run in said.all("RUN"):
         assert "http" not in run
         if "requirements.txt" in run:
@@ -251,7 +251,7 @@ def test_all_that_the_service_consists_of_is_copied() -> None:
     ],
 )
 def test_what_stays_out_of_the_image(path: str) -> None:
-    assert files.is_left_out(path)
+    assert files.is_excluded(path)
 
 
 @pytest.mark.process
