@@ -1,1 +1,1 @@
-"""The ports in dictionaries: `taskport serve --memory`, and the fast test double."""
+"""The ports over dictionaries, for `taskport serve --memory` and for fast tests."""

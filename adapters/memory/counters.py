@@ -1,4 +1,4 @@
-"""Counters of this process alone."""
+"""Counters of one process."""
 
 import asyncio
 from collections.abc import Sequence
@@ -11,23 +11,23 @@ _NO_WINDOW: Final = (0, 0.0)
 
 
 class MemoryCounters:
-    """`Counters`, of which at most `capacity` are kept: past that, the oldest is forgotten."""
+    """`Counters` with at most `capacity` windows. Beyond it, the oldest window is dropped."""
 
     def __init__(self, capacity: int = _CAPACITY) -> None:
         self._capacity = capacity
-        # How often, and when the window ends. In the order in which the windows began.
+        # The count and the end of each window, in the order in which the windows began.
         self._windows: dict[WindowKey, tuple[int, float]] = {}
 
     async def add(self, keys: Sequence[WindowKey]) -> Sequence[WindowCount]:
-        windows, now, said = self._windows, asyncio.get_running_loop().time(), []
+        windows, now, counts = self._windows, asyncio.get_running_loop().time(), []
         for key in keys:
             times, end = windows.get(key, _NO_WINDOW)
             if end <= now:
                 self._make_room(key)
                 times, end = 0, now + key[1]
             windows[key] = (times + 1, end)
-            said.append(WindowCount(times + 1, end - now))
-        return said
+            counts.append(WindowCount(times + 1, end - now))
+        return counts
 
     async def undo(self, keys: Sequence[WindowKey]) -> None:
         now = asyncio.get_running_loop().time()
@@ -36,12 +36,11 @@ class MemoryCounters:
             if count > 1 and end > now:
                 self._windows[key] = (count - 1, end)
             else:
-                # Or those who are turned away would push out those who are counted.
+                # Otherwise rejected attempts would displace the windows of counted ones.
                 self._windows.pop(key, None)
 
     def _make_room(self, key: WindowKey) -> None:
-        """Make room for a new window, at the end of the line: a key that is written over would
-        keep its place."""
+        """Make room for a new window at the end: an overwritten key would keep its position."""
         windows = self._windows
         windows.pop(key, None)
         if len(windows) >= self._capacity:

@@ -1,5 +1,4 @@
-"""Keys that sign tokens, in a dictionary. Nobody puts one in but tests: memory is shared with
-no other server."""
+"""Public keys in a dictionary. Only tests add some: no Better Auth server shares the memory."""
 
 from dataclasses import dataclass
 

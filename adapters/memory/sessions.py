@@ -12,7 +12,7 @@ from domain.users import UnknownUser, User
 
 @dataclass(frozen=True, slots=True)
 class MemorySessions:
-    """A `SessionStore`. No method awaits anything, so that each is one atomic step."""
+    """A `SessionStore`. No method awaits, so each is atomic."""
 
     store: MemoryStore
 

@@ -19,7 +19,7 @@ _TABLES = ("tasks", "users", "deleted_users", "sessions", "password_hashes", "ke
 
 @dataclass(slots=True)
 class MemoryStore:
-    """All that is kept. Repositories put copies in and hand copies out."""
+    """The stored entities. Repositories store copies and return copies."""
 
     tasks: dict[int, Task] = field(default_factory=dict)
     users: dict[str, User] = field(default_factory=dict)
@@ -30,24 +30,24 @@ class MemoryStore:
     task_ids: Iterator[int] = field(default_factory=lambda: count(1))
 
     def fork(self) -> "MemoryStore":
-        """A second store with the same contents; ids are drawn from the same sequence."""
+        """A copy of the store that takes new ids from the same sequence."""
         return MemoryStore(
             **{name: dict(getattr(self, name)) for name in _TABLES}, task_ids=self.task_ids
         )
 
     def merge(self, base: "MemoryStore", changed: "MemoryStore") -> None:
-        """Apply what changed from `base` to `changed`, and leave all else as it is now."""
+        """Apply the differences between `base` and `changed` to this store."""
         for name in _TABLES:
             _merge(getattr(self, name), getattr(base, name), getattr(changed, name))
 
     def clear(self) -> None:
-        """Start again with nothing."""
+        """Remove everything."""
         for name in _TABLES:
             getattr(self, name).clear()
         self.task_ids = count(1)
 
     async def ping(self) -> None:
-        """Memory always answers."""
+        """Memory is always available."""
 
     async def is_behind(self) -> bool:
         return False

@@ -18,7 +18,7 @@ from domain.users import UnknownUser
 
 @dataclass(frozen=True, slots=True)
 class MemoryTasks:
-    """A `TaskRepository`. No method awaits anything, so that each is one atomic step."""
+    """A `TaskRepository`. No method awaits, so each is atomic."""
 
     store: MemoryStore
 
@@ -78,5 +78,5 @@ def _matches(task: Task, user_id: str, query: TaskQuery) -> bool:
         return False
     if query.q is None:
         return True
-    wanted = query.q.lower()
-    return wanted in task.title.lower() or wanted in (task.description or "").lower()
+    text = query.q.lower()
+    return text in task.title.lower() or text in (task.description or "").lower()

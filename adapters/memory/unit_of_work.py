@@ -13,7 +13,7 @@ from adapters.memory.users import MemoryUsers
 
 @dataclass(slots=True)
 class MemoryUnitOfWork:
-    """A `UnitOfWork` that works on a fork of the store; commit merges what it changed."""
+    """A `UnitOfWork` on a fork of the store; `commit` merges the changes."""
 
     store: MemoryStore
     base: MemoryStore
@@ -41,7 +41,7 @@ class MemoryUnitOfWork:
 
 @dataclass(frozen=True, slots=True)
 class MemoryUnitOfWorkFactory:
-    """Hands out units of work over one store."""
+    """Begins units of work on one store."""
 
     store: MemoryStore
 

@@ -16,7 +16,7 @@ Owned = TypeVar("Owned", Session, Task)
 
 @dataclass(frozen=True, slots=True)
 class MemoryUsers:
-    """A `UserRepository`. No method awaits anything, so that each is one atomic step."""
+    """A `UserRepository`. No method awaits, so each is atomic."""
 
     store: MemoryStore
 
@@ -76,6 +76,6 @@ class MemoryUsers:
                 raise EmailTaken
 
 
-def _drop_owned(things: dict[K, Owned], user_id: str) -> None:
-    for key in [key for key, thing in things.items() if thing.user_id == user_id]:
-        del things[key]
+def _drop_owned(rows: dict[K, Owned], user_id: str) -> None:
+    for key in [key for key, row in rows.items() if row.user_id == user_id]:
+        del rows[key]
