@@ -1,4 +1,4 @@
-"""Who a credential turns out to be."""
+"""Authentication: from verified credentials to a user."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -27,8 +27,8 @@ NOTHING = Credentials()
 
 
 @dataclass
-class Believing:
-    """An `Authenticator` that is content with anything."""
+class FakeAuthenticator:
+    """Fake `Authenticator` that returns given proofs."""
 
     proof: UserProof
     proofs: Sequence[Proof] = ()
@@ -38,21 +38,21 @@ class Believing:
 
 
 @dataclass
-class Setting:
+class Scenario:
     users: MemoryUsers
-    believing: Believing
+    authenticator: FakeAuthenticator
     authenticate: Authenticate
     store: MemoryStore
 
     def says(self, claims: Claims | None) -> None:
-        self.believing.proof = replace(self.believing.proof, claims=claims)
+        self.authenticator.proof = replace(self.authenticator.proof, claims=claims)
 
     async def shows(self, *proofs: Proof) -> Identity:
-        self.believing.proofs = proofs
+        self.authenticator.proofs = proofs
         return await self.authenticate(NOTHING)
 
     def signs_in(self, user_id: str, session_id: str, clock: FixedClock) -> Session:
-        """A session of a user, who exists from then on."""
+        """Store a session and its user."""
         email = f"{user_id}@example.com"
         user = User.create(id=user_id, email=email, now=clock.now())
         self.store.users.setdefault(user_id, user)
@@ -69,12 +69,12 @@ class Setting:
 
 
 @pytest.fixture
-def setting(clock: FixedClock) -> Setting:
+def setting(clock: FixedClock) -> Scenario:
     store = MemoryStore()
     users = MemoryUsers(store)
-    believing = Believing(UserProof(CredentialKind.SHARED_SECRET, "ann", clock.now()))
-    authenticate = Authenticate(believing, users, MemorySessions(store), clock)
-    return Setting(users, believing, authenticate, store)
+    authenticator = FakeAuthenticator(UserProof(CredentialKind.SHARED_SECRET, "ann", clock.now()))
+    authenticate = Authenticate(authenticator, users, MemorySessions(store), clock)
+    return Scenario(users, authenticator, authenticate, store)
 
 
 @pytest.fixture
@@ -82,13 +82,13 @@ def claims(clock: FixedClock) -> Claims:
     return Claims("ann@example.com", "Ann", None, email_verified=True, updated_at=clock.now())
 
 
-async def test_who_nobody_has_introduced_is_unknown(setting: Setting) -> None:
+async def test_missing_user_without_claims_is_unknown(setting: Scenario) -> None:
     with pytest.raises(UnknownUser):
         await setting.authenticate(NOTHING)
 
 
-async def test_who_is_introduced_exists_from_then_on(
-    setting: Setting, claims: Claims, clock: FixedClock
+async def test_claims_create_a_missing_user(
+    setting: Scenario, claims: Claims, clock: FixedClock
 ) -> None:
     setting.says(claims)
     ann = (await setting.authenticate(NOTHING)).user
@@ -99,8 +99,8 @@ async def test_who_is_introduced_exists_from_then_on(
     assert (await setting.authenticate(NOTHING)).user == ann
 
 
-async def test_old_claims_are_not_even_believed_for_one_request(
-    setting: Setting, claims: Claims, clock: FixedClock
+async def test_older_claims_are_ignored(
+    setting: Scenario, claims: Claims, clock: FixedClock
 ) -> None:
     setting.says(claims)
     ann = (await setting.authenticate(NOTHING)).user
@@ -109,8 +109,8 @@ async def test_old_claims_are_not_even_believed_for_one_request(
         assert (await setting.authenticate(NOTHING)).user == ann
 
 
-async def test_new_claims_are_believed_at_once_and_from_then_on(
-    setting: Setting, claims: Claims, clock: FixedClock
+async def test_newer_claims_update_the_user(
+    setting: Scenario, claims: Claims, clock: FixedClock
 ) -> None:
     setting.says(claims)
     await setting.authenticate(NOTHING)
@@ -130,8 +130,8 @@ BEARER = UserProof(CredentialKind.JWT, "ann", None)
 
 
 @BOTH
-async def test_who_shows_a_session_is_its_user(
-    setting: Setting, clock: FixedClock, proof: SessionProof
+async def test_session_identifies_its_user(
+    setting: Scenario, clock: FixedClock, proof: SessionProof
 ) -> None:
     session = setting.signs_in("ann", "s", clock)
     setting.signs_in("ann", "another", clock)
@@ -141,16 +141,18 @@ async def test_who_shows_a_session_is_its_user(
 
 
 @BOTH
-async def test_a_session_that_does_not_exist_is_nobodys(
-    setting: Setting, clock: FixedClock, proof: SessionProof
+async def test_missing_session_is_rejected(
+    setting: Scenario, clock: FixedClock, proof: SessionProof
 ) -> None:
     setting.signs_in("ann", "another", clock)
     with pytest.raises(Unauthenticated):
         await setting.shows(proof)
 
 
-async def test_a_token_is_no_id_and_an_id_no_token(setting: Setting, clock: FixedClock) -> None:
-    """An id is no secret: it is listed, and stands in access tokens."""
+async def test_session_id_and_token_are_not_interchangeable(
+    setting: Scenario, clock: FixedClock
+) -> None:
+    """A session id is not secret: lists and access tokens contain it."""
     setting.signs_in("ann", "s", clock)
     for proof in (
         replace(BY_TOKEN, token="s"),
@@ -164,10 +166,10 @@ async def test_a_token_is_no_id_and_an_id_no_token(setting: Setting, clock: Fixe
 
 
 @BOTH
-async def test_a_session_is_worth_nothing_after_its_end(
-    setting: Setting, clock: FixedClock, proof: SessionProof
+async def test_expired_session_is_rejected(
+    setting: Scenario, clock: FixedClock, proof: SessionProof
 ) -> None:
-    """Also where a token that hangs on it would live on."""
+    """Also if an access token of the session expires later."""
     session = setting.signs_in("ann", "s", clock)
     clock.time = session.expires_at
     assert (await setting.shows(proof)).session == session
@@ -177,8 +179,8 @@ async def test_a_session_is_worth_nothing_after_its_end(
 
 
 @BOTH
-async def test_a_credential_that_names_another_user_is_nobodys(
-    setting: Setting, clock: FixedClock, proof: SessionProof
+async def test_credential_of_another_user_than_the_session_is_rejected(
+    setting: Scenario, clock: FixedClock, proof: SessionProof
 ) -> None:
     setting.signs_in("ann", "s", clock)
     setting.signs_in("bob", "bobs", clock)
@@ -189,8 +191,8 @@ async def test_a_credential_that_names_another_user_is_nobodys(
 
 
 @BOTH
-async def test_a_session_is_temporary_where_the_browser_was_told_so(
-    setting: Setting, clock: FixedClock, proof: SessionProof
+async def test_identity_is_temporary_if_the_credential_is(
+    setting: Scenario, clock: FixedClock, proof: SessionProof
 ) -> None:
     setting.signs_in("ann", "s", clock)
     assert not (await setting.shows(proof)).is_temporary
@@ -198,10 +200,10 @@ async def test_a_session_is_temporary_where_the_browser_was_told_so(
 
 
 @pytest.mark.parametrize("deciding", [BEARER, BY_ID, BY_TOKEN])
-async def test_a_cookie_of_the_same_user_stands_beside(
-    setting: Setting, clock: FixedClock, deciding: Proof
+async def test_second_cookie_of_the_same_user_is_accepted(
+    setting: Scenario, clock: FixedClock, deciding: Proof
 ) -> None:
-    """It decides nothing, but logging out ends its session as well."""
+    """It does not decide, but log-out ends its session, too."""
     session = setting.signs_in("ann", "s", clock)
     other = setting.signs_in("ann", "other", clock)
     cookie = SessionProof(CredentialKind.COOKIE, token=other.token, is_temporary=True)
@@ -213,10 +215,10 @@ async def test_a_cookie_of_the_same_user_stands_beside(
 
 
 @pytest.mark.parametrize("deciding", [BEARER, BY_ID, BY_TOKEN])
-async def test_a_cookie_of_another_user_beside_makes_nobody(
-    setting: Setting, clock: FixedClock, deciding: Proof
+async def test_second_cookie_of_another_user_is_rejected(
+    setting: Scenario, clock: FixedClock, deciding: Proof
 ) -> None:
-    """Which of the two was meant is not for us to guess."""
+    """The service does not guess which user is meant."""
     setting.signs_in("ann", "s", clock)
     other = setting.signs_in("bob", "bobs", clock)
     with pytest.raises(Unauthenticated):
@@ -224,10 +226,10 @@ async def test_a_cookie_of_another_user_beside_makes_nobody(
 
 
 @pytest.mark.parametrize("deciding", [BEARER, BY_ID, BY_TOKEN])
-async def test_a_dead_cookie_beside_is_ignored(
-    setting: Setting, clock: FixedClock, deciding: Proof
+async def test_second_cookie_of_an_expired_session_is_ignored(
+    setting: Scenario, clock: FixedClock, deciding: Proof
 ) -> None:
-    """Whoever's it was."""
+    """Of any user."""
     setting.signs_in("ann", "s", clock)
     for user_id in ("ann", "bob"):
         dead = setting.signs_in(user_id, "dead", clock)
@@ -238,8 +240,8 @@ async def test_a_dead_cookie_beside_is_ignored(
             assert (identity.user.id, identity.cookie_session) == ("ann", None)
 
 
-async def test_a_good_cookie_does_not_make_up_for_a_bad_bearer(
-    setting: Setting, clock: FixedClock
+async def test_valid_cookie_does_not_replace_an_invalid_bearer(
+    setting: Scenario, clock: FixedClock
 ) -> None:
     setting.signs_in("ann", "s", clock)
     for bad in (
@@ -252,10 +254,10 @@ async def test_a_good_cookie_does_not_make_up_for_a_bad_bearer(
 
 
 @pytest.mark.parametrize("proofs", [[BEARER], [BY_TOKEN], [BY_ID], [BEARER, BY_TOKEN]])
-async def test_who_is_banned_is_not_let_in_by_any_credential(
-    setting: Setting, clock: FixedClock, proofs: list[Proof]
+async def test_banned_user_is_rejected_with_every_credential(
+    setting: Scenario, clock: FixedClock, proofs: list[Proof]
 ) -> None:
-    """Until the ban is over."""
+    """Until the ban has expired."""
     setting.signs_in("ann", "s", clock)
     ann = setting.store.users["ann"]
     ann.banned = True
@@ -268,7 +270,9 @@ async def test_who_is_banned_is_not_let_in_by_any_credential(
     assert (await setting.shows(*proofs)).user == ann
 
 
-async def test_a_ban_is_not_told_to_who_proves_nothing(setting: Setting, clock: FixedClock) -> None:
+async def test_invalid_credential_does_not_reveal_a_ban(
+    setting: Scenario, clock: FixedClock
+) -> None:
     setting.signs_in("ann", "s", clock)
     setting.store.users["ann"].banned = True
     clock.advance(timedelta(days=8).total_seconds())
@@ -276,10 +280,10 @@ async def test_a_ban_is_not_told_to_who_proves_nothing(setting: Setting, clock: 
         await setting.shows(BY_TOKEN)
 
 
-async def test_news_of_a_user_lift_no_ban(
-    setting: Setting, claims: Claims, clock: FixedClock
+async def test_newer_claims_lift_no_ban(
+    setting: Scenario, claims: Claims, clock: FixedClock
 ) -> None:
-    """They are the business of the front end's plugins, and no credential says anything of them."""
+    """Only Better Auth's plugins change bans; credentials have no claim about them."""
     setting.says(claims)
     await setting.authenticate(NOTHING)
     setting.store.users["ann"].banned = True
@@ -290,10 +294,10 @@ async def test_news_of_a_user_lift_no_ban(
             await setting.authenticate(NOTHING)
 
 
-async def test_what_claims_do_not_say_stays(
-    setting: Setting, claims: Claims, clock: FixedClock
+async def test_absent_claims_change_nothing(
+    setting: Scenario, claims: Claims, clock: FixedClock
 ) -> None:
-    """A token of few words is no news of what it leaves out; a null is."""
+    """An absent claim keeps the value; null clears it."""
     setting.says(replace(claims, image="https://x/y.png"))
     await setting.authenticate(NOTHING)
     clock.advance(60)

@@ -1,4 +1,4 @@
-"""How often somebody may do something: who is turned away, and who never is."""
+"""Rate limits: which attempts and requests they reject, and which never."""
 
 import asyncio
 from collections import Counter
@@ -25,7 +25,7 @@ THREE: Final = (Limit(3, 300),)
 SUCCESS: Final = None
 WRONG: Final = Unauthenticated()
 AT_FAULT: Final = Unavailable()
-"""Nobody could look: our fault, and not who asks."""
+"""An error that the client did not cause."""
 
 AdvanceTime = Callable[[float], None]
 Outcome = Exception | None
@@ -33,7 +33,7 @@ Outcome = Exception | None
 
 @dataclass
 class Flaky:
-    """`Counters` that are unavailable when they are told to be."""
+    """Fake `Counters` that a test can make unavailable."""
 
     counters: Counters = field(default_factory=MemoryCounters)
     is_down: bool = False
@@ -60,7 +60,7 @@ def sign_ins(
 
 
 async def log_in(limits: SignInLimits, email: str, address: str | None, outcome: Outcome) -> None:
-    """One attempt. Raises what becomes of it, and `TooManyRequests`."""
+    """One attempt with this outcome. Raises the outcome or `TooManyRequests`."""
     async with limits.attempt(email, address):
         if outcome is not None:
             raise outcome
@@ -77,7 +77,7 @@ async def fail(
 async def refusal(
     limits: SignInLimits, email: str = ANN, address: str | None = HOME, outcome: Outcome = SUCCESS
 ) -> int:
-    """An attempt that must be turned away: for how many seconds."""
+    """`retry_after` of an attempt that must be rejected."""
     with pytest.raises(TooManyRequests) as caught:
         await log_in(limits, email, address, outcome)
     return caught.value.retry_after
@@ -92,8 +92,8 @@ async def sign_up_refusal(limits: SignInLimits, address: str | None) -> int:
 # Signing in
 
 
-async def test_an_address_may_fail_so_often_and_no_more() -> None:
-    """On whatever accounts; another address is another matter, and so is signing up."""
+async def test_address_over_its_limit_is_rejected() -> None:
+    """On any account. Other addresses and sign-ups are counted separately."""
     limits = sign_ins()
     await fail(limits, ANN)
     await fail(limits, BOB, times=2)
@@ -104,8 +104,8 @@ async def test_an_address_may_fail_so_often_and_no_more() -> None:
     await limits.count_sign_up(HOME)
 
 
-async def test_who_is_refused_is_not_let_in_to_be_checked() -> None:
-    """Not even for as long as it takes to compare a password."""
+async def test_rejected_attempt_does_not_run() -> None:
+    """No password is verified."""
     limits = sign_ins()
     await fail(limits, times=3)
     with pytest.raises(TooManyRequests):
@@ -113,9 +113,8 @@ async def test_who_is_refused_is_not_let_in_to_be_checked() -> None:
             raise AssertionError("it was let in")
 
 
-async def test_success_does_not_count() -> None:
-    """Neither what it is nor what was before: a limit that a success resets would let somebody
-    who has an account guess for ever."""
+async def test_successful_log_ins_do_not_count() -> None:
+    """Nor does a success reset the limit: an attacker with an account could guess forever."""
     limits = sign_ins()
     for _ in range(10):
         await log_in(limits, ANN, HOME, SUCCESS)
@@ -126,7 +125,7 @@ async def test_success_does_not_count() -> None:
 
 
 @pytest.mark.parametrize("error", [AT_FAULT, TooManyRequests(), ValueError()])
-async def test_what_is_no_wrong_password_does_not_count(error: Exception) -> None:
+async def test_other_errors_do_not_count(error: Exception) -> None:
     limits = sign_ins()
     for _ in range(10):
         with pytest.raises(type(error)):
@@ -135,7 +134,7 @@ async def test_what_is_no_wrong_password_does_not_count(error: Exception) -> Non
     await refusal(limits)
 
 
-async def test_a_kind_of_unauthenticated_counts() -> None:
+async def test_subclass_of_unauthenticated_counts() -> None:
     class Wrong(Unauthenticated):
         pass
 
@@ -146,21 +145,20 @@ async def test_a_kind_of_unauthenticated_counts() -> None:
     await refusal(limits)
 
 
-async def test_what_is_refused_does_not_count(advance_time: AdvanceTime) -> None:
-    """Who goes on asking waits no longer, and takes nothing from others."""
+async def test_rejected_attempts_do_not_count(advance_time: AdvanceTime) -> None:
+    """They extend no window and use up nothing of the overall limit."""
     limits = sign_ins(overall=(Limit(4, 300),))
     await fail(limits, times=3)
     advance_time(299)
     for _ in range(50):
         assert await refusal(limits) == 1
-    # One more of the four is left, for somebody who has failed before.
     await fail(limits, BOB, CAFE)
     advance_time(1)
     await fail(limits, times=3)
     await refusal(limits)
 
 
-async def test_a_window_begins_with_the_first_failure(advance_time: AdvanceTime) -> None:
+async def test_window_begins_with_the_first_failure(advance_time: AdvanceTime) -> None:
     limits = sign_ins()
     await fail(limits)
     advance_time(200)
@@ -173,9 +171,9 @@ async def test_a_window_begins_with_the_first_failure(advance_time: AdvanceTime)
     assert await refusal(limits) == 300
 
 
-async def test_nobody_locks_a_stranger_out() -> None:
-    """Past the account's limit, who has failed on it is turned away, and who has not gets one
-    attempt; with a right password as many as they like."""
+async def test_attacker_cannot_lock_the_owner_out() -> None:
+    """Over the account's limit, addresses that have failed on it are rejected. Another address gets
+    one failed attempt, and any number with the right password."""
     limits = sign_ins()
     await fail(limits, ANN, HOME, times=2)
     await fail(limits, ANN, CAFE)
@@ -185,15 +183,15 @@ async def test_nobody_locks_a_stranger_out() -> None:
         await log_in(limits, ANN, OFFICE, SUCCESS)
     await fail(limits, ANN, OFFICE)
     await refusal(limits, ANN, OFFICE)
-    # Who has failed on another account has not failed on this one.
+    # A failure on another account is not one on this account.
     await fail(limits, BOB, "198.51.100.9")
     await log_in(limits, ANN, "198.51.100.9", SUCCESS)
-    # The others still get in elsewhere.
+    # Other accounts are not affected.
     await log_in(limits, BOB, HOME, SUCCESS)
     await log_in(limits, BOB, OFFICE, SUCCESS)
 
 
-async def test_who_changes_addresses_gets_one_attempt_each() -> None:
+async def test_account_over_its_limit_allows_one_attempt_per_address() -> None:
     limits = sign_ins()
     addresses = [f"198.51.100.{n}" for n in range(100)]
     for address in addresses:
@@ -203,8 +201,8 @@ async def test_who_changes_addresses_gets_one_attempt_each() -> None:
     await log_in(limits, ANN, HOME, SUCCESS)
 
 
-async def test_failures_of_all_together() -> None:
-    """Past that limit it is with addresses as with accounts: who has not failed gets in."""
+async def test_overall_limit_rejects_addresses_that_have_failed() -> None:
+    """Addresses that have not failed can still log in."""
     limits = sign_ins(overall=(Limit(5, 60),))
     for n in range(5):
         await fail(limits, f"user{n}@example.com", f"198.51.100.{n}")
@@ -215,12 +213,12 @@ async def test_failures_of_all_together() -> None:
     await refusal(limits, BOB, HOME)
 
 
-def test_a_thousand_in_five_minutes_overall() -> None:
+def test_overall_limit_is_a_thousand_in_five_minutes() -> None:
     assert sign_ins().overall == (Limit(1000, 300),)
 
 
-async def test_attempts_at_the_same_time_do_not_slip_through() -> None:
-    """Each counts from its beginning, or a hundred at once would all find room."""
+async def test_concurrent_attempts_do_not_exceed_the_limit() -> None:
+    """Each counts from its start."""
     limits, open_, tried = sign_ins(), asyncio.Event(), 0
 
     async def guess() -> None:
@@ -238,8 +236,8 @@ async def test_attempts_at_the_same_time_do_not_slip_through() -> None:
     assert Counter(type(end) for end in ends) == {Unauthenticated: 3, TooManyRequests: 97}
 
 
-async def test_who_knows_the_password_is_let_in_however_many_come_at_once() -> None:
-    """An office at nine o'clock: they wait for each other, and none has failed."""
+async def test_concurrent_successful_log_ins_all_succeed() -> None:
+    """Such as an office behind one address: they wait for each other."""
     limits = sign_ins()
 
     async def log_in(number: int) -> None:
@@ -249,8 +247,8 @@ async def test_who_knows_the_password_is_let_in_however_many_come_at_once() -> N
     await asyncio.gather(*(log_in(number) for number in range(30)))
 
 
-async def test_at_the_same_time_from_many_addresses_too() -> None:
-    """Past the account's limit an address has one attempt on its way, and no second."""
+async def test_concurrent_attempts_from_many_addresses_do_not_exceed_the_limit() -> None:
+    """Over the account's limit, each address has one running attempt."""
     limits, tried = sign_ins(), Counter[str]()
     await fail(limits, ANN, HOME, times=3)
 
@@ -266,8 +264,8 @@ async def test_at_the_same_time_from_many_addresses_too() -> None:
     assert tried == dict.fromkeys(addresses, 1)
 
 
-async def test_an_attempt_that_is_cut_off_stays_counted() -> None:
-    """Nobody knows what it would have become: who hangs up would guess for nothing."""
+async def test_canceled_attempt_stays_counted() -> None:
+    """Otherwise a client could disconnect and guess without a limit."""
     limits = sign_ins()
 
     async def hang() -> None:
@@ -283,8 +281,8 @@ async def test_an_attempt_that_is_cut_off_stays_counted() -> None:
     await refusal(limits)
 
 
-async def test_several_limits_hold_all_of_them(advance_time: AdvanceTime) -> None:
-    """The longest of those that are used up says when to come again."""
+async def test_all_limits_apply(advance_time: AdvanceTime) -> None:
+    """The longest exceeded one determines `retry_after`."""
     limits = sign_ins((Limit(2, 10), Limit(3, 100)))
     await fail(limits, times=2)
     assert await refusal(limits) == 10
@@ -296,7 +294,7 @@ async def test_several_limits_hold_all_of_them(advance_time: AdvanceTime) -> Non
     assert await refusal(limits) == 10
 
 
-async def test_without_limits_nothing_is_counted() -> None:
+async def test_no_limits_count_nothing() -> None:
     counters = Flaky(is_down=True)
     limits = sign_ins((), (), counters)
     await fail(limits, times=50)
@@ -306,8 +304,8 @@ async def test_without_limits_nothing_is_counted() -> None:
     assert counters.asked == 0
 
 
-async def test_addresses_of_one_network_are_one() -> None:
-    """Who has a /64 has more addresses than there are windows."""
+async def test_ipv6_addresses_of_one_network_share_a_limit() -> None:
+    """A /64 has more addresses than there are windows."""
     limits = sign_ins()
     for n in range(3):
         await fail(limits, ANN, f"2001:db8:0:1::{n:x}")
@@ -315,7 +313,7 @@ async def test_addresses_of_one_network_are_one() -> None:
     await log_in(limits, BOB, "2001:db8:0:2::1", SUCCESS)
 
 
-async def test_those_whose_address_is_unknown_share_a_limit() -> None:
+async def test_unknown_addresses_share_a_limit() -> None:
     limits = sign_ins()
     for address in (None, "", "a socket"):
         await fail(limits, ANN, address)
@@ -323,8 +321,8 @@ async def test_those_whose_address_is_unknown_share_a_limit() -> None:
     await log_in(limits, BOB, HOME, SUCCESS)
 
 
-async def test_no_address_of_mail_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is counted may lie in a Redis that others read."""
+async def test_counter_keys_contain_no_email_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The counters may be in a shared Redis."""
     seen: list[WindowKey] = []
 
     class Noting(MemoryCounters):
@@ -340,8 +338,8 @@ async def test_no_address_of_mail_is_kept(monkeypatch: pytest.MonkeyPatch) -> No
 # Signing up
 
 
-async def test_sign_ups_of_an_address(advance_time: AdvanceTime) -> None:
-    """Each counts, whatever becomes of it; those that are refused do not."""
+async def test_sign_ups_are_limited_per_address(advance_time: AdvanceTime) -> None:
+    """Each counts, unless it is rejected."""
     limits = sign_ins()
     for _ in range(3):
         await limits.count_sign_up(HOME)
@@ -356,8 +354,8 @@ async def test_sign_ups_of_an_address(advance_time: AdvanceTime) -> None:
     assert await sign_up_refusal(limits, HOME) == 300
 
 
-async def test_sign_ups_of_all_together() -> None:
-    """They have a count of their own; a new address gets one attempt however many there were."""
+async def test_sign_ups_are_limited_overall() -> None:
+    """Separately from log-ins. A new address always gets one attempt."""
     limits = sign_ins(overall=(Limit(5, 60),))
     for n in range(5):
         await limits.count_sign_up(f"198.51.100.{n}")
@@ -367,7 +365,7 @@ async def test_sign_ups_of_all_together() -> None:
     await fail(limits, ANN, HOME, times=3)
 
 
-# All of it, as the rules have it
+# Any sequence
 
 ADDRESSES: Final = (HOME, CAFE, OFFICE)
 MANY: Final = (Limit(6, 300),)
@@ -395,8 +393,8 @@ STEPS: Final = st.lists(
 
 
 @contextmanager
-def standing_still() -> Iterator[tuple[asyncio.AbstractEventLoop, AdvanceTime]]:
-    """A loop of one's own, whose time moves by what is skipped: Hypothesis has no fixtures."""
+def frozen_loop() -> Iterator[tuple[asyncio.AbstractEventLoop, AdvanceTime]]:
+    """An event loop whose time only the returned function advances."""
     loop, now = asyncio.new_event_loop(), 0.0
 
     def advance_time(seconds: float) -> None:
@@ -411,8 +409,7 @@ def standing_still() -> Iterator[tuple[asyncio.AbstractEventLoop, AdvanceTime]]:
 
 
 class Rules:
-    """What the limits promise, in the words of the contract: who has failed where, in this window,
-    or is at it."""
+    """A model of the limits: the failed and the running attempts of this window."""
 
     def __init__(self) -> None:
         self.failures: list[tuple[str, str]] = []
@@ -429,14 +426,14 @@ class Rules:
 
 @settings(max_examples=50)
 @given(STEPS)
-def test_whoever_tries_whatever_the_rules_hold(steps: list[Step]) -> None:
+def test_any_sequence_of_attempts_obeys_the_rules(steps: list[Step]) -> None:
     limits, rules = sign_ins(overall=MANY), Rules()
     begun: list[tuple[AbstractAsyncContextManager[None], tuple[str, str], Outcome]] = []
 
     async def begin(email: str, address: str, outcome: Outcome) -> None:
         under_way = [n for n, (_, (_, a), _) in enumerate(begun) if a == address]
         if len(under_way) == THREE[0].amount:
-            # It would wait for one of them.
+            # It would wait for one of these.
             await end(under_way[0])
         attempt = limits.attempt(email, address)
         is_admitted = rules.admits(email, address)
@@ -460,7 +457,7 @@ def test_whoever_tries_whatever_the_rules_hold(steps: list[Step]) -> None:
         if not isinstance(outcome, Unauthenticated):
             rules.failures.remove(who)
 
-    with standing_still() as (loop, advance_time):
+    with frozen_loop() as (loop, advance_time):
 
         async def play() -> None:
             for what, email, address, outcome in steps:
@@ -472,7 +469,7 @@ def test_whoever_tries_whatever_the_rules_hold(steps: list[Step]) -> None:
                 elif what == "end" and begun:
                     await end(0)
                 elif what == "wait":
-                    # Each subject has a window of its own. All are over, and nobody is at it.
+                    # Each subject has a window of its own: all end, and no attempt runs.
                     while begun:
                         await end(0)
                     advance_time(300)
@@ -486,7 +483,7 @@ def test_whoever_tries_whatever_the_rules_hold(steps: list[Step]) -> None:
 # Requests
 
 
-async def test_requests_of_users_and_of_addresses_are_counted_apart(
+async def test_users_and_addresses_are_counted_separately(
     advance_time: AdvanceTime,
 ) -> None:
     limit = RequestLimit(MemoryCounters(), (Limit(2, 60),))
@@ -505,8 +502,8 @@ async def test_requests_of_users_and_of_addresses_are_counted_apart(
         assert other and other.counts[0].times == 1
 
 
-async def test_an_address_that_is_nobodys_is_no_user() -> None:
-    """However somebody chose their id."""
+async def test_user_id_that_looks_like_an_address_is_counted_separately() -> None:
+    """Whatever the id is."""
     limit = RequestLimit(MemoryCounters(), (Limit(2, 60),))
     for user_id in (HOME, f"address:{HOME}", "ann", "ann:60"):
         limit_status = await limit.count_user(user_id)
@@ -515,8 +512,8 @@ async def test_an_address_that_is_nobodys_is_no_user() -> None:
     assert limit_status and limit_status.counts[0].times == 1
 
 
-async def test_what_an_allowance_says() -> None:
-    """Over is who came once too often; just over is the first of those, which is worth a line."""
+async def test_limit_status() -> None:
+    """`is_just_over` is true only for the first count over a limit."""
     both = (Limit(2, 10), Limit(4, 100))
     table = [
         ((1, 1), False, False, 1),
@@ -535,11 +532,11 @@ async def test_what_an_allowance_says() -> None:
 
 
 @pytest.mark.parametrize("left", [0.0, -1.0, 0.001])
-async def test_nobody_is_told_to_come_again_at_once(left: float) -> None:
+async def test_retry_after_is_at_least_one_second(left: float) -> None:
     assert LimitStatus((Limit(1, 60),), [WindowCount(2, left)]).retry_after == 1
 
 
-async def test_requests_are_not_limited_where_nobody_can_count() -> None:
+async def test_unavailable_counters_limit_no_requests() -> None:
     counters = Flaky(is_down=True)
     limit = RequestLimit(counters, (Limit(1, 60),))
     for _ in range(5):
@@ -549,7 +546,7 @@ async def test_requests_are_not_limited_where_nobody_can_count() -> None:
     assert await limit.count_user("ann") is not None
 
 
-async def test_requests_without_a_limit_are_not_counted() -> None:
+async def test_no_limit_counts_no_requests() -> None:
     counters = Flaky()
     limit = RequestLimit(counters, ())
     for _ in range(5):
@@ -559,10 +556,10 @@ async def test_requests_without_a_limit_are_not_counted() -> None:
     assert counters.asked == 0
 
 
-# When the shared counters are away
+# Unavailable shared counters
 
 
-async def test_sign_ins_fall_back_on_a_local_limit() -> None:
+async def test_unavailable_shared_counters_fall_back_to_local_ones() -> None:
     shared, own = Flaky(), Flaky()
     limits = sign_ins(counters=FallbackCounters(shared, own))
     await fail(limits, times=2)
@@ -581,8 +578,8 @@ async def test_sign_ins_fall_back_on_a_local_limit() -> None:
     assert own.asked == asked
 
 
-async def test_an_outage_in_the_midst_of_an_attempt_is_no_error() -> None:
-    """It leaves the shared count as it is, and nothing in the local one."""
+async def test_outage_during_an_attempt_is_no_error() -> None:
+    """The shared count stays, and the local one is zero."""
     shared = Flaky()
     limits = sign_ins(counters=FallbackCounters(shared, MemoryCounters()))
     async with limits.attempt(ANN, HOME):
@@ -613,13 +610,13 @@ async def test_an_outage_in_the_midst_of_an_attempt_is_no_error() -> None:
         ("1" * 10_000, "unknown"),
     ],
 )
-def test_what_one_customer_usually_has(address: str | None, network: str) -> None:
+def test_network_of_an_address(address: str | None, network: str) -> None:
     assert network_of(address) == network
 
 
 @settings(max_examples=30)
 @given(st.ip_addresses())
-def test_every_address_is_in_its_network(address: IPv4Address | IPv6Address) -> None:
+def test_address_is_in_its_network(address: IPv4Address | IPv6Address) -> None:
     network = ip_network(network_of(str(address)))
     if isinstance(address, IPv6Address) and address.ipv4_mapped is None:
         assert isinstance(network, IPv6Network)

@@ -1,4 +1,4 @@
-"""What the use cases add to entities and repositories."""
+"""Use cases of tasks: retries, `if_match` and time."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from tests.conftest import FixedClock
 
 @dataclass
 class CountedRetries:
-    """`Retries` without a wait, and as many as a test wants."""
+    """Fake `Retries` without a wait, with a given number of attempts."""
 
     attempts: int = 3
     used: int = 0
@@ -29,7 +29,7 @@ class CountedRetries:
 
 
 class ContestedTasks(MemoryTasks):
-    """Somebody else is faster, as often as a test wants."""
+    """`MemoryTasks` that loses a given number of races."""
 
     races = 0
 
@@ -54,16 +54,14 @@ async def task(tasks: ContestedTasks, clock: FixedClock) -> Task:
     return await CreateTask(tasks, clock)("ann", TaskDraft(title="x"))
 
 
-async def test_a_lost_race_is_run_again(
-    tasks: ContestedTasks, task: Task, clock: FixedClock
-) -> None:
+async def test_lost_race_is_retried(tasks: ContestedTasks, task: Task, clock: FixedClock) -> None:
     ContestedTasks.races = 2
     retries = CountedRetries()
     done = await CompleteTask(tasks, clock, retries)("ann", task.id)
     assert (done.status, done.version, retries.used) == (TaskStatus.COMPLETED, 2, 3)
 
 
-async def test_a_race_that_is_always_lost_ends(
+async def test_retries_end_in_unavailable(
     tasks: ContestedTasks, task: Task, clock: FixedClock
 ) -> None:
     ContestedTasks.races = 99
@@ -72,7 +70,7 @@ async def test_a_race_that_is_always_lost_ends(
     assert await tasks.get(task.id, "ann") == task
 
 
-async def test_a_race_with_a_version_is_run_once(
+async def test_lost_race_with_if_match_is_not_retried(
     tasks: ContestedTasks, task: Task, clock: FixedClock
 ) -> None:
     ContestedTasks.races = 1
@@ -82,7 +80,7 @@ async def test_a_race_with_a_version_is_run_once(
     assert retries.used == 1
 
 
-async def test_a_version_that_nobody_has_is_stale(
+async def test_other_version_than_if_match_is_stale(
     tasks: ContestedTasks, task: Task, clock: FixedClock
 ) -> None:
     with pytest.raises(StaleTask):
@@ -94,7 +92,7 @@ async def test_a_version_that_nobody_has_is_stale(
         await tasks.get(task.id, "ann")
 
 
-async def test_the_clock_is_read_when_the_task_changes(
+async def test_change_uses_the_current_time(
     tasks: ContestedTasks, task: Task, clock: FixedClock
 ) -> None:
     clock.advance(60)

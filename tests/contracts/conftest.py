@@ -1,4 +1,4 @@
-"""The stores that every contract test runs over."""
+"""The storage adapters that every contract test runs over."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ NOW = datetime(2026, 11, 20, 18, 0, 0, 123456, tzinfo=UTC)
 
 @dataclass
 class Stores:
-    """The ports of one store."""
+    """The ports of one storage."""
 
     tasks: TaskRepository
     users: UserRepository

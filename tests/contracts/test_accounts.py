@@ -1,4 +1,4 @@
-"""What every `AccountStore` does."""
+"""The contract of `AccountStore`."""
 
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
@@ -21,27 +21,27 @@ async def add(stores: Stores, user_id: str, password_hash: str = HASH) -> None:
     )
 
 
-async def test_a_password_comes_back(stores: Stores, ann: User, bob: User) -> None:
+async def test_stored_password_hash_is_found(stores: Stores, ann: User, bob: User) -> None:
     await add(stores, ann.id)
     await add(stores, bob.id, HASH[::-1])
     assert await stores.accounts.password_hash(ann.id) == HASH
     assert await stores.accounts.password_hash(bob.id) == HASH[::-1]
 
 
-async def test_nobody_else_has_a_password(stores: Stores, ann: User, bob: User) -> None:
+async def test_user_without_a_password_has_no_hash(stores: Stores, ann: User, bob: User) -> None:
     await add(stores, ann.id)
     for user_id in ("", "nobody", bob.id, "ANN", "ann ", "_nn", "account of ann"):
         assert await stores.accounts.password_hash(user_id) is None
 
 
-async def test_nobody_can_be_given_a_password(stores: Stores) -> None:
+async def test_missing_user_gets_no_password(stores: Stores) -> None:
     with pytest.raises(UnknownUser):
         await add(stores, "nobody")
     assert await stores.accounts.password_hash("nobody") is None
 
 
-async def test_the_password_of_a_deleted_user_is_gone(stores: Stores, ann: User) -> None:
-    """Also when the user comes back."""
+async def test_deleting_a_user_deletes_the_password(stores: Stores, ann: User) -> None:
+    """Also if the user is created again."""
     await add(stores, ann.id)
     await stores.users.remove(ann.id)
     await stores.users.add(ann, issued_at=NOW + timedelta(days=10_000))
@@ -50,7 +50,7 @@ async def test_the_password_of_a_deleted_user_is_gone(stores: Stores, ann: User)
 
 @pytest.fixture
 async def accounts(database_url: str) -> AsyncIterator[PostgresAccounts]:
-    """With Ann and Bob, who have no account yet."""
+    """With Ann and Bob, who have no account row."""
     with psycopg.connect(database_url) as connection:
         connection.execute(
             'insert into "user" (id, name, email, "emailVerified")'
@@ -72,7 +72,7 @@ def insert(
     password: str | None = HASH,
     created_at: datetime = NOW,
 ) -> None:
-    """As Better Auth does."""
+    """Insert a row, as Better Auth does."""
     with psycopg.connect(url) as connection:
         connection.execute(
             'insert into account (id, "userId", "accountId", "providerId", password, "createdAt",'
@@ -82,7 +82,7 @@ def insert(
 
 
 @pytest.mark.postgres
-async def test_the_row_is_better_auths(accounts: PostgresAccounts, database_url: str) -> None:
+async def test_row_has_better_auths_format(accounts: PostgresAccounts, database_url: str) -> None:
     """It looks for an account of the provider `credential` whose id is the user's."""
     await accounts.add_password(id="a", user_id="ann", password_hash=HASH, now=NOW)
     with psycopg.connect(database_url) as connection:
@@ -94,10 +94,8 @@ async def test_the_row_is_better_auths(accounts: PostgresAccounts, database_url:
 
 
 @pytest.mark.postgres
-async def test_of_two_passwords_the_first_counts(
-    accounts: PostgresAccounts, database_url: str
-) -> None:
-    """No constraint of Better Auth's speaks against two, and it signs in with the first."""
+async def test_first_of_two_passwords_counts(accounts: PostgresAccounts, database_url: str) -> None:
+    """Better Auth has no constraint against two, and uses the first."""
     insert(database_url, "b", password="second", created_at=NOW + timedelta(seconds=1))
     insert(database_url, "c", password="first")
     insert(database_url, "a", password="third", created_at=NOW + timedelta(seconds=2))
@@ -119,16 +117,16 @@ async def test_of_two_passwords_the_first_counts(
         {"password": None},
     ],
 )
-async def test_an_account_of_another_kind_has_no_password(
+async def test_account_of_another_provider_has_no_password(
     accounts: PostgresAccounts, database_url: str, other: dict[str, str | None]
 ) -> None:
-    """With any of these Better Auth answers 401, too."""
+    """Better Auth responds with 401 to any of these, too."""
     insert(database_url, "a", **other)  # type: ignore[arg-type]
     assert await accounts.password_hash("ann") is None
 
 
 @pytest.mark.postgres
-async def test_an_account_of_another_kind_hides_no_password(
+async def test_account_of_another_provider_hides_no_password(
     accounts: PostgresAccounts, database_url: str
 ) -> None:
     insert(database_url, "a", provider_id="github", account_id="4711", password=None)

@@ -1,4 +1,4 @@
-"""What every `Counters` does."""
+"""The contract of `Counters`."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -42,13 +42,13 @@ end
 
 @dataclass
 class Tally:
-    """Counters, and a way to let time pass for them."""
+    """Counters, and a function that advances their time."""
 
     counters: Counters
     skip: Callable[[float], None]
 
     async def times(self, *keys: WindowKey) -> list[int]:
-        """Count them once more: how often they were counted by now."""
+        """Increment the counters and return the counts."""
         return [counted.times for counted in await self.counters.add(keys)]
 
 
@@ -73,7 +73,7 @@ async def tally(
         return
     server: RedisServer = request.getfixturevalue("redis_server")
     server.ask("FLUSHALL")
-    # A busy machine is no outage.
+    # A busy machine must not look like an outage.
     monkeypatch.setattr(redis_counters, "TIMEOUT_SECONDS", 10.0)
     counters = RedisCounters(server.url)
     await counters.open()
@@ -81,24 +81,24 @@ async def tally(
     await counters.close()
 
 
-async def test_each_key_is_counted_for_itself(tally: Tally) -> None:
+async def test_keys_are_counted_separately(tally: Tally) -> None:
     assert await tally.times(A) == [1]
     assert await tally.times(B, A) == [1, 2]
     assert await tally.times(A, LONG, B) == [3, 1, 2]
     assert await tally.times() == []
 
 
-async def test_a_key_that_is_named_twice_is_counted_twice(tally: Tally) -> None:
+async def test_repeated_key_is_counted_twice(tally: Tally) -> None:
     assert await tally.times(A, B, A) == [1, 1, 2]
 
 
-async def test_the_same_in_two_windows_is_two(tally: Tally) -> None:
+async def test_same_name_in_two_windows_is_counted_separately(tally: Tally) -> None:
     assert await tally.times(("a", 60), ("a", 10), ("a", 60)) == [1, 1, 2]
     tally.skip(10)
     assert await tally.times(("a", 60), ("a", 10)) == [3, 1]
 
 
-async def test_a_window_begins_with_the_first_and_does_not_move(tally: Tally) -> None:
+async def test_window_begins_with_the_first_count_and_is_fixed(tally: Tally) -> None:
     [first] = await tally.counters.add([A])
     tally.skip(20)
     [second] = await tally.counters.add([A])
@@ -124,7 +124,7 @@ async def test_windows_of_different_lengths(tally: Tally) -> None:
     assert await tally.times(LONG) == [1]
 
 
-async def test_what_is_taken_back_was_never_there(tally: Tally) -> None:
+async def test_undone_count_is_gone(tally: Tally) -> None:
     await tally.counters.add([A, B])
     await tally.counters.add([A, B])
     await tally.counters.undo([A])
@@ -133,7 +133,7 @@ async def test_what_is_taken_back_was_never_there(tally: Tally) -> None:
     assert await tally.times(A, B) == [2, 2]
 
 
-async def test_never_below_nothing(tally: Tally) -> None:
+async def test_undo_does_not_go_below_zero(tally: Tally) -> None:
     await tally.counters.undo([A, B])
     assert await tally.times(A) == [1]
     for _ in range(5):
@@ -142,7 +142,7 @@ async def test_never_below_nothing(tally: Tally) -> None:
     await tally.counters.undo([])
 
 
-async def test_to_take_back_opens_and_prolongs_no_window(tally: Tally) -> None:
+async def test_undo_begins_and_extends_no_window(tally: Tally) -> None:
     await tally.counters.add([A])
     await tally.counters.add([A])
     await tally.counters.undo([A])
@@ -157,8 +157,8 @@ async def test_to_take_back_opens_and_prolongs_no_window(tally: Tally) -> None:
     assert 59 < last.seconds_left <= 60
 
 
-async def test_what_is_taken_back_whole_leaves_nothing(tally: Tally) -> None:
-    """Not even its window: who is turned away takes no room from those who are counted."""
+async def test_undoing_every_count_removes_the_window(tally: Tally) -> None:
+    """Rejected attempts displace no windows."""
     await tally.counters.add([A])
     await tally.counters.undo([A])
     tally.skip(30)
@@ -167,14 +167,14 @@ async def test_what_is_taken_back_whole_leaves_nothing(tally: Tally) -> None:
     assert again.seconds_left > 59
 
 
-async def test_adds_at_the_same_time_are_all_counted(tally: Tally) -> None:
+async def test_concurrent_adds_are_all_counted(tally: Tally) -> None:
     counts = await asyncio.gather(*(tally.times(A, B) for _ in range(300)))
     assert sorted(counts) == [[n, n] for n in range(1, 301)]
     await asyncio.gather(*(tally.counters.undo([A]) for _ in range(299)))
     assert await tally.times(A, B) == [2, 301]
 
 
-async def test_names_are_taken_as_they_are(tally: Tally) -> None:
+async def test_names_are_compared_exactly(tally: Tally) -> None:
     keys: list[Any] = [(name, 60) for name in NAMES]
     assert await tally.times(*keys) == [1] * len(keys)
     await tally.counters.undo([(NAMES[2], 60)])
@@ -182,11 +182,11 @@ async def test_names_are_taken_as_they_are(tally: Tally) -> None:
 
 
 async def test_memory_is_bounded() -> None:
-    """Whoever makes up a million names makes it forget the oldest window, and no other."""
+    """Beyond the capacity, the oldest window is dropped."""
     counters = MemoryCounters(capacity=3)
     for name in "abcd":
         await counters.add([(name, 60)])
-    # `a` was the oldest, and then `b`: a key that is counted again is no younger for it.
+    # `a` was the oldest, then `b`: counting a key again does not make its window newer.
     assert [c.times for c in await counters.add([("d", 60), ("c", 60), ("b", 60)])] == [2, 2, 2]
     assert [c.times for c in await counters.add([("a", 60), ("b", 60)])] == [1, 1]
     many = MemoryCounters(capacity=1000)
@@ -196,7 +196,7 @@ async def test_memory_is_bounded() -> None:
     assert {c.times for c in counted} == {2}
 
 
-async def test_memory_begins_a_window_anew_at_the_end_of_the_line(
+async def test_new_window_of_a_key_counts_as_newest(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     now = 0.0
@@ -204,7 +204,7 @@ async def test_memory_begins_a_window_anew_at_the_end_of_the_line(
     counters = MemoryCounters(capacity=2)
     await counters.add([("b", 60), ("a", 10)])
     now = 10.0
-    # It takes its own place, and nobody else's.
+    # It replaces its own window and drops no other.
     await counters.add([("a", 10)])
     assert [c.times for c in await counters.add([("b", 60), ("a", 10)])] == [2, 2]
     await counters.add([("c", 10)])

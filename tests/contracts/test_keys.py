@@ -1,4 +1,4 @@
-"""What every `KeyStore` does."""
+"""The contract of `KeyStore`."""
 
 import json
 from datetime import timedelta
@@ -28,7 +28,7 @@ INSERT = Statement(
 
 
 async def put(stores: Stores, key: StoredKey) -> None:
-    """As the front end's server does; the port itself only reads."""
+    """Store a key, as Better Auth does; the port only reads."""
     if isinstance(stores.keys, MemoryKeys):
         stores.keys.store.keys[key.id] = key
         return
@@ -50,21 +50,21 @@ async def keys(stores: Stores) -> list[StoredKey]:
     return KEYS
 
 
-async def test_a_key_is_found_by_its_id(stores: Stores, keys: list[StoredKey]) -> None:
-    """Also where it has expired: for how long it verifies is for whoever asks to judge."""
+async def test_key_is_found_by_id(stores: Stores, keys: list[StoredKey]) -> None:
+    """Also if it has expired: callers check that."""
     for key in keys:
         found = await stores.keys.find(key.id)
         assert found == key
         assert found.expires_at is None or found.expires_at.utcoffset() == timedelta(0)
 
 
-async def test_an_id_is_matched_as_it_is(stores: Stores, keys: list[StoredKey]) -> None:
+async def test_key_id_is_compared_exactly(stores: Stores, keys: list[StoredKey]) -> None:
     for id in ("", "OLD", "old ", "_ld", "%", "' or true;--", PUBLIC):
         assert await stores.keys.find(id) is None
 
 
-async def test_a_key_that_comes_later_is_found(stores: Stores) -> None:
-    """Better Auth makes one when it first signs, and others as it replaces them."""
+async def test_key_added_later_is_found(stores: Stores) -> None:
+    """Better Auth creates one when it first signs, and more when it rotates keys."""
     [key, *_] = KEYS
     assert await stores.keys.find(key.id) is None
     await put(stores, key)

@@ -1,4 +1,4 @@
-"""What every `SessionStore` does."""
+"""The contract of `SessionStore`."""
 
 import asyncio
 from dataclasses import replace
@@ -43,7 +43,7 @@ async def stored(stores: Stores, session_id: str = "s") -> Session:
     return found[0]
 
 
-async def test_what_was_added_is_found_with_its_user(stores: Stores, ann: User, bob: User) -> None:
+async def test_added_session_is_found_with_its_user(stores: Stores, ann: User, bob: User) -> None:
     of_ann, of_bob = new(ann), new(bob, "t", ip_address=None, user_agent=None)
     await stores.sessions.add(of_ann)
     await stores.sessions.add(of_bob)
@@ -56,8 +56,8 @@ async def test_what_was_added_is_found_with_its_user(stores: Stores, ann: User, 
 
 
 @pytest.mark.postgres
-async def test_where_better_auth_knows_no_device_there_is_none(database_url: str) -> None:
-    """It writes an empty text."""
+async def test_empty_device_of_better_auth_is_none(database_url: str) -> None:
+    """Better Auth stores empty texts."""
     database = PoolDatabase(database_url)
     await database.open()
     async with await psycopg.AsyncConnection.connect(database_url) as connection:
@@ -75,7 +75,7 @@ async def test_where_better_auth_knows_no_device_there_is_none(database_url: str
     await database.close()
 
 
-async def test_tokens_and_ids_are_matched_as_they_are(stores: Stores, ann: User) -> None:
+async def test_tokens_and_ids_are_compared_exactly(stores: Stores, ann: User) -> None:
     await stores.sessions.add(new(ann))
     for other in ("", "ann", "TOKEN OF S", "token of", "token of s ", "%", "token_of_s", NASTY):
         assert await stores.sessions.find_by_token(other) is None
@@ -85,14 +85,14 @@ async def test_tokens_and_ids_are_matched_as_they_are(stores: Stores, ann: User)
     assert await stores.sessions.find_by_id("token of s") is None
 
 
-async def test_whoever_asks_judges_whether_it_is_alive(stores: Stores, ann: User) -> None:
+async def test_expired_session_is_found(stores: Stores, ann: User) -> None:
     dead = new(ann, expires_at=NOW - 30 * DAY)
     await stores.sessions.add(dead)
     assert await stores.sessions.find_by_token(dead.token) == (dead, ann)
     assert await stores.sessions.find_by_id(dead.id) == (dead, ann)
 
 
-async def test_what_comes_back_is_a_copy(stores: Stores, ann: User) -> None:
+async def test_results_are_copies(stores: Stores, ann: User) -> None:
     session, untouched = new(ann), new(ann)
     await stores.sessions.add(session)
     session.token = "changed behind its back"
@@ -107,17 +107,15 @@ async def test_what_comes_back_is_a_copy(stores: Stores, ann: User) -> None:
     assert await stores.sessions.find_by_id("s") == (untouched, ann)
 
 
-async def test_nobody_has_no_session(stores: Stores, ann: User) -> None:
+async def test_missing_user_has_no_session(stores: Stores, ann: User) -> None:
     with pytest.raises(UnknownUser):
         await stores.sessions.add(new(replace(ann, id="nobody")))
     assert await stores.sessions.find_by_id("s") is None
     assert list(await stores.sessions.list("nobody", now=NOW)) == []
 
 
-async def test_the_sessions_of_a_deleted_user_are_gone(
-    stores: Stores, ann: User, bob: User
-) -> None:
-    """Also when the user comes back."""
+async def test_deleting_a_user_deletes_the_sessions(stores: Stores, ann: User, bob: User) -> None:
+    """Also if the user is created again."""
     of_ann, of_bob = new(ann), new(bob, "t")
     await stores.sessions.add(of_ann)
     await stores.sessions.add(of_bob)
@@ -131,7 +129,7 @@ async def test_the_sessions_of_a_deleted_user_are_gone(
     assert await stores.sessions.find_by_id(of_bob.id) == (of_bob, bob)
 
 
-async def test_a_list_has_the_own_that_are_alive_the_newest_first(
+async def test_list_has_own_valid_sessions_newest_first(
     stores: Stores, ann: User, bob: User
 ) -> None:
     older, newest, dead, dying, beside = (
@@ -148,9 +146,7 @@ async def test_a_list_has_the_own_that_are_alive_the_newest_first(
     assert list(await stores.sessions.list(ann.id, now=NOW + TICK)) == [newest, beside, older]
 
 
-async def test_a_saved_session_has_its_new_times_and_nothing_else(
-    stores: Stores, ann: User
-) -> None:
+async def test_save_changes_only_the_times(stores: Stores, ann: User) -> None:
     session = new(ann)
     await stores.sessions.add(session)
     longer = replace(session, updated_at=NOW + DAY, expires_at=NOW + 8 * DAY)
@@ -160,8 +156,8 @@ async def test_a_saved_session_has_its_new_times_and_nothing_else(
     assert await stored(stores) == longer
 
 
-async def test_saving_shortens_no_life(stores: Stores, ann: User) -> None:
-    """Whoever comes late with an earlier end has lost a race, and is content."""
+async def test_save_never_shortens_a_session(stores: Stores, ann: User) -> None:
+    """A save with an earlier expiration has lost a race, which is no error."""
     session = new(ann)
     await stores.sessions.add(session)
     for shorter in (timedelta(0), TICK, 3 * DAY):
@@ -170,7 +166,7 @@ async def test_saving_shortens_no_life(stores: Stores, ann: User) -> None:
         assert await stored(stores) == session
 
 
-async def test_a_session_that_is_gone_is_not_saved(stores: Stores, ann: User) -> None:
+async def test_missing_session_is_not_saved(stores: Stores, ann: User) -> None:
     session = new(ann)
     await stores.sessions.add(session)
     await stores.sessions.remove(session.id, ann.id)
@@ -180,7 +176,7 @@ async def test_a_session_that_is_gone_is_not_saved(stores: Stores, ann: User) ->
     assert await stores.sessions.find_by_id(session.id) is None
 
 
-async def test_a_session_of_another_user_is_not_saved(stores: Stores, ann: User, bob: User) -> None:
+async def test_session_of_another_user_is_not_saved(stores: Stores, ann: User, bob: User) -> None:
     session = new(ann)
     await stores.sessions.add(session)
     for expires_at in (session.expires_at, session.expires_at + DAY):
@@ -189,7 +185,7 @@ async def test_a_session_of_another_user_is_not_saved(stores: Stores, ann: User,
     assert await stored(stores) == session
 
 
-async def test_removing(stores: Stores, ann: User, bob: User) -> None:
+async def test_remove_deletes_only_the_named_row(stores: Stores, ann: User, bob: User) -> None:
     session, other, of_bob = new(ann), new(ann, "t"), new(bob, "u")
     for one in (session, other, of_bob):
         await stores.sessions.add(one)
@@ -202,8 +198,8 @@ async def test_removing(stores: Stores, ann: User, bob: User) -> None:
     assert await stored(stores, "u") == of_bob
 
 
-async def test_two_tabs_prolong_at_once(stores: Stores, ann: User, clock: FixedClock) -> None:
-    """Each has read the session before the other wrote it, and neither fails."""
+async def test_two_tabs_prolong_concurrently(stores: Stores, ann: User, clock: FixedClock) -> None:
+    """Each reads the session before the other saves it, and neither fails."""
     await stores.sessions.add(new(ann))
     tabs = [Identity(ann, CredentialKind.COOKIE, await stored(stores)) for _ in range(10)]
     clock.advance(2 * DAY.total_seconds())
@@ -212,7 +208,7 @@ async def test_two_tabs_prolong_at_once(stores: Stores, ann: User, clock: FixedC
     assert (await stored(stores)).expires_at == clock.now() + SESSION_LIFETIME
 
 
-async def test_of_many_prolongations_at_once_the_longest_counts(stores: Stores, ann: User) -> None:
+async def test_longest_of_concurrent_prolongations_wins(stores: Stores, ann: User) -> None:
     session = new(ann)
     await stores.sessions.add(session)
     ends = [NOW + SESSION_LIFETIME + n * DAY for n in (3, 1, 7, 2, 9, 0, 5, 9, 4, 8)]
@@ -228,7 +224,7 @@ async def test_of_many_prolongations_at_once_the_longest_counts(stores: Stores, 
     assert (found.expires_at, found.updated_at) == (max(ends), max(ends) - SESSION_LIFETIME)
 
 
-async def test_of_many_who_end_a_session_one_does(stores: Stores, ann: User) -> None:
+async def test_one_of_concurrent_removals_succeeds(stores: Stores, ann: User) -> None:
     await stores.sessions.add(new(ann))
     results = await asyncio.gather(
         *(stores.sessions.remove("s", ann.id) for _ in range(20)), return_exceptions=True
@@ -237,10 +233,10 @@ async def test_of_many_who_end_a_session_one_does(stores: Stores, ann: User) -> 
     assert sum(isinstance(result, SessionNotFound) for result in results) == 19
 
 
-async def test_a_session_that_ends_while_it_is_prolonged_is_over(
+async def test_prolonging_does_not_restore_an_ended_session(
     stores: Stores, ann: User, clock: FixedClock
 ) -> None:
-    """Whichever comes first: prolonging does not bring it back."""
+    """In either order."""
     await stores.sessions.add(new(ann))
     tabs = [Identity(ann, CredentialKind.COOKIE, await stored(stores)) for _ in range(10)]
     clock.advance(2 * DAY.total_seconds())
@@ -255,7 +251,7 @@ async def test_a_session_that_ends_while_it_is_prolonged_is_over(
     assert await stores.sessions.find_by_id("s") is None
 
 
-async def test_many_sign_in_at_once(stores: Stores, ann: User) -> None:
+async def test_concurrent_sessions_are_all_stored(stores: Stores, ann: User) -> None:
     await asyncio.gather(*(stores.sessions.add(new(ann, f"s{n}")) for n in range(20)))
     found = await stores.sessions.list(ann.id, now=NOW)
     assert {session.id for session in found} == {f"s{n}" for n in range(20)}

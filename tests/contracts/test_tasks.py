@@ -1,4 +1,4 @@
-"""What every `TaskRepository` does."""
+"""The contract of `TaskRepository`."""
 
 import asyncio
 from dataclasses import replace
@@ -31,7 +31,7 @@ def new(user_id: str, title: str = "Water the plants", **values: object) -> Task
     return Task.create(draft, user_id=user_id, now=NOW)
 
 
-async def test_what_was_added_comes_back(stores: Stores, ann: User) -> None:
+async def test_added_entity_is_found(stores: Stores, ann: User) -> None:
     task = new(ann.id, NASTY, description=f"{NASTY}\n\t.", status=TaskStatus.COMPLETED)
     added = await stores.tasks.add(task)
     assert added == replace(task, id=added.id)
@@ -41,7 +41,7 @@ async def test_what_was_added_comes_back(stores: Stores, ann: User) -> None:
     assert found.created_at.utcoffset() == timedelta(0)
 
 
-async def test_what_comes_back_is_a_copy(stores: Stores, ann: User) -> None:
+async def test_results_are_copies(stores: Stores, ann: User) -> None:
     added = await stores.tasks.add(new(ann.id))
     added.title = "changed behind its back"
     (await stores.tasks.get(added.id, ann.id)).title = "and again"
@@ -49,23 +49,23 @@ async def test_what_comes_back_is_a_copy(stores: Stores, ann: User) -> None:
     assert (await stores.tasks.get(added.id, ann.id)).title == "Water the plants"
 
 
-async def test_a_task_needs_its_user(stores: Stores) -> None:
+async def test_task_of_a_missing_user_is_rejected(stores: Stores) -> None:
     with pytest.raises(UnknownUser):
         await stores.tasks.add(new("nobody"))
 
 
-async def test_many_are_added_at_once(stores: Stores, ann: User) -> None:
+async def test_add_all_stores_every_task(stores: Stores, ann: User) -> None:
     await stores.tasks.add_all([new(ann.id, f"task {n}") for n in range(30)])
     assert (await stores.tasks.list(ann.id, TaskQuery(limit=100))).total == 30
 
 
-async def test_many_are_added_all_or_none(stores: Stores, ann: User) -> None:
+async def test_add_all_is_atomic(stores: Stores, ann: User) -> None:
     with pytest.raises(UnknownUser):
         await stores.tasks.add_all([new(ann.id), new("nobody"), new(ann.id)])
     assert (await stores.tasks.list(ann.id, TaskQuery())).total == 0
 
 
-async def test_a_task_that_does_not_exist(stores: Stores, ann: User) -> None:
+async def test_missing_task_is_not_found(stores: Stores, ann: User) -> None:
     task = replace(new(ann.id), id=2**63 - 1)
     for attempt in (
         stores.tasks.get(task.id, ann.id),
@@ -77,7 +77,7 @@ async def test_a_task_that_does_not_exist(stores: Stores, ann: User) -> None:
             await attempt
 
 
-async def test_a_task_of_another_user(stores: Stores, ann: User, bob: User) -> None:
+async def test_task_of_another_user_is_not_accessible(stores: Stores, ann: User, bob: User) -> None:
     task = await stores.tasks.add(new(ann.id))
     for attempt in (
         stores.tasks.get(task.id, bob.id),
@@ -92,7 +92,7 @@ async def test_a_task_of_another_user(stores: Stores, ann: User, bob: User) -> N
     assert (await stores.tasks.list(bob.id, TaskQuery())).total == 0
 
 
-async def test_a_saved_change_lasts(stores: Stores, ann: User) -> None:
+async def test_saved_change_is_stored(stores: Stores, ann: User) -> None:
     task = await stores.tasks.add(new(ann.id))
     change = TaskChange(title="b", description="c", status=TaskStatus.COMPLETED)
     task.update(change, LATER)
@@ -100,7 +100,7 @@ async def test_a_saved_change_lasts(stores: Stores, ann: User) -> None:
     assert await stores.tasks.get(task.id, ann.id) == task
 
 
-async def test_saving_over_a_version_that_has_moved_on(stores: Stores, ann: User) -> None:
+async def test_save_over_another_version_is_stale(stores: Stores, ann: User) -> None:
     first = await stores.tasks.add(new(ann.id))
     second = await stores.tasks.get(first.id, ann.id)
     first.complete(LATER)
@@ -111,7 +111,7 @@ async def test_saving_over_a_version_that_has_moved_on(stores: Stores, ann: User
     assert await stores.tasks.get(first.id, ann.id) == first
 
 
-async def test_removing(stores: Stores, ann: User) -> None:
+async def test_remove_deletes_only_the_named_row(stores: Stores, ann: User) -> None:
     task = await stores.tasks.add(new(ann.id))
     with pytest.raises(StaleTask):
         await stores.tasks.remove(task.id, ann.id, expected_version=2)
@@ -124,7 +124,7 @@ async def test_removing(stores: Stores, ann: User) -> None:
 
 
 @pytest.mark.parametrize("sort", TaskSort)
-async def test_every_order_with_ties_by_id(stores: Stores, ann: User, sort: TaskSort) -> None:
+async def test_list_orders_ties_by_id(stores: Stores, ann: User, sort: TaskSort) -> None:
     titles = ["b", "A", "ä", "a", "B", "a"]
     added = []
     for number, title in enumerate(titles):
@@ -142,7 +142,7 @@ async def test_every_order_with_ties_by_id(stores: Stores, ann: User, sort: Task
     assert second.total == 6
 
 
-async def test_a_page_past_the_end_knows_the_total(stores: Stores, ann: User) -> None:
+async def test_page_past_the_end_has_the_total(stores: Stores, ann: User) -> None:
     await stores.tasks.add(new(ann.id))
     found = await stores.tasks.list(ann.id, TaskQuery(page=1_000_000, limit=100))
     assert (list(found.tasks), found.total) == ([], 1)
@@ -150,7 +150,7 @@ async def test_a_page_past_the_end_knows_the_total(stores: Stores, ann: User) ->
     assert (list(nothing.tasks), nothing.total) == ([], 0)
 
 
-async def test_filtering_by_status(stores: Stores, ann: User) -> None:
+async def test_list_filters_by_status(stores: Stores, ann: User) -> None:
     done = await stores.tasks.add(new(ann.id, status=TaskStatus.COMPLETED))
     await stores.tasks.add(new(ann.id))
     found = await stores.tasks.list(ann.id, TaskQuery(status=TaskStatus.COMPLETED))
@@ -173,7 +173,9 @@ async def test_filtering_by_status(stores: Stores, ann: User) -> None:
         ("x" * 200, []),
     ],
 )
-async def test_searching(stores: Stores, ann: User, bob: User, q: str, found: list[str]) -> None:
+async def test_list_searches_title_and_description(
+    stores: Stores, ann: User, bob: User, q: str, found: list[str]
+) -> None:
     tasks = {
         "Buy MILK": None,
         "Errands": "bread and milk",
@@ -192,8 +194,8 @@ async def test_searching(stores: Stores, ann: User, bob: User, q: str, found: li
     assert page.total == len(found)
 
 
-async def test_fifty_toggles_at_once_all_count(stores: Stores, ann: User) -> None:
-    """No update is lost: an even number of toggles leads back, and each one was a version."""
+async def test_concurrent_toggles_lose_no_update(stores: Stores, ann: User) -> None:
+    """An even number of toggles restores the status, and each one is a version."""
     task = await stores.tasks.add(new(ann.id))
     toggle = CompleteTask(stores.tasks, SystemClock(), JitteredRetries())
     results = await asyncio.gather(*(toggle(ann.id, task.id) for _ in range(50)))
@@ -202,7 +204,7 @@ async def test_fifty_toggles_at_once_all_count(stores: Stores, ann: User) -> Non
     assert (final.status, final.version) == (TaskStatus.PENDING, 51)
 
 
-async def test_of_a_race_with_a_version_one_wins(stores: Stores, ann: User) -> None:
+async def test_one_of_concurrent_updates_with_if_match_wins(stores: Stores, ann: User) -> None:
     task = await stores.tasks.add(new(ann.id))
     update = UpdateTask(stores.tasks, SystemClock(), JitteredRetries())
     results = await asyncio.gather(
@@ -215,7 +217,7 @@ async def test_of_a_race_with_a_version_one_wins(stores: Stores, ann: User) -> N
     assert await stores.tasks.get(task.id, ann.id) == winners[0]
 
 
-async def test_of_a_deletion_and_a_change_one_comes_first(stores: Stores, ann: User) -> None:
+async def test_deletion_concurrent_with_changes_wins(stores: Stores, ann: User) -> None:
     task = await stores.tasks.add(new(ann.id))
     toggle = CompleteTask(stores.tasks, SystemClock(), JitteredRetries())
     delete = DeleteTask(stores.tasks)

@@ -1,4 +1,4 @@
-"""What every unit of work does."""
+"""The contract of `UnitOfWork`."""
 
 import asyncio
 from collections.abc import Sequence
@@ -34,7 +34,7 @@ async def _is_there(stores: Stores, user_id: str) -> bool:
     return True
 
 
-async def test_committed_changes_last(stores: Stores) -> None:
+async def test_committed_changes_are_stored(stores: Stores) -> None:
     async with stores.unit_of_work() as unit:
         await unit.users.add(a_user("new"), issued_at=NOW)
         added = await unit.tasks.add(Task.create(TaskDraft(title="x"), user_id="new", now=NOW))
@@ -44,7 +44,7 @@ async def test_committed_changes_last(stores: Stores) -> None:
     assert (await stores.tasks.list("new", TaskQuery())).total == 2
 
 
-async def test_without_a_commit_nothing_happened(stores: Stores, ann: User) -> None:
+async def test_uncommitted_changes_are_rolled_back(stores: Stores, ann: User) -> None:
     task = await stores.tasks.add(Task.create(TaskDraft(title="x"), user_id=ann.id, now=NOW))
     async with stores.unit_of_work() as unit:
         await unit.users.add(a_user("new"), issued_at=NOW)
@@ -54,7 +54,7 @@ async def test_without_a_commit_nothing_happened(stores: Stores, ann: User) -> N
     assert await stores.tasks.get(task.id, ann.id) == task
 
 
-async def test_an_error_undoes_what_came_before(stores: Stores, ann: User) -> None:
+async def test_error_rolls_back(stores: Stores, ann: User) -> None:
     with pytest.raises(EmailTaken):
         async with stores.unit_of_work() as unit:
             await unit.users.add(a_user("new"), issued_at=NOW)
@@ -63,8 +63,8 @@ async def test_an_error_undoes_what_came_before(stores: Stores, ann: User) -> No
     assert not await _is_there(stores, "new")
 
 
-async def test_others_go_on_meanwhile(stores: Stores, ann: User) -> None:
-    """What others write while a unit is open is neither lost nor undone."""
+async def test_concurrent_writes_outside_are_kept(stores: Stores, ann: User) -> None:
+    """Writes outside an open unit of work are neither lost nor rolled back."""
     async with stores.unit_of_work() as unit:
         await unit.users.add(a_user("new"), issued_at=NOW)
         outside = await stores.tasks.add(Task.create(TaskDraft(title="x"), user_id=ann.id, now=NOW))
@@ -75,7 +75,7 @@ async def test_others_go_on_meanwhile(stores: Stores, ann: User) -> None:
     assert await stores.tasks.get(inside.id, "new") == inside
 
 
-async def test_a_unit_of_work_can_be_followed_by_another(stores: Stores) -> None:
+async def test_units_of_work_can_follow_each_other(stores: Stores) -> None:
     for number in range(12):
         async with stores.unit_of_work() as unit:
             await unit.users.add(a_user(f"u{number}", f"u{number}@example.com"), issued_at=NOW)
@@ -91,10 +91,10 @@ async def sign_up(unit: UnitOfWork) -> None:
     await unit.sessions.add(SESSION)
 
 
-async def test_a_user_a_password_and_a_session_come_together(stores: Stores) -> None:
+async def test_user_password_and_session_are_committed_together(stores: Stores) -> None:
     async with stores.unit_of_work() as unit:
         await sign_up(unit)
-        # Inside they are there already, and outside nobody sees any of them yet.
+        # Visible inside the unit of work, but not outside yet.
         assert await unit.accounts.password_hash("new") == "x:y"
         assert await unit.sessions.find_by_token("t") == (SESSION, a_user("new"))
         assert not await _is_there(stores, "new")
@@ -105,7 +105,9 @@ async def test_a_user_a_password_and_a_session_come_together(stores: Stores) -> 
 
 
 @pytest.mark.parametrize("breaks", ["nobody's session", "nobody's password", "no commit"])
-async def test_a_user_a_password_and_a_session_fall_together(stores: Stores, breaks: str) -> None:
+async def test_user_password_and_session_are_rolled_back_together(
+    stores: Stores, breaks: str
+) -> None:
     try:
         async with stores.unit_of_work() as unit:
             await sign_up(unit)
@@ -126,9 +128,7 @@ async def test_a_user_a_password_and_a_session_fall_together(stores: Stores, bre
     assert await stores.sessions.find_by_token("t") is None
 
 
-async def test_a_session_that_ends_and_one_that_is_prolonged_in_a_unit(
-    stores: Stores, ann: User
-) -> None:
+async def test_sessions_are_removed_and_saved_in_a_unit_of_work(stores: Stores, ann: User) -> None:
     ending, other = (
         Session.create(id=id, user_id=ann.id, token=id, ip_address=None, user_agent=None, now=NOW)
         for id in ("a", "b")
@@ -151,7 +151,7 @@ async def test_a_session_that_ends_and_one_that_is_prolonged_in_a_unit(
 
 @dataclass
 class PlainPasswords:
-    """`Passwords` that take a moment, in which others come first."""
+    """Fake `Passwords` that let other tasks run first."""
 
     async def hash(self, password: str) -> str:
         await asyncio.sleep(0)
@@ -165,10 +165,10 @@ def a_token(session: Session, now: datetime) -> AccessToken:
     return AccessToken(session.id, timedelta(days=1))
 
 
-async def test_of_many_who_sign_up_with_one_address_one_does(
+async def test_one_of_concurrent_sign_ups_with_one_address_succeeds(
     stores: Stores, clock: FixedClock
 ) -> None:
-    """And nothing is left of the others: no user without a password, no session of nobody."""
+    """The others leave no user, password or session."""
     policy = SignInPolicy()
     action = SignUp(
         stores.users,

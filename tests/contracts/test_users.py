@@ -1,4 +1,4 @@
-"""What every `UserRepository` does."""
+"""The contract of `UserRepository`."""
 
 import asyncio
 from dataclasses import replace
@@ -21,7 +21,7 @@ BEFORE, AFTER = NOW - timedelta(seconds=1), NOW + timedelta(seconds=1)
 LATER = datetime.now(UTC) + timedelta(days=1)
 
 
-async def test_what_was_added_comes_back(stores: Stores) -> None:
+async def test_added_entity_is_found(stores: Stores) -> None:
     user = User.create(
         id="u", email="u@example.com", name="Zoë 👩", image="https://x/y.png", now=NOW
     )
@@ -32,25 +32,25 @@ async def test_what_was_added_comes_back(stores: Stores) -> None:
     assert await stores.users.find_by_email("u@example.com") == user
 
 
-async def test_nobody(stores: Stores) -> None:
+async def test_missing_user_is_unknown(stores: Stores) -> None:
     with pytest.raises(UnknownUser):
         await stores.users.get("u", issued_at=NOW)
     assert await stores.users.find_by_email("u@example.com") is None
 
 
-async def test_adding_twice_keeps_the_first(stores: Stores, ann: User) -> None:
+async def test_adding_an_existing_id_changes_nothing(stores: Stores, ann: User) -> None:
     await stores.users.add(replace(ann, name="Other"), issued_at=NOW)
     assert await stores.users.get(ann.id, issued_at=NOW) == ann
 
 
-async def test_an_address_belongs_to_one(stores: Stores, ann: User, bob: User) -> None:
+async def test_email_address_is_unique(stores: Stores, ann: User, bob: User) -> None:
     with pytest.raises(EmailTaken):
         await stores.users.add(replace(ann, id="other"), issued_at=NOW)
     with pytest.raises(EmailTaken):
         await stores.users.save(replace(bob, email=ann.email, updated_at=AFTER))
 
 
-async def test_only_newer_news_change_a_user(stores: Stores, ann: User) -> None:
+async def test_only_a_newer_user_is_saved(stores: Stores, ann: User) -> None:
     for updated_at in (ann.updated_at, BEFORE):
         await stores.users.save(replace(ann, name="stale", updated_at=updated_at))
         assert await stores.users.get(ann.id, issued_at=NOW) == ann
@@ -61,9 +61,7 @@ async def test_only_newer_news_change_a_user(stores: Stores, ann: User) -> None:
     assert await stores.users.get(ann.id, issued_at=NOW) == newer
 
 
-async def test_a_rename_changes_the_name_and_nothing_else(
-    stores: Stores, ann: User, bob: User
-) -> None:
+async def test_rename_changes_only_the_name(stores: Stores, ann: User, bob: User) -> None:
     image = replace(ann, image="https://x/y.png", email_verified=True, updated_at=AFTER)
     await stores.users.save(image)
     renamed = await stores.users.rename(ann.id, "Zoë 👩", now=AFTER + timedelta(hours=1))
@@ -72,8 +70,8 @@ async def test_a_rename_changes_the_name_and_nothing_else(
     assert await stores.users.get(bob.id, issued_at=NOW) == bob
 
 
-async def test_a_rename_is_newer_than_whatever_was_said_before(stores: Stores) -> None:
-    """Also where the front end's clock is ahead, so that its last news do not undo the rename."""
+async def test_rename_is_newer_than_the_stored_user(stores: Stores) -> None:
+    """Also if the front end's clock is ahead, so that its last update does not undo the rename."""
     for id, ahead in (("a", timedelta(days=-1)), ("b", timedelta(0)), ("c", timedelta(days=365))):
         before = User.create(id=id, email=f"{id}@example.com", name="before", now=NOW + ahead)
         await stores.users.add(before, issued_at=NOW)
@@ -83,10 +81,8 @@ async def test_a_rename_is_newer_than_whatever_was_said_before(stores: Stores) -
         assert await stores.users.get(id, issued_at=NOW) == renamed
 
 
-async def test_a_rename_keeps_what_the_other_side_changed_meanwhile(
-    stores: Stores, ann: User
-) -> None:
-    """Who renames has read the user before: it must not write back what it read."""
+async def test_rename_keeps_concurrent_changes(stores: Stores, ann: User) -> None:
+    """A rename must not write back values that were read before."""
     news = replace(ann, email="new@example.com", email_verified=True, updated_at=AFTER)
     await stores.users.save(news)
     renamed = await stores.users.rename(ann.id, "Ann", now=NOW)
@@ -95,13 +91,13 @@ async def test_a_rename_keeps_what_the_other_side_changed_meanwhile(
     assert await stores.users.find_by_email(ann.email) is None
 
 
-async def test_what_a_rename_gives_back_is_a_copy(stores: Stores, ann: User) -> None:
+async def test_rename_returns_a_copy(stores: Stores, ann: User) -> None:
     renamed = await stores.users.rename(ann.id, "Ann", now=AFTER)
     renamed.name = "changed behind its back"
     assert (await stores.users.get(ann.id, issued_at=NOW)).name == "Ann"
 
 
-async def test_nobody_is_renamed(stores: Stores, ann: User) -> None:
+async def test_missing_user_is_not_renamed(stores: Stores, ann: User) -> None:
     await stores.users.remove(ann.id)
     for user_id in (ann.id, "nobody"):
         with pytest.raises(UnknownUser):
@@ -109,9 +105,7 @@ async def test_nobody_is_renamed(stores: Stores, ann: User) -> None:
     assert not await stores.users.exists()
 
 
-async def test_of_many_renames_at_once_none_is_older_than_another(
-    stores: Stores, ann: User
-) -> None:
+async def test_concurrent_renames_have_increasing_times(stores: Stores, ann: User) -> None:
     renamed = await asyncio.gather(
         *(stores.users.rename(ann.id, f"name {n}", now=NOW) for n in range(10))
     )
@@ -120,7 +114,7 @@ async def test_of_many_renames_at_once_none_is_older_than_another(
     assert await stores.users.get(ann.id, issued_at=NOW) == last
 
 
-async def test_a_removed_user_takes_everything_along(stores: Stores, ann: User) -> None:
+async def test_removing_a_user_removes_everything_they_own(stores: Stores, ann: User) -> None:
     task = await stores.tasks.add(Task.create(TaskDraft(title="x"), user_id=ann.id, now=NOW))
     await stores.users.remove(ann.id)
     with pytest.raises(UnknownUser):
@@ -130,10 +124,10 @@ async def test_a_removed_user_takes_everything_along(stores: Stores, ann: User) 
 
 
 @pytest.mark.parametrize("issued_at", [None, BEFORE])
-async def test_what_was_issued_before_a_deletion_is_dead(
+async def test_credential_from_before_the_deletion_is_rejected(
     stores: Stores, ann: User, issued_at: datetime | None
 ) -> None:
-    """Also when something issued later has brought the account back."""
+    """Also if a later credential has created the user again."""
     await stores.users.remove(ann.id)
     with pytest.raises(UnknownUser):
         await stores.users.add(ann, issued_at=issued_at)
@@ -143,21 +137,21 @@ async def test_what_was_issued_before_a_deletion_is_dead(
         await stores.users.get(ann.id, issued_at=issued_at)
 
 
-async def test_removing_nobody_remembers_nothing(stores: Stores, ann: User) -> None:
+async def test_removing_a_missing_user_records_nothing(stores: Stores, ann: User) -> None:
     await stores.users.remove("u")
     await stores.users.add(replace(ann, id="u", email="u@example.com"), issued_at=BEFORE)
     assert (await stores.users.get("u", issued_at=BEFORE)).id == "u"
 
 
-async def test_first_sights_at_once_make_one_user(stores: Stores) -> None:
+async def test_concurrent_creations_make_one_user(stores: Stores) -> None:
     user = User.create(id="u", email="u@example.com", now=NOW)
     await asyncio.gather(*(stores.users.add(user, issued_at=NOW) for _ in range(20)))
     assert await stores.users.get("u", issued_at=NOW) == user
 
 
 @pytest.mark.postgres
-async def test_the_front_end_may_name_its_constraints(database_url: str) -> None:
-    """And it may have columns that it alone can fill."""
+async def test_constraints_of_the_front_end_are_respected(database_url: str) -> None:
+    """It may also have columns that only the front end can fill."""
     database = PipelineDatabase(database_url)
     await database.open()
     users = PostgresUsers(database, OptionalColumns(database))
@@ -185,8 +179,8 @@ async def test_the_front_end_may_name_its_constraints(database_url: str) -> None
 
 
 @pytest.mark.postgres
-async def test_who_waits_for_a_deletion_to_end_does_not_undo_it(database_url: str) -> None:
-    """The row is dying while an old token introduces its user anew."""
+async def test_creation_concurrent_with_a_deletion_does_not_undo_it(database_url: str) -> None:
+    """The row is being deleted while an old token creates its user again."""
     database = PipelineDatabase(database_url)
     await database.open()
     users = PostgresUsers(database, OptionalColumns(database))

@@ -1,4 +1,4 @@
-"""Sessions: how long they live, and when they are given their whole life again."""
+"""Sessions: when they expire and when they are prolonged."""
 
 from copy import copy
 from datetime import UTC, datetime, timedelta
@@ -22,7 +22,7 @@ def a_session(*, lifetime: timedelta = SESSION_LIFETIME) -> Session:
     return session
 
 
-def test_a_new_session_lives_for_a_week() -> None:
+def test_new_session_expires_after_a_week() -> None:
     """Better Auth's default."""
     session = Session.create(
         id="s", user_id="ann", token="secret", ip_address=None, user_agent=None, now=NOW
@@ -31,19 +31,19 @@ def test_a_new_session_lives_for_a_week() -> None:
     assert not session.is_temporary
 
 
-def test_a_session_does_not_print_its_token() -> None:
+def test_repr_of_a_session_hides_the_token() -> None:
     assert "secret" not in repr(a_session())
 
 
-def test_a_session_is_alive_at_the_very_moment_at_which_it_expires() -> None:
-    """To Better Auth it has expired when `expiresAt` is less than now."""
+def test_session_is_valid_at_the_moment_of_its_expiration() -> None:
+    """For Better Auth a session has expired if `expiresAt` is less than now."""
     session = a_session()
     assert session.is_alive(session.expires_at - TICK)
     assert session.is_alive(session.expires_at)
     assert not session.is_alive(session.expires_at + TICK)
 
 
-def test_a_session_is_prolonged_a_day_after_it_was_given_its_life() -> None:
+def test_session_is_prolonged_after_the_update_age() -> None:
     session = a_session()
     due = NOW + SESSION_UPDATE_AGE
     unchanged = copy(session)
@@ -56,14 +56,14 @@ def test_a_session_is_prolonged_a_day_after_it_was_given_its_life() -> None:
     assert session.prolong(due + DAY)
 
 
-def test_prolonging_changes_the_end_and_nothing_else() -> None:
+def test_prolonging_changes_only_expiration_and_update_time() -> None:
     session, before = a_session(), a_session()
     assert session.prolong(NOW + DAY)
     session.updated_at, session.expires_at = before.updated_at, before.expires_at
     assert session == before
 
 
-def test_a_session_can_be_prolonged_until_it_dies_and_never_after() -> None:
+def test_expired_session_is_not_prolonged() -> None:
     last_moment, too_late = a_session(), a_session()
     assert last_moment.prolong(last_moment.expires_at)
     assert not too_late.prolong(too_late.expires_at + TICK)
@@ -71,7 +71,7 @@ def test_a_session_can_be_prolonged_until_it_dies_and_never_after() -> None:
 
 
 @pytest.mark.parametrize("off", [timedelta(0), timedelta(milliseconds=3), timedelta(seconds=-0.9)])
-def test_a_session_made_for_a_day_is_temporary(off: timedelta) -> None:
+def test_session_of_one_day_is_temporary(off: timedelta) -> None:
     """Better Auth reads its clock twice."""
     session = a_session(lifetime=DAY + off)
     assert session.is_temporary
@@ -83,7 +83,7 @@ def test_a_session_made_for_a_day_is_temporary(off: timedelta) -> None:
 @pytest.mark.parametrize(
     "lifetime", [DAY - timedelta(seconds=2), DAY + timedelta(seconds=2), 30 * DAY]
 )
-def test_a_session_made_for_any_other_time_is_not(lifetime: timedelta) -> None:
+def test_session_of_another_lifetime_is_not_temporary(lifetime: timedelta) -> None:
     session = a_session(lifetime=lifetime)
     assert not session.is_temporary
     assert session.prolong(session.expires_at)
@@ -94,9 +94,11 @@ LIFETIMES = st.sampled_from([SESSION_LIFETIME, DAY]) | st.timedeltas(TICK, 90 * 
 
 
 @given(lifetime=LIFETIMES, waits=WAITS)
-def test_whenever_it_is_asked_for(lifetime: timedelta, waits: list[timedelta]) -> None:
-    """Whatever was before: prolonging shortens no life, raises nobody from the dead, leaves
-    temporary sessions alone, and once prolonged a session is not due again for a day."""
+def test_prolonging_at_any_times_keeps_the_invariants(
+    lifetime: timedelta, waits: list[timedelta]
+) -> None:
+    """Prolonging never shortens a session, restores no expired one, ignores temporary ones, and is
+    not due again for a day."""
     session, now = a_session(lifetime=lifetime), NOW
     for wait in waits:
         now += wait

@@ -1,4 +1,4 @@
-"""The rules for text: whatever is thrown at them is stored and comes back, or has a reason."""
+"""The rules for text: any text is either cleaned idempotently or rejected with a reason."""
 
 import unicodedata
 
@@ -22,7 +22,7 @@ ANYTHING = st.text(st.characters(), max_size=1_100) | st.text(
 
 
 @given(ANYTHING)
-def test_a_title_is_refused_or_a_fixed_point(text: str) -> None:
+def test_cleaned_title_is_idempotent(text: str) -> None:
     try:
         title = clean_title(text)
     except InvalidValue as refusal:
@@ -37,7 +37,7 @@ def test_a_title_is_refused_or_a_fixed_point(text: str) -> None:
 
 
 @given(ANYTHING)
-def test_a_description_is_refused_or_a_fixed_point(text: str) -> None:
+def test_cleaned_description_is_idempotent(text: str) -> None:
     try:
         description = clean_description(text)
     except InvalidValue:
@@ -69,7 +69,7 @@ def test_visible_characters_are_accepted(text: str) -> None:
         ("\u2028x\u2029", "x"),
     ],
 )
-def test_titles_that_pass(text: str, cleaned: str) -> None:
+def test_valid_titles_are_cleaned(text: str, cleaned: str) -> None:
     assert clean_title(text) == cleaned
 
 
@@ -97,7 +97,7 @@ def test_titles_that_pass(text: str, cleaned: str) -> None:
         ("🙂" * 201, "at most 200"),
     ],
 )
-def test_titles_that_do_not(text: str, reason: str) -> None:
+def test_invalid_titles_are_rejected(text: str, reason: str) -> None:
     with pytest.raises(InvalidValue, match=reason):
         clean_title(text)
 
@@ -112,21 +112,21 @@ def test_titles_that_do_not(text: str, reason: str) -> None:
         ("a" * 1_000, "a" * 1_000),
     ],
 )
-def test_descriptions_that_pass(text: str, cleaned: str) -> None:
+def test_valid_descriptions_are_cleaned(text: str, cleaned: str) -> None:
     assert clean_description(text) == cleaned
 
 
 @pytest.mark.parametrize("text", ["a\x00", "\x0b", "a\u202d", "\ud83d", "a" * 1_001])
-def test_descriptions_that_do_not(text: str) -> None:
+def test_invalid_descriptions_are_rejected(text: str) -> None:
     with pytest.raises(InvalidValue):
         clean_description(text)
 
 
-def test_a_search_keeps_its_outer_white_space() -> None:
+def test_search_text_keeps_surrounding_white_space() -> None:
     assert clean_search(" a", max_length=200) == " a"
 
 
 @pytest.mark.parametrize("text", ["", "a" * 201, "\x00"])
-def test_searches_that_are_refused(text: str) -> None:
+def test_invalid_search_texts_are_rejected(text: str) -> None:
     with pytest.raises(InvalidValue):
         clean_search(text, max_length=200)

@@ -20,7 +20,7 @@ TICK = timedelta.resolution
         ("1@2.io", "1@2.io"),
     ],
 )
-def test_addresses_that_better_auth_takes(text: str, cleaned: str) -> None:
+def test_valid_email_addresses_are_lowercased(text: str, cleaned: str) -> None:
     assert clean_email(text) == cleaned
 
 
@@ -45,17 +45,17 @@ def test_addresses_that_better_auth_takes(text: str, cleaned: str) -> None:
         "a" * 250 + "@example.com",
     ],
 )
-def test_addresses_that_could_never_sign_in(text: str) -> None:
+def test_invalid_email_addresses_are_rejected(text: str) -> None:
     with pytest.raises(InvalidValue):
         clean_email(text)
 
 
-def test_a_new_user_is_unproven() -> None:
+def test_new_user_is_unverified() -> None:
     user = User.create(id="u", email="Ann@example.com", now=NOW)
     assert (user.email, user.email_verified, user.name) == ("ann@example.com", False, "")
 
 
-def test_a_user_without_an_address_is_refused() -> None:
+def test_user_without_an_email_address_is_rejected() -> None:
     with pytest.raises(Invalid) as caught:
         User.create(id="u", email="nobody", now=NOW)
     assert caught.value.problems[0].field == "email"
@@ -72,10 +72,10 @@ def test_a_user_without_an_address_is_refused() -> None:
         (False, NOW + TICK, False),
     ],
 )
-def test_a_ban_lasts_until_its_end(
+def test_ban_lasts_until_it_expires(
     banned: bool, expires_at: datetime | None, is_banned: bool
 ) -> None:
-    """For ever where it has none. To Better Auth it is over when `banExpires` is less than now."""
+    """Without an expiration it lasts forever. For Better Auth it is over if `banExpires` < now."""
     user = User.create(id="u", email="u@example.com", now=NOW)
     user.banned, user.ban_expires_at = banned, expires_at
     assert user.is_banned(NOW) is is_banned
@@ -92,7 +92,7 @@ def test_a_ban_lasts_until_its_end(
         ("e\u0301" * NAME_MAX_LENGTH, "é" * NAME_MAX_LENGTH),
     ],
 )
-def test_names(text: str, cleaned: str) -> None:
+def test_valid_names_are_cleaned(text: str, cleaned: str) -> None:
     assert clean_name(text) == cleaned
     assert clean_name(cleaned) == cleaned
 
@@ -111,6 +111,6 @@ def test_names(text: str, cleaned: str) -> None:
         "👩" * 256,
     ],
 )
-def test_names_that_nobody_may_have(text: str) -> None:
+def test_invalid_names_are_rejected(text: str) -> None:
     with pytest.raises(InvalidValue):
         clean_name(text)
