@@ -1,10 +1,10 @@
 """Tasks: the entity, the values that create, change and list it, and the repository port."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from enum import StrEnum
-from typing import Final, Protocol, Self
+from typing import Any, Final, Protocol, Self
 
 from domain.errors import Forbidden, NotFound, Stale
 from domain.text import clean_block, clean_line, clean_search
@@ -76,7 +76,10 @@ def clean_q(text: str) -> str:
     return clean_search(text, max_length=SEARCH_MAX_LENGTH)
 
 
-_RULES: Final = {"title": clean_title, "description": optional(clean_description)}
+_RULES: Final[Mapping[str, Callable[[Any], Any]]] = {
+    "title": clean_title,
+    "description": optional(clean_description),
+}
 _QUERY_RULES: Final = {"q": optional(clean_q)}
 
 

@@ -68,7 +68,11 @@ FIELDS: Final[dict[Field, FieldKind]] = {
     **{
         Field(method, path, "body", name): kind
         for method, path in (("POST", TASKS), *CHANGES)
-        for name, kind in (("title", TITLE), ("description", DESCRIPTION), ("status", STATUS))
+        for name, kind in (
+            ("title", TITLE),
+            ("description", DESCRIPTION),
+            ("status", STATUS),
+        )
     },
     Field("PATCH", COMPLETE, "body", "completed"): COMPLETED,
     Field("PATCH", USER, "body", "name"): NAME,

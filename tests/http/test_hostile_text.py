@@ -45,6 +45,8 @@ async def test_other_types_are_rejected(field_client: FieldClient, field: Field)
     before, at = field_client.row_counts(), (field.name, f"/{field.name}")
     kind = FIELDS[field]
     for name, (status, literal) in OTHER_TYPES.items():
+        if literal == kind.valid:
+            continue
         response = await field_client.send_value(field, literal)
         assert response.status_code == status, name
         assert_rejected(response, status, at=at if status == 422 else None)
