@@ -40,14 +40,22 @@ async def test_failed_log_ins(backend: LimitedBackend, advance_time: AdvanceTime
         response = await client_at(backend.app, HOME, Origin=ORIGIN).post(LOG_IN, json=body)
         assert error_of(response) == TOO_MANY
         assert response.headers["retry-after"] == "201"
-        # What is left of the request limit would contradict it.
-        assert not {"ratelimit", "ratelimit-policy"} & set(response.headers)
         assert response.headers["access-control-allow-origin"] == ORIGIN
         assert set_cookies_of(response) == []
     assert len(backend.passwords.hashed) == 2
     assert await log_in(backend.app, LOGIN, CAFE) == 200
     advance_time(200.5)
     assert await log_in(backend.app, LOGIN) == 200
+
+
+async def test_rejected_log_in_does_not_report_the_request_limit() -> None:
+    """Its remaining requests would contradict `Retry-After`."""
+    backend = limited_backend(auth_rate_limit="1/5minutes", rate_limit="100/minute")
+    client = client_at(backend.app, HOME)
+    first, second = [await client.post(LOG_IN, json=WRONG_LOGIN) for _ in range(2)]
+    assert (first.status_code, "ratelimit" in first.headers) == (401, True)
+    assert error_of(second) == TOO_MANY
+    assert not {"ratelimit", "ratelimit-policy"} & set(second.headers)
 
 
 async def test_credential_stuffing_does_not_lock_the_owner_out(backend: LimitedBackend) -> None:
