@@ -40,6 +40,9 @@ class DirectRoute(APIRoute):
         if calls - {current_user, dependencies} or unsupported or len(dependant.body_params) > 1:
             raise TypeError(f"{self.path}: DirectRoute does not support this signature")
         self.is_protected = current_user in calls
+        self._dependencies: list[tuple[str, Any]] = [
+            (dependency.name or "", dependency.call) for dependency in dependant.dependencies
+        ]
         self._known = frozenset(field.alias for field in dependant.query_params)
         # The defaults are immutable, so that all requests can share them.
         self._defaults = {
@@ -69,9 +72,8 @@ class DirectRoute(APIRoute):
         arguments: dict[str, Any] = {}
         errors: list[Any] = []
         body = await request.parse_json() if dependant.body_params else ABSENT
-        for dependency in dependant.dependencies:
-            assert dependency.call is not None and dependency.name is not None
-            arguments[dependency.name] = await dependency.call(request)
+        for name, resolve in self._dependencies:
+            arguments[name] = await resolve(request)
         if dependant.request_param_name is not None:
             arguments[dependant.request_param_name] = request
 
