@@ -44,14 +44,14 @@ class Scenario:
     authenticate: Authenticate
     store: MemoryStore
 
-    def says(self, claims: Claims | None) -> None:
+    def set_claims(self, claims: Claims | None) -> None:
         self.authenticator.proof = replace(self.authenticator.proof, claims=claims)
 
-    async def shows(self, *proofs: Proof) -> Identity:
+    async def identify(self, *proofs: Proof) -> Identity:
         self.authenticator.proofs = proofs
         return await self.authenticate(NOTHING)
 
-    def signs_in(self, user_id: str, session_id: str, clock: FixedClock) -> Session:
+    def sign_in(self, user_id: str, session_id: str, clock: FixedClock) -> Session:
         """Store a session and its user."""
         email = f"{user_id}@example.com"
         user = User.create(id=user_id, email=email, now=clock.now())
@@ -69,7 +69,7 @@ class Scenario:
 
 
 @pytest.fixture
-def setting(clock: FixedClock) -> Scenario:
+def scenario(clock: FixedClock) -> Scenario:
     store = MemoryStore()
     users = MemoryUsers(store)
     authenticator = FakeAuthenticator(UserProof(CredentialKind.SHARED_SECRET, "ann", clock.now()))
@@ -82,44 +82,44 @@ def claims(clock: FixedClock) -> Claims:
     return Claims("ann@example.com", "Ann", None, email_verified=True, updated_at=clock.now())
 
 
-async def test_missing_user_without_claims_is_unknown(setting: Scenario) -> None:
+async def test_missing_user_without_claims_is_unknown(scenario: Scenario) -> None:
     with pytest.raises(UnknownUser):
-        await setting.authenticate(NOTHING)
+        await scenario.authenticate(NOTHING)
 
 
 async def test_claims_create_a_missing_user(
-    setting: Scenario, claims: Claims, clock: FixedClock
+    scenario: Scenario, claims: Claims, clock: FixedClock
 ) -> None:
-    setting.says(claims)
-    ann = (await setting.authenticate(NOTHING)).user
+    scenario.set_claims(claims)
+    ann = (await scenario.authenticate(NOTHING)).user
     assert ann == User(
         "ann", "ann@example.com", "Ann", True, None, claims.updated_at or clock.now(), clock.now()
     )
-    setting.says(None)
-    assert (await setting.authenticate(NOTHING)).user == ann
+    scenario.set_claims(None)
+    assert (await scenario.authenticate(NOTHING)).user == ann
 
 
 async def test_older_claims_are_ignored(
-    setting: Scenario, claims: Claims, clock: FixedClock
+    scenario: Scenario, claims: Claims, clock: FixedClock
 ) -> None:
-    setting.says(claims)
-    ann = (await setting.authenticate(NOTHING)).user
+    scenario.set_claims(claims)
+    ann = (await scenario.authenticate(NOTHING)).user
     for age in (timedelta(0), timedelta(days=1)):
-        setting.says(replace(claims, name="Old", updated_at=clock.now() - age))
-        assert (await setting.authenticate(NOTHING)).user == ann
+        scenario.set_claims(replace(claims, name="Old", updated_at=clock.now() - age))
+        assert (await scenario.authenticate(NOTHING)).user == ann
 
 
 async def test_newer_claims_update_the_user(
-    setting: Scenario, claims: Claims, clock: FixedClock
+    scenario: Scenario, claims: Claims, clock: FixedClock
 ) -> None:
-    setting.says(claims)
-    await setting.authenticate(NOTHING)
+    scenario.set_claims(claims)
+    await scenario.authenticate(NOTHING)
     clock.advance(60)
-    news = replace(claims, name="New", email_verified=False, updated_at=clock.now())
-    setting.says(news)
-    changed = (await setting.authenticate(NOTHING)).user
+    newer = replace(claims, name="New", email_verified=False, updated_at=clock.now())
+    scenario.set_claims(newer)
+    changed = (await scenario.authenticate(NOTHING)).user
     assert (changed.name, changed.email_verified) == ("New", False)
-    assert await setting.users.get("ann", issued_at=None) == changed
+    assert await scenario.users.get("ann", issued_at=None) == changed
 
 
 TICK = timedelta.resolution
@@ -131,29 +131,29 @@ BEARER = UserProof(CredentialKind.JWT, "ann", None)
 
 @BOTH
 async def test_session_identifies_its_user(
-    setting: Scenario, clock: FixedClock, proof: SessionProof
+    scenario: Scenario, clock: FixedClock, proof: SessionProof
 ) -> None:
-    session = setting.signs_in("ann", "s", clock)
-    setting.signs_in("ann", "another", clock)
-    setting.signs_in("bob", "bobs", clock)
-    ann = setting.store.users["ann"]
-    assert await setting.shows(proof) == Identity(ann, proof.kind, session)
+    session = scenario.sign_in("ann", "s", clock)
+    scenario.sign_in("ann", "another", clock)
+    scenario.sign_in("bob", "bobs", clock)
+    ann = scenario.store.users["ann"]
+    assert await scenario.identify(proof) == Identity(ann, proof.kind, session)
 
 
 @BOTH
 async def test_missing_session_is_rejected(
-    setting: Scenario, clock: FixedClock, proof: SessionProof
+    scenario: Scenario, clock: FixedClock, proof: SessionProof
 ) -> None:
-    setting.signs_in("ann", "another", clock)
+    scenario.sign_in("ann", "another", clock)
     with pytest.raises(Unauthenticated):
-        await setting.shows(proof)
+        await scenario.identify(proof)
 
 
 async def test_session_id_and_token_are_not_interchangeable(
-    setting: Scenario, clock: FixedClock
+    scenario: Scenario, clock: FixedClock
 ) -> None:
     """A session id is not secret: lists and access tokens contain it."""
-    setting.signs_in("ann", "s", clock)
+    scenario.sign_in("ann", "s", clock)
     for proof in (
         replace(BY_TOKEN, token="s"),
         replace(BY_TOKEN, token=""),
@@ -162,150 +162,150 @@ async def test_session_id_and_token_are_not_interchangeable(
         replace(BY_ID, session_id=None),
     ):
         with pytest.raises(Unauthenticated):
-            await setting.shows(proof)
+            await scenario.identify(proof)
 
 
 @BOTH
 async def test_expired_session_is_rejected(
-    setting: Scenario, clock: FixedClock, proof: SessionProof
+    scenario: Scenario, clock: FixedClock, proof: SessionProof
 ) -> None:
     """Also if an access token of the session expires later."""
-    session = setting.signs_in("ann", "s", clock)
+    session = scenario.sign_in("ann", "s", clock)
     clock.time = session.expires_at
-    assert (await setting.shows(proof)).session == session
+    assert (await scenario.identify(proof)).session == session
     clock.time += TICK
     with pytest.raises(Unauthenticated):
-        await setting.shows(proof)
+        await scenario.identify(proof)
 
 
 @BOTH
 async def test_credential_of_another_user_than_the_session_is_rejected(
-    setting: Scenario, clock: FixedClock, proof: SessionProof
+    scenario: Scenario, clock: FixedClock, proof: SessionProof
 ) -> None:
-    setting.signs_in("ann", "s", clock)
-    setting.signs_in("bob", "bobs", clock)
-    assert (await setting.shows(replace(proof, user_id="ann"))).user.id == "ann"
+    scenario.sign_in("ann", "s", clock)
+    scenario.sign_in("bob", "bobs", clock)
+    assert (await scenario.identify(replace(proof, user_id="ann"))).user.id == "ann"
     for other in ("bob", "nobody", ""):
         with pytest.raises(Unauthenticated):
-            await setting.shows(replace(proof, user_id=other))
+            await scenario.identify(replace(proof, user_id=other))
 
 
 @BOTH
 async def test_identity_is_temporary_if_the_credential_is(
-    setting: Scenario, clock: FixedClock, proof: SessionProof
+    scenario: Scenario, clock: FixedClock, proof: SessionProof
 ) -> None:
-    setting.signs_in("ann", "s", clock)
-    assert not (await setting.shows(proof)).is_temporary
-    assert (await setting.shows(replace(proof, is_temporary=True))).is_temporary
+    scenario.sign_in("ann", "s", clock)
+    assert not (await scenario.identify(proof)).is_temporary
+    assert (await scenario.identify(replace(proof, is_temporary=True))).is_temporary
 
 
-@pytest.mark.parametrize("deciding", [BEARER, BY_ID, BY_TOKEN])
+@pytest.mark.parametrize("primary", [BEARER, BY_ID, BY_TOKEN])
 async def test_second_cookie_of_the_same_user_is_accepted(
-    setting: Scenario, clock: FixedClock, deciding: Proof
+    scenario: Scenario, clock: FixedClock, primary: Proof
 ) -> None:
     """It does not decide, but log-out ends its session, too."""
-    session = setting.signs_in("ann", "s", clock)
-    other = setting.signs_in("ann", "other", clock)
+    session = scenario.sign_in("ann", "s", clock)
+    other = scenario.sign_in("ann", "other", clock)
     cookie = SessionProof(CredentialKind.COOKIE, token=other.token, is_temporary=True)
-    identity = await setting.shows(deciding, cookie)
-    assert identity.credential is deciding.kind
-    assert identity.session == (None if deciding is BEARER else session)
+    identity = await scenario.identify(primary, cookie)
+    assert identity.credential is primary.kind
+    assert identity.session == (None if primary is BEARER else session)
     assert identity.cookie_session == other
     assert not identity.is_temporary
 
 
-@pytest.mark.parametrize("deciding", [BEARER, BY_ID, BY_TOKEN])
+@pytest.mark.parametrize("primary", [BEARER, BY_ID, BY_TOKEN])
 async def test_second_cookie_of_another_user_is_rejected(
-    setting: Scenario, clock: FixedClock, deciding: Proof
+    scenario: Scenario, clock: FixedClock, primary: Proof
 ) -> None:
     """The service does not guess which user is meant."""
-    setting.signs_in("ann", "s", clock)
-    other = setting.signs_in("bob", "bobs", clock)
+    scenario.sign_in("ann", "s", clock)
+    other = scenario.sign_in("bob", "bobs", clock)
     with pytest.raises(Unauthenticated):
-        await setting.shows(deciding, SessionProof(CredentialKind.COOKIE, token=other.token))
+        await scenario.identify(primary, SessionProof(CredentialKind.COOKIE, token=other.token))
 
 
-@pytest.mark.parametrize("deciding", [BEARER, BY_ID, BY_TOKEN])
+@pytest.mark.parametrize("primary", [BEARER, BY_ID, BY_TOKEN])
 async def test_second_cookie_of_an_expired_session_is_ignored(
-    setting: Scenario, clock: FixedClock, deciding: Proof
+    scenario: Scenario, clock: FixedClock, primary: Proof
 ) -> None:
     """Of any user."""
-    setting.signs_in("ann", "s", clock)
+    scenario.sign_in("ann", "s", clock)
     for user_id in ("ann", "bob"):
-        dead = setting.signs_in(user_id, "dead", clock)
-        setting.store.sessions["dead"].expires_at = clock.now() - TICK
+        dead = scenario.sign_in(user_id, "dead", clock)
+        scenario.store.sessions["dead"].expires_at = clock.now() - TICK
         for token in (dead.token, "of a session that is gone"):
             cookie = SessionProof(CredentialKind.COOKIE, token=token)
-            identity = await setting.shows(deciding, cookie)
+            identity = await scenario.identify(primary, cookie)
             assert (identity.user.id, identity.cookie_session) == ("ann", None)
 
 
 async def test_valid_cookie_does_not_replace_an_invalid_bearer(
-    setting: Scenario, clock: FixedClock
+    scenario: Scenario, clock: FixedClock
 ) -> None:
-    setting.signs_in("ann", "s", clock)
+    scenario.sign_in("ann", "s", clock)
     for bad in (
         replace(BY_TOKEN, token="of a session that is gone"),
         replace(BY_ID, user_id="bob"),
         replace(BEARER, user_id="nobody"),
     ):
         with pytest.raises(Unauthenticated):
-            await setting.shows(bad, BY_TOKEN)
+            await scenario.identify(bad, BY_TOKEN)
 
 
 @pytest.mark.parametrize("proofs", [[BEARER], [BY_TOKEN], [BY_ID], [BEARER, BY_TOKEN]])
 async def test_banned_user_is_rejected_with_every_credential(
-    setting: Scenario, clock: FixedClock, proofs: list[Proof]
+    scenario: Scenario, clock: FixedClock, proofs: list[Proof]
 ) -> None:
     """Until the ban has expired."""
-    setting.signs_in("ann", "s", clock)
-    ann = setting.store.users["ann"]
+    scenario.sign_in("ann", "s", clock)
+    ann = scenario.store.users["ann"]
     ann.banned = True
     with pytest.raises(UserBanned):
-        await setting.shows(*proofs)
+        await scenario.identify(*proofs)
     ann.ban_expires_at = clock.now()
     with pytest.raises(UserBanned):
-        await setting.shows(*proofs)
+        await scenario.identify(*proofs)
     clock.time += TICK
-    assert (await setting.shows(*proofs)).user == ann
+    assert (await scenario.identify(*proofs)).user == ann
 
 
 async def test_invalid_credential_does_not_reveal_a_ban(
-    setting: Scenario, clock: FixedClock
+    scenario: Scenario, clock: FixedClock
 ) -> None:
-    setting.signs_in("ann", "s", clock)
-    setting.store.users["ann"].banned = True
+    scenario.sign_in("ann", "s", clock)
+    scenario.store.users["ann"].banned = True
     clock.advance(timedelta(days=8).total_seconds())
     with pytest.raises(Unauthenticated):
-        await setting.shows(BY_TOKEN)
+        await scenario.identify(BY_TOKEN)
 
 
 async def test_newer_claims_lift_no_ban(
-    setting: Scenario, claims: Claims, clock: FixedClock
+    scenario: Scenario, claims: Claims, clock: FixedClock
 ) -> None:
     """Only Better Auth's plugins change bans; credentials have no claim about them."""
-    setting.says(claims)
-    await setting.authenticate(NOTHING)
-    setting.store.users["ann"].banned = True
+    scenario.set_claims(claims)
+    await scenario.authenticate(NOTHING)
+    scenario.store.users["ann"].banned = True
     clock.advance(60)
-    setting.says(replace(claims, name="New", updated_at=clock.now()))
+    scenario.set_claims(replace(claims, name="New", updated_at=clock.now()))
     for _ in range(2):
         with pytest.raises(UserBanned):
-            await setting.authenticate(NOTHING)
+            await scenario.authenticate(NOTHING)
 
 
 async def test_absent_claims_change_nothing(
-    setting: Scenario, claims: Claims, clock: FixedClock
+    scenario: Scenario, claims: Claims, clock: FixedClock
 ) -> None:
     """An absent claim keeps the value; null clears it."""
-    setting.says(replace(claims, image="https://x/y.png"))
-    await setting.authenticate(NOTHING)
+    scenario.set_claims(replace(claims, image="https://x/y.png"))
+    await scenario.authenticate(NOTHING)
     clock.advance(60)
-    silent = replace(claims, name=None, states_image=False, updated_at=clock.now())
-    setting.says(silent)
-    user = (await setting.authenticate(NOTHING)).user
+    partial = replace(claims, name=None, states_image=False, updated_at=clock.now())
+    scenario.set_claims(partial)
+    user = (await scenario.authenticate(NOTHING)).user
     assert (user.name, user.image) == ("Ann", "https://x/y.png")
     clock.advance(60)
-    setting.says(replace(claims, name="", image=None, updated_at=clock.now()))
-    user = (await setting.authenticate(NOTHING)).user
+    scenario.set_claims(replace(claims, name="", image=None, updated_at=clock.now()))
+    user = (await scenario.authenticate(NOTHING)).user
     assert (user.name, user.image) == ("", None)

@@ -74,7 +74,7 @@ async def fail(
             await log_in(limits, email, address, WRONG)
 
 
-async def refusal(
+async def rejection(
     limits: SignInLimits, email: str = ANN, address: str | None = HOME, outcome: Outcome = SUCCESS
 ) -> int:
     """`retry_after` of an attempt that must be rejected."""
@@ -83,7 +83,7 @@ async def refusal(
     return caught.value.retry_after
 
 
-async def sign_up_refusal(limits: SignInLimits, address: str | None) -> int:
+async def sign_up_rejection(limits: SignInLimits, address: str | None) -> int:
     with pytest.raises(TooManyRequests) as caught:
         await limits.count_sign_up(address)
     return caught.value.retry_after
@@ -99,7 +99,7 @@ async def test_address_over_its_limit_is_rejected() -> None:
     await fail(limits, BOB, times=2)
     for email in (ANN, BOB, "eve@example.com"):
         for outcome in (SUCCESS, WRONG, AT_FAULT):
-            assert await refusal(limits, email, outcome=outcome) == 300
+            assert await rejection(limits, email, outcome=outcome) == 300
     await log_in(limits, ANN, CAFE, SUCCESS)
     await limits.count_sign_up(HOME)
 
@@ -121,7 +121,7 @@ async def test_successful_log_ins_do_not_count() -> None:
     await fail(limits, times=2)
     await log_in(limits, ANN, HOME, SUCCESS)
     await fail(limits)
-    await refusal(limits)
+    await rejection(limits)
 
 
 @pytest.mark.parametrize("error", [AT_FAULT, TooManyRequests(), ValueError()])
@@ -131,7 +131,7 @@ async def test_other_errors_do_not_count(error: Exception) -> None:
         with pytest.raises(type(error)):
             await log_in(limits, ANN, HOME, error)
     await fail(limits, times=3)
-    await refusal(limits)
+    await rejection(limits)
 
 
 async def test_subclass_of_unauthenticated_counts() -> None:
@@ -142,7 +142,7 @@ async def test_subclass_of_unauthenticated_counts() -> None:
     for _ in range(3):
         with pytest.raises(Wrong):
             await log_in(limits, ANN, HOME, Wrong())
-    await refusal(limits)
+    await rejection(limits)
 
 
 async def test_rejected_attempts_do_not_count(advance_time: AdvanceTime) -> None:
@@ -151,11 +151,11 @@ async def test_rejected_attempts_do_not_count(advance_time: AdvanceTime) -> None
     await fail(limits, times=3)
     advance_time(299)
     for _ in range(50):
-        assert await refusal(limits) == 1
+        assert await rejection(limits) == 1
     await fail(limits, BOB, CAFE)
     advance_time(1)
     await fail(limits, times=3)
-    await refusal(limits)
+    await rejection(limits)
 
 
 async def test_window_begins_with_the_first_failure(advance_time: AdvanceTime) -> None:
@@ -163,12 +163,12 @@ async def test_window_begins_with_the_first_failure(advance_time: AdvanceTime) -
     await fail(limits)
     advance_time(200)
     await fail(limits, times=2)
-    assert await refusal(limits) == 100
+    assert await rejection(limits) == 100
     advance_time(99.5)
-    assert await refusal(limits) == 1
+    assert await rejection(limits) == 1
     advance_time(0.5)
     await fail(limits, times=3)
-    assert await refusal(limits) == 300
+    assert await rejection(limits) == 300
 
 
 async def test_attacker_cannot_lock_the_owner_out() -> None:
@@ -178,11 +178,11 @@ async def test_attacker_cannot_lock_the_owner_out() -> None:
     await fail(limits, ANN, HOME, times=2)
     await fail(limits, ANN, CAFE)
     for address in (HOME, CAFE):
-        assert await refusal(limits, ANN, address) == 300
+        assert await rejection(limits, ANN, address) == 300
     for _ in range(10):
         await log_in(limits, ANN, OFFICE, SUCCESS)
     await fail(limits, ANN, OFFICE)
-    await refusal(limits, ANN, OFFICE)
+    await rejection(limits, ANN, OFFICE)
     # A failure on another account is not one on this account.
     await fail(limits, BOB, "198.51.100.9")
     await log_in(limits, ANN, "198.51.100.9", SUCCESS)
@@ -197,7 +197,7 @@ async def test_account_over_its_limit_allows_one_attempt_per_address() -> None:
     for address in addresses:
         await fail(limits, ANN, address)
     for address in addresses:
-        await refusal(limits, ANN, address)
+        await rejection(limits, ANN, address)
     await log_in(limits, ANN, HOME, SUCCESS)
 
 
@@ -207,10 +207,10 @@ async def test_overall_limit_rejects_addresses_that_have_failed() -> None:
     for n in range(5):
         await fail(limits, f"user{n}@example.com", f"198.51.100.{n}")
     for n in range(5):
-        assert await refusal(limits, BOB, f"198.51.100.{n}") == 60
+        assert await rejection(limits, BOB, f"198.51.100.{n}") == 60
     await log_in(limits, ANN, HOME, SUCCESS)
     await fail(limits, ANN, HOME)
-    await refusal(limits, BOB, HOME)
+    await rejection(limits, BOB, HOME)
 
 
 def test_overall_limit_is_a_thousand_in_five_minutes() -> None:
@@ -278,20 +278,20 @@ async def test_canceled_attempt_stays_counted() -> None:
         attempt.cancel()
         with pytest.raises(asyncio.CancelledError):
             await attempt
-    await refusal(limits)
+    await rejection(limits)
 
 
 async def test_all_limits_apply(advance_time: AdvanceTime) -> None:
     """The longest exceeded one determines `retry_after`."""
     limits = sign_ins((Limit(2, 10), Limit(3, 100)))
     await fail(limits, times=2)
-    assert await refusal(limits) == 10
+    assert await rejection(limits) == 10
     advance_time(10)
     await fail(limits)
-    assert await refusal(limits) == 90
+    assert await rejection(limits) == 90
     advance_time(90)
     await fail(limits, times=2)
-    assert await refusal(limits) == 10
+    assert await rejection(limits) == 10
 
 
 async def test_no_limits_count_nothing() -> None:
@@ -309,7 +309,7 @@ async def test_ipv6_addresses_of_one_network_share_a_limit() -> None:
     limits = sign_ins()
     for n in range(3):
         await fail(limits, ANN, f"2001:db8:0:1::{n:x}")
-    await refusal(limits, BOB, "2001:db8:0:1:ffff::1")
+    await rejection(limits, BOB, "2001:db8:0:1:ffff::1")
     await log_in(limits, BOB, "2001:db8:0:2::1", SUCCESS)
 
 
@@ -317,7 +317,7 @@ async def test_unknown_addresses_share_a_limit() -> None:
     limits = sign_ins()
     for address in (None, "", "a socket"):
         await fail(limits, ANN, address)
-    await refusal(limits, BOB, None)
+    await rejection(limits, BOB, None)
     await log_in(limits, BOB, HOME, SUCCESS)
 
 
@@ -345,13 +345,13 @@ async def test_sign_ups_are_limited_per_address(advance_time: AdvanceTime) -> No
         await limits.count_sign_up(HOME)
     advance_time(299)
     for _ in range(10):
-        assert await sign_up_refusal(limits, HOME) == 1
+        assert await sign_up_rejection(limits, HOME) == 1
     await limits.count_sign_up(CAFE)
     await log_in(limits, ANN, HOME, SUCCESS)
     advance_time(1)
     for _ in range(3):
         await limits.count_sign_up(HOME)
-    assert await sign_up_refusal(limits, HOME) == 300
+    assert await sign_up_rejection(limits, HOME) == 300
 
 
 async def test_sign_ups_are_limited_overall() -> None:
@@ -359,9 +359,9 @@ async def test_sign_ups_are_limited_overall() -> None:
     limits = sign_ins(overall=(Limit(5, 60),))
     for n in range(5):
         await limits.count_sign_up(f"198.51.100.{n}")
-    assert await sign_up_refusal(limits, "198.51.100.0") == 60
+    assert await sign_up_rejection(limits, "198.51.100.0") == 60
     await limits.count_sign_up(HOME)
-    assert await sign_up_refusal(limits, HOME) == 60
+    assert await sign_up_rejection(limits, HOME) == 60
     await fail(limits, ANN, HOME, times=3)
 
 
@@ -567,14 +567,14 @@ async def test_unavailable_shared_counters_fall_back_to_local_ones() -> None:
     shared.is_down = True
     await log_in(limits, ANN, HOME, SUCCESS)
     await fail(limits, times=3)
-    await refusal(limits)
+    await rejection(limits)
     for _ in range(3):
         await limits.count_sign_up(HOME)
-    await sign_up_refusal(limits, HOME)
+    await sign_up_rejection(limits, HOME)
     shared.is_down = False
     asked = own.asked
     await fail(limits)
-    await refusal(limits)
+    await rejection(limits)
     assert own.asked == asked
 
 
@@ -585,7 +585,7 @@ async def test_outage_during_an_attempt_is_no_error() -> None:
     async with limits.attempt(ANN, HOME):
         shared.is_down = True
     await fail(limits, times=3)
-    await refusal(limits)
+    await rejection(limits)
 
 
 # Networks

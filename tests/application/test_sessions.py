@@ -366,12 +366,12 @@ async def test_unknown_address_is_rejected_like_a_wrong_password(
     """A password is verified in each case, so the time is the same."""
     with pytest.raises(InvalidCredentials) as wrong:
         await scenario.log_in(password="wrong password")
-    with pytest.raises(InvalidCredentials) as nobody:
+    with pytest.raises(InvalidCredentials) as unknown:
         await scenario.log_in(email="nobody@example.com")
     scenario.store.password_hashes.clear()
     with pytest.raises(InvalidCredentials) as without:
         await scenario.log_in()
-    assert len({str(caught.value) for caught in (wrong, nobody, without)}) == 1
+    assert len({str(caught.value) for caught in (wrong, unknown, without)}) == 1
     assert scenario.passwords.verified == [
         ("wrong password", f"hash of {PASSWORD}"),
         (PASSWORD, None),
@@ -407,7 +407,7 @@ SECOND_FACTOR: dict[str, Any] = {"has_second_factor": True}
 
 
 @pytest.mark.parametrize(
-    ("user", "refusal"),
+    ("user", "error"),
     [
         (BANNED | VERIFIED, UserBanned),
         (BANNED | UNVERIFIED | SECOND_FACTOR, UserBanned),
@@ -417,14 +417,14 @@ SECOND_FACTOR: dict[str, Any] = {"has_second_factor": True}
     ],
 )
 async def test_banned_unverified_or_two_factor_user_is_rejected_after_the_password(
-    scenario: SignInScenario, ann: SignedIn, user: dict[str, Any], refusal: type[TaskportError]
+    scenario: SignInScenario, ann: SignedIn, user: dict[str, Any], error: type[TaskportError]
 ) -> None:
     """Only a request with the right password learns the reason."""
     scenario.policy = SignInPolicy(require_email_verification=True)
     scenario.change_user(**user)
     with pytest.raises(InvalidCredentials):
         await scenario.log_in(password="wrong password")
-    with pytest.raises(refusal):
+    with pytest.raises(error):
         await scenario.log_in()
     assert scenario.store.sessions == {}
 
@@ -470,8 +470,8 @@ async def test_rejected_log_in_changes_nothing(scenario: SignInScenario, ann: Si
 async def test_log_out_ends_both_sessions_of_the_request(
     scenario: SignInScenario, ann: SignedIn
 ) -> None:
-    shown, beside, other = [await scenario.log_in() for _ in range(3)]
-    identity = await scenario.identity(shown, cookie_session=beside.session)
+    signed_in, second, other = [await scenario.log_in() for _ in range(3)]
+    identity = await scenario.identity(signed_in, cookie_session=second.session)
     log_out = LogOut(scenario.sessions)
     await log_out(identity)
     assert other.session is not None
@@ -484,10 +484,10 @@ async def test_log_out_ends_both_sessions_of_the_request(
 async def test_log_out_ends_the_cookie_session_if_the_other_is_gone(
     scenario: SignInScenario, ann: SignedIn
 ) -> None:
-    shown, beside = [await scenario.log_in() for _ in range(2)]
-    identity = await scenario.identity(shown, cookie_session=beside.session)
-    assert shown.session is not None
-    await scenario.sessions.remove(shown.session.id, ann.user.id)
+    signed_in, second = [await scenario.log_in() for _ in range(2)]
+    identity = await scenario.identity(signed_in, cookie_session=second.session)
+    assert signed_in.session is not None
+    await scenario.sessions.remove(signed_in.session.id, ann.user.id)
     await LogOut(scenario.sessions)(identity)
     assert scenario.store.sessions == {}
 
@@ -495,8 +495,10 @@ async def test_log_out_ends_the_cookie_session_if_the_other_is_gone(
 async def test_log_out_with_bearer_and_cookie_of_one_session(
     scenario: SignInScenario, ann: SignedIn
 ) -> None:
-    shown = await scenario.log_in()
-    await LogOut(scenario.sessions)(await scenario.identity(shown, cookie_session=shown.session))
+    signed_in = await scenario.log_in()
+    await LogOut(scenario.sessions)(
+        await scenario.identity(signed_in, cookie_session=signed_in.session)
+    )
     assert scenario.store.sessions == {}
 
 
@@ -511,15 +513,17 @@ async def test_log_out_without_a_session_does_nothing(
 async def test_refresh_signs_a_token_and_prolongs_the_session(
     scenario: SignInScenario, ann: SignedIn
 ) -> None:
-    shown = await scenario.log_in()
-    assert shown.session is not None
+    signed_in = await scenario.log_in()
+    assert signed_in.session is not None
     scenario.clock.advance(DAY.total_seconds() - 1)
-    young = await scenario.refresh(await scenario.identity(shown))
-    assert young == SignedIn(ann.user, shown.session, sign(shown.session, scenario.clock.now()))
+    young = await scenario.refresh(await scenario.identity(signed_in))
+    assert young == SignedIn(
+        ann.user, signed_in.session, sign(signed_in.session, scenario.clock.now())
+    )
     scenario.clock.advance(1)
-    old = await scenario.refresh(await scenario.identity(shown))
+    old = await scenario.refresh(await scenario.identity(signed_in))
     now = scenario.clock.now()
-    longer = replace(shown.session, updated_at=now, expires_at=now + SESSION_LIFETIME)
+    longer = replace(signed_in.session, updated_at=now, expires_at=now + SESSION_LIFETIME)
     assert old == SignedIn(ann.user, longer, sign(longer, now))
     assert scenario.store.sessions == {longer.id: longer}
 
@@ -535,45 +539,45 @@ async def test_refresh_without_a_session_is_forbidden(
 async def test_refresh_of_an_ended_session_is_unauthenticated(
     scenario: SignInScenario, ann: SignedIn
 ) -> None:
-    shown = await scenario.log_in()
-    identity = await scenario.identity(shown)
-    assert shown.session is not None
-    await scenario.sessions.remove(shown.session.id, ann.user.id)
+    signed_in = await scenario.log_in()
+    identity = await scenario.identity(signed_in)
+    assert signed_in.session is not None
+    await scenario.sessions.remove(signed_in.session.id, ann.user.id)
     scenario.clock.advance(2 * DAY.total_seconds())
     with pytest.raises(Unauthenticated):
         await scenario.refresh(identity)
     assert scenario.store.sessions == {}
 
 
-@pytest.mark.parametrize("says", ["the session", "the cookie"])
+@pytest.mark.parametrize("source", ["the session", "the cookie"])
 async def test_temporary_session_is_not_prolonged(
-    scenario: SignInScenario, ann: SignedIn, says: str
+    scenario: SignInScenario, ann: SignedIn, source: str
 ) -> None:
     """It has a lifetime of a day, or a cookie of the request marks it as temporary."""
-    shown = await scenario.log_in()
-    assert shown.session is not None
-    if says == "the session":
-        shown.session.expires_at = shown.session.created_at + DAY
-        scenario.store.sessions[shown.session.id] = shown.session
+    signed_in = await scenario.log_in()
+    assert signed_in.session is not None
+    if source == "the session":
+        signed_in.session.expires_at = signed_in.session.created_at + DAY
+        scenario.store.sessions[signed_in.session.id] = signed_in.session
     scenario.clock.advance(DAY.total_seconds())
-    identity = await scenario.identity(shown, is_temporary=says == "the cookie")
+    identity = await scenario.identity(signed_in, is_temporary=source == "the cookie")
     assert not await ProlongSession(scenario.sessions, scenario.clock, scenario.policy)(identity)
     refreshed = await scenario.refresh(identity)
-    assert refreshed.access_token == sign(shown.session, scenario.clock.now())
-    assert scenario.store.sessions == {shown.session.id: shown.session}
+    assert refreshed.access_token == sign(signed_in.session, scenario.clock.now())
+    assert scenario.store.sessions == {signed_in.session.id: signed_in.session}
 
 
 async def test_prolong_returns_whether_it_prolonged(
     scenario: SignInScenario, ann: SignedIn
 ) -> None:
-    shown = await scenario.log_in()
+    signed_in = await scenario.log_in()
     prolong = ProlongSession(scenario.sessions, scenario.clock, scenario.policy)
-    assert not await prolong(await scenario.identity(shown))
-    assert not await prolong(await scenario.identity(shown, session=None))
+    assert not await prolong(await scenario.identity(signed_in))
+    assert not await prolong(await scenario.identity(signed_in, session=None))
     scenario.clock.advance(DAY.total_seconds())
-    stale = await scenario.identity(shown)
-    assert await prolong(await scenario.identity(shown))
-    assert not await prolong(await scenario.identity(shown))
+    stale = await scenario.identity(signed_in)
+    assert await prolong(await scenario.identity(signed_in))
+    assert not await prolong(await scenario.identity(signed_in))
     # Another tab has read the session before: it loses the race without an error.
     assert await prolong(stale)
 

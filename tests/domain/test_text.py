@@ -25,8 +25,8 @@ ANYTHING = st.text(st.characters(), max_size=1_100) | st.text(
 def test_cleaned_title_is_idempotent(text: str) -> None:
     try:
         title = clean_title(text)
-    except InvalidValue as refusal:
-        assert str(refusal).startswith("must ")
+    except InvalidValue as error:
+        assert str(error).startswith("must ")
         return
     assert clean_title(title) == title
     assert 1 <= len(title) <= TITLE_MAX_LENGTH
