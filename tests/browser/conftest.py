@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from playwright.async_api import Browser, BrowserContext, async_playwright
+from playwright.async_api import Browser, BrowserContext, async_playwright, expect
 
 from tests.browser.front_end import FrontEnd
 from tests.browser.stage import Stage, staged
@@ -15,7 +15,7 @@ from tests.interop.nodejs import node_modules
 from tests.processes.service import running, tree
 from tests.requirements import program
 from tests.servers import PostgresServer
-from tests.waiting import eventually
+from tests.waiting import LIMIT_SECONDS, eventually
 
 _MARKS: Final = ("node", "postgres", "process", "debian")
 _QUIET: Final = (
@@ -28,7 +28,7 @@ _QUIET: Final = (
     # It would try IPv6 first, where somebody else may listen.
     "--host-resolver-rules=MAP localhost 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 )
-_PATIENCE_MS: Final = 15_000
+_LIMIT_MS: Final = 1000 * LIMIT_SECONDS
 _numbers: Final = itertools.count()
 
 
@@ -59,6 +59,7 @@ async def browser(
     """A real one, which leaves nothing behind: neither processes nor files in a home."""
     home = {"HOME": str(tmp_path_factory.mktemp("home"))}
     before = tree(os.getpid())
+    expect.set_options(timeout=_LIMIT_MS)
     async with async_playwright() as playwright:
         drivers = tree(os.getpid()) - before
         browser = await playwright.chromium.launch(
@@ -66,6 +67,7 @@ async def browser(
             args=_QUIET,
             chromium_sandbox=os.geteuid() != 0,
             env={**os.environ, **home},
+            timeout=_LIMIT_MS,
         )
         yield browser
         started = {pid for driver in drivers for pid in tree(driver)}
@@ -77,7 +79,7 @@ async def browser(
 async def context(browser: Browser) -> AsyncIterator[BrowserContext]:
     """A browser that has never been anywhere."""
     context = await browser.new_context(viewport={"width": 900, "height": 640})
-    context.set_default_timeout(_PATIENCE_MS)
+    context.set_default_timeout(_LIMIT_MS)
     yield context
     await context.close()
 

@@ -17,6 +17,7 @@ from tests.interop.better_auth import BetterAuthServer
 from tests.interop.nodejs import FOLDER as NODE
 from tests.interop.nodejs import node
 from tests.processes.service import SECRET, new_home
+from tests.waiting import LIMIT_SECONDS
 
 PAGE: Final = Path(__file__).parent / "page"
 _USUAL_PORTS: Final = (3000, 8000)
@@ -100,7 +101,7 @@ def _build(target: Path, api: str) -> None:
         ],
         env={"NODE_PATH": str(NODE / "node_modules")},
         check=True,
-        timeout=60,
+        timeout=LIMIT_SECONDS,
     )
     for name in ("index.html", "style.css"):
         (target / name).write_bytes((PAGE / name).read_bytes())

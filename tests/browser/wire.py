@@ -5,13 +5,12 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 from urllib.parse import urlsplit
 
 from playwright.async_api import Error, Page, Response
 
-_PATIENCE_SECONDS: Final = 10.0
-_POLL_SECONDS: Final = 0.01
+from tests.waiting import eventually_async
 
 
 @dataclass(frozen=True)
@@ -62,18 +61,12 @@ class Wire:
 
     async def exchange(self, method: str, path: str) -> Exchange:
         """The only one of a method and a path, once it is over."""
-        loop = asyncio.get_running_loop()
-        give_up = loop.time() + _PATIENCE_SECONDS
-        while loop.time() < give_up:
-            found = [e for e in self.exchanges() if (e.method, e.path) == (method, path)]
-            if found:
-                assert len(found) == 1
-                return found[0]
-            await asyncio.sleep(_POLL_SECONDS)
-        # A browser that tells less than usual would be behind it, rather than the service.
-        asked = [request["url"] for requests in self._requests.values() for request in requests]
-        told = f"asked {asked}, {len(self._answers)} answers, {len(self._notes)} notes to come"
-        raise AssertionError(f"{method} {path} was not answered: {self.exchanges()}; {told}")
+
+        def found() -> list[Exchange]:
+            return [e for e in self.exchanges() if (e.method, e.path) == (method, path)]
+
+        [exchange] = await eventually_async(found, f"{method} {path} at {self._origin}")
+        return exchange
 
     def _of(self, id_: str) -> Iterator[Exchange]:
         # What was sent may be told before what was asked for.

@@ -30,7 +30,7 @@ async def test_all_probes_succeed(client: httpx.AsyncClient) -> None:
         assert response.headers["cache-control"] == "no-store"
     body = (await client.get("/health/db")).json()
     assert body["status"] == "ok"
-    assert 0 <= body["latency_ms"] < 1_000
+    assert body["latency_ms"] >= 0
 
 
 async def test_probes_of_the_database_time_out(

@@ -15,6 +15,7 @@ import pytest
 from tests.interop.nodejs import node, node_modules
 from tests.processes.service import SECRET, Service, new_home
 from tests.servers import PostgresServer
+from tests.waiting import LIMIT_SECONDS
 
 pytestmark = [pytest.mark.node, pytest.mark.process, pytest.mark.postgres]
 
@@ -88,7 +89,7 @@ class Project:
             capture_output=True,
             text=True,
             check=False,
-            timeout=60,
+            timeout=LIMIT_SECONDS,
         )
 
     def generate(self, document: str, target: str) -> None:
