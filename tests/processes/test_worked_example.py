@@ -143,11 +143,21 @@ class Step:
     kind: str
     text: str
 
-    def insert(self, folder: Path) -> None:
-        """Write the text into its file."""
+    @property
+    def file(self) -> str:
+        """The file that the text belongs to; `*` stands for the number of a migration."""
+        return self._named["end"] or self._named["file"]
+
+    @property
+    def _named(self) -> re.Match[str]:
         named = _PLACE.fullmatch(self.place)
         assert named, self.place
-        [path] = folder.glob(named["end"] or named["file"])
+        return named
+
+    def insert(self, folder: Path) -> None:
+        """Write the text into its file."""
+        named = self._named
+        [path] = folder.glob(self.file)
         lines = path.read_text().splitlines()
         if named["end"]:
             lines += ["", "", *self.text.splitlines()]
