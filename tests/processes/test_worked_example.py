@@ -97,7 +97,8 @@ class House:
 
     def changed(self) -> set[str]:
         """The files that are not as they were."""
-        own = "':!data' ':!serve-*'"
+        # The folder is the home of the commands as well: tools keep files in its hidden folders.
+        own = "':!data' ':!serve-*' ':(glob,exclude).*/**'"
         listed = self.shell(f"git status --porcelain --untracked-files=all -- . {own}")
         assert listed.code == 0, listed.err
         return {line[3:] for line in listed.out.splitlines()}
