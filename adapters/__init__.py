@@ -1,1 +1,1 @@
-"""What connects the core to the world: one folder per technology, none knows another."""
+"""The adapters: one folder per technology. None imports another, but `http` builds on `asgi`."""

@@ -20,7 +20,7 @@ from domain.users import (
     clean_email,
     clean_name,
 )
-from domain.validation import InvalidValue, Validator
+from domain.validation import RuleViolation, Validator
 
 #: In UTF-16 code units, as in Better Auth; checked at sign-up.
 PASSWORD_MIN_LENGTH: Final = 8
@@ -202,16 +202,16 @@ class LogIn:
 
 
 def clean_password(password: str) -> str:
-    """A password that Better Auth would accept. Raises `InvalidValue`."""
+    """A password that Better Auth would accept. Raises `RuleViolation`."""
     if _length(password) < PASSWORD_MIN_LENGTH:
-        raise InvalidValue(f"must have at least {PASSWORD_MIN_LENGTH} characters")
+        raise RuleViolation(f"must have at least {PASSWORD_MIN_LENGTH} characters")
     return bounded_password(password)
 
 
 def bounded_password(password: str) -> str:
-    """A password that is short enough to be hashed. Raises `InvalidValue`."""
+    """A password that is short enough to be hashed. Raises `RuleViolation`."""
     if _length(password) > PASSWORD_MAX_LENGTH:
-        raise InvalidValue(f"must have at most {PASSWORD_MAX_LENGTH} characters")
+        raise RuleViolation(f"must have at most {PASSWORD_MAX_LENGTH} characters")
     return password
 
 

@@ -62,17 +62,17 @@ class TaskStatus(StrEnum):
 
 
 def clean_title(text: str) -> str:
-    """Raises `InvalidValue`."""
+    """Raises `RuleViolation`."""
     return clean_line(text, max_length=TITLE_MAX_LENGTH)
 
 
 def clean_description(text: str) -> str:
-    """Raises `InvalidValue`."""
+    """Raises `RuleViolation`."""
     return clean_block(text, max_length=DESCRIPTION_MAX_LENGTH)
 
 
 def clean_q(text: str) -> str:
-    """Raises `InvalidValue`."""
+    """Raises `RuleViolation`."""
     return clean_search(text, max_length=SEARCH_MAX_LENGTH)
 
 

@@ -9,7 +9,7 @@ same text, so a client reads back exactly what it sent, if that was clean.
 import re
 import unicodedata
 
-from domain.validation import InvalidValue
+from domain.validation import RuleViolation
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _CONTROL_BUT_NEWLINE_AND_TAB = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -28,18 +28,18 @@ _INVISIBLE_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Zs", "Zl", "Zp"})
 def clean_line(text: str, *, max_length: int, may_be_blank: bool = False) -> str:
     """One line with a visible character, at most `max_length` code points.
 
-    Raises `InvalidValue`.
+    Raises `RuleViolation`.
     """
     text = _normalized(text, _CONTROL).strip()
     if not may_be_blank and not any(map(_is_visible, text)):
-        raise InvalidValue("must have at least one visible character")
+        raise RuleViolation("must have at least one visible character")
     return _bounded(text, max_length)
 
 
 def clean_block(text: str, *, max_length: int) -> str:
     """Any number of lines, at most `max_length` code points. May be empty.
 
-    Raises `InvalidValue`.
+    Raises `RuleViolation`.
     """
     return _bounded(_normalized(text, _CONTROL_BUT_NEWLINE_AND_TAB).strip(), max_length)
 
@@ -47,11 +47,11 @@ def clean_block(text: str, *, max_length: int) -> str:
 def clean_search(text: str, *, max_length: int) -> str:
     """A search text, not empty. Surrounding white space is kept.
 
-    Raises `InvalidValue`.
+    Raises `RuleViolation`.
     """
     text = _normalized(text, _CONTROL_BUT_NEWLINE_AND_TAB)
     if not text:
-        raise InvalidValue("must have at least one character")
+        raise RuleViolation("must have at least one character")
     return _bounded(text, max_length)
 
 
@@ -62,13 +62,13 @@ def _normalized(text: str, control: re.Pattern[str]) -> str:
     if not is_ascii:
         text = unicodedata.normalize("NFC", text)
     if control.search(text):
-        raise InvalidValue("must not contain control characters")
+        raise RuleViolation("must not contain control characters")
     if is_ascii:
         return text
     if _SURROGATE.search(text):
-        raise InvalidValue("must not contain unpaired surrogates")
+        raise RuleViolation("must not contain unpaired surrogates")
     if _BIDI_OVERRIDE.search(text):
-        raise InvalidValue("must not contain bidirectional overrides")
+        raise RuleViolation("must not contain bidirectional overrides")
     return text
 
 
@@ -80,5 +80,5 @@ def _is_visible(character: str) -> bool:
 
 def _bounded(text: str, max_length: int) -> str:
     if len(text) > max_length:
-        raise InvalidValue(f"must have at most {max_length} characters")
+        raise RuleViolation(f"must have at most {max_length} characters")
     return text

@@ -7,7 +7,7 @@ from typing import Final, Protocol, Self
 
 from domain.errors import Conflict, Forbidden, Unauthenticated
 from domain.text import clean_line
-from domain.validation import InvalidValue, Validator
+from domain.validation import RuleViolation, Validator
 
 # Better Auth's grammar, which it checks at sign-up and at sign-in: an address outside it could
 # never sign in there.
@@ -48,14 +48,14 @@ NAME_MAX_LENGTH: Final = 255
 
 
 def clean_name(text: str) -> str:
-    """The name on one line, trimmed; may be empty. Raises `InvalidValue`."""
+    """The name on one line, trimmed; may be empty. Raises `RuleViolation`."""
     return clean_line(text, max_length=NAME_MAX_LENGTH, may_be_blank=True)
 
 
 def clean_email(text: str) -> str:
-    """The address in lower case. Raises `InvalidValue`."""
+    """The address in lower case. Raises `RuleViolation`."""
     if len(text) > EMAIL_MAX_LENGTH or not _EMAIL.fullmatch(text):
-        raise InvalidValue("must be an e-mail address in ASCII")
+        raise RuleViolation("must be an e-mail address in ASCII")
     return text.lower()
 
 

@@ -1,6 +1,6 @@
 """Validation of several fields at once, so that a client learns of all problems in one response.
 
-A rule takes a value and returns it cleaned, or raises `InvalidValue`.
+A rule takes a value and returns it cleaned, or raises `RuleViolation`.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,7 +13,7 @@ from domain.errors import FieldError, Invalid
 V = TypeVar("V")
 
 
-class InvalidValue(ValueError):
+class RuleViolation(ValueError):
     """A value breaks a rule. The message names the rule and never contains the value."""
 
 
@@ -44,7 +44,7 @@ class Validator:
         """The cleaned value. If it breaks the rule, the problem is collected under `name`."""
         try:
             return rule(value)
-        except InvalidValue as error:
+        except RuleViolation as error:
             self.problems.append(FieldError(name, str(error)))
             return value
 
@@ -66,7 +66,7 @@ def clean_fields(instance: object, rules: Mapping[str, Callable[[Any], Any]]) ->
             continue
         try:
             cleaned = rule(value)
-        except InvalidValue as error:
+        except RuleViolation as error:
             problems = [*(problems or ()), FieldError(name, str(error))]
         else:
             if cleaned is not value:

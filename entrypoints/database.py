@@ -11,15 +11,15 @@ from entrypoints.settings import Settings
 
 
 @contextmanager
-def with_database(settings: Settings, *, stays: bool = False) -> Iterator[Settings]:
+def with_database(settings: Settings, *, supervise: bool = False) -> Iterator[Settings]:
     """The settings with the configured database, or with an embedded one that runs in this block.
 
-    For `stays`, see `EmbeddedPostgres`. Raises `EmbeddedPostgresError`.
+    For `supervise`, see `EmbeddedPostgres`. Raises `EmbeddedPostgresError`.
     """
     if settings.url is not None:
         yield settings
         return
-    with EmbeddedPostgres(settings.taskport_data_dir, stays=stays) as server:
+    with EmbeddedPostgres(settings.taskport_data_dir, supervise=supervise) as server:
         yield settings.with_database(server.url, settings.secret or load_or_create_secret(settings))
 
 

@@ -42,7 +42,7 @@ def serve_database(configured: Settings, *, workers: int, migrate: bool) -> None
     with (
         _exiting_on_signals(),
         bound_listener(configured.api_host, configured.api_port) as listener,
-        with_database(configured, stays=True) as settings,
+        with_database(configured, supervise=True) as settings,
         _ignoring_signals_on_exit(),
     ):
         if migrate:

@@ -1,1 +1,1 @@
-"""What any JSON API needs and no noun: request record, middleware, bodies, problem details."""
+"""The parts of any JSON API: request record, middleware, JSON bodies, problem details."""

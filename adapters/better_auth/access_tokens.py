@@ -20,7 +20,7 @@ _ISSUER: Final = "taskport"
 
 @dataclass(frozen=True, slots=True)
 class AccessTokens:
-    """Signs and verifies tokens of credential 4. An `AccessTokenSigner`."""
+    """Signs and verifies this service's access tokens. An `AccessTokenSigner`."""
 
     secret: str = field(repr=False)
     lifetime: timedelta

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from application.ports.credentials import Claims
 from domain.users import clean_email
-from domain.validation import InvalidValue
+from domain.validation import RuleViolation
 
 #: Clock skew that is tolerated in `updatedAt`.
 _LEEWAY: Final = timedelta(minutes=1)
@@ -30,7 +30,7 @@ def claims_of(claims: dict[str, Any], now: datetime) -> Claims | None:
     verified = claims.get("emailVerified")
     try:
         email = clean_email(email) if isinstance(email, str) else None
-    except InvalidValue:
+    except RuleViolation:
         email = None
     if email is None:
         return None

@@ -31,8 +31,8 @@ class RemoteKeys:
     """The keys of a JWKS endpoint by their `kid`. All durations are in seconds.
 
     A cached key is returned at once. If the key set is older than `max_age`, it is refreshed in the
-    background; as long as that fails, the cached keys remain valid. For an unknown `kid` the key
-    set is fetched, by one fetch at a time for all callers.
+    background; as long as that fails, the cached keys remain valid. For an unknown `kid` (key
+    rotation), the key set is fetched, by one fetch at a time for all callers.
     """
 
     url: str

@@ -30,7 +30,7 @@ _MAX_CACHE_SECONDS: Final = 60
 
 @dataclass(frozen=True, slots=True)
 class JwtPluginTokens:
-    """Verifies tokens of credential 3.
+    """Verifies JWTs of Better Auth's `jwt` plugin.
 
     A key is looked up in the shared table first, and only then fetched from the server. Tokens with
     a fetched key may introduce users: if the table is not shared, neither are the users.

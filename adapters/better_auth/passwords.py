@@ -1,4 +1,4 @@
-"""Password hashes in Better Auth's format: `<salt>:<key>`, both in lower-case hex.
+"""Password hashing in Better Auth's format: `<salt>:<key>`, both in lower-case hex.
 
 scrypt with N=16384, r=16, p=1 and 64 bytes, over the password in Unicode NFKC. The salt is the
 hex text itself, not the bytes that it encodes.

@@ -24,7 +24,7 @@ _FOREIGN_CLAIMS: Final = frozenset({"session", "updateTo", "requestType", "sid"}
 
 @dataclass(frozen=True, slots=True)
 class SharedSecretTokens:
-    """Verifies and signs tokens of credential 5. A `TokenSigner`."""
+    """Verifies and signs tokens of the shared secret. A `TokenSigner`."""
 
     secret: str = field(repr=False)
     #: The origin of the Better Auth server.
@@ -42,6 +42,7 @@ class SharedSecretTokens:
         )
         if not _FOREIGN_CLAIMS.isdisjoint(claims):
             raise Unauthenticated
+        # The issuer and the audience.
         for name in ("iss", "aud"):
             if name in claims and not claim_matches(self.origin, claims[name]):
                 raise Unauthenticated

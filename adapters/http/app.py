@@ -16,7 +16,7 @@ from adapters.asgi.deadline import Deadline
 from adapters.asgi.head import Head
 from adapters.asgi.upgrade import NoUpgrade
 from adapters.http.auth import auth
-from adapters.http.authentication import Gate
+from adapters.http.authentication import RequestAuthenticator
 from adapters.http.csrf import TrustedOrigins
 from adapters.http.dependencies import Dependencies
 from adapters.http.docs import docs
@@ -74,8 +74,8 @@ def create_app(
     app.router.route_class = DirectRoute
     origins = TrustedOrigins(frozenset({*options.cors_origins, options.better_auth_origin}))
     limiter = RateLimiter(request_limit)
-    gate = Gate(use_cases.authenticate, limiter, origins)
-    app.state.dependencies = Dependencies(use_cases, cookies, gate, storage, is_draining)
+    authenticator = RequestAuthenticator(use_cases.authenticate, limiter, origins)
+    app.state.dependencies = Dependencies(use_cases, cookies, authenticator, storage, is_draining)
     for operations in (tasks, auth, sessions, users, health, docs):
         operations.add_to(app)
     add_error_handlers(app, hide_foreign_tasks=options.hide_foreign_tasks)

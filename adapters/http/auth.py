@@ -43,7 +43,7 @@ auth: Final = Operations("auth")
 )
 async def sign_up(request: Request, deps: Deps, body: NewUser) -> Response:
     """Sign up with an e-mail address and a password."""
-    async with deps.gate.sign_in(request, "sign_ups"):
+    async with deps.authenticator.sign_in(request, "sign_ups"):
         result = await deps.use_cases.sign_up(
             email=body.email, password=body.password, name=body.name, device=_device(request)
         )
@@ -64,7 +64,7 @@ async def sign_up(request: Request, deps: Deps, body: NewUser) -> Response:
 )
 async def log_in(request: Request, deps: Deps, body: EmailAndPassword) -> Response:
     """Sign in with an e-mail address and a password."""
-    async with deps.gate.sign_in(request, "log_ins"):
+    async with deps.authenticator.sign_in(request, "log_ins"):
         result = await deps.use_cases.log_in(
             email=body.email, password=body.password, device=_device(request)
         )
@@ -83,14 +83,14 @@ async def log_in(request: Request, deps: Deps, body: EmailAndPassword) -> Respon
 async def log_out(request: Request, deps: Deps) -> Response:
     """Sign out."""
     try:
-        caller = await deps.gate.identify(request)
+        caller = await deps.authenticator.identify(request)
     except (Unauthenticated, EmailTaken):
         # Another page could otherwise use up the limit, and keep its visitors from signing out.
-        deps.gate.limiter.exempt(request.scope)
+        deps.authenticator.limiter.exempt(request.scope)
         # There is no session to end, but a useless cookie to expire. Not for a page of another
         # site: its form comes without the cookie, which is SameSite=Lax, and would sign the user
         # out all the same.
-        is_cross_site = deps.gate.origins.is_cross_site(request.headers)
+        is_cross_site = deps.authenticator.origins.is_cross_site(request.headers)
         return no_content(() if is_cross_site else deps.cookies.expire())
     await deps.use_cases.log_out(caller)
     return no_content(deps.cookies.expire())

@@ -15,8 +15,8 @@ from domain.errors import Unauthenticated
 
 
 @dataclass(frozen=True, slots=True)
-class Gate:
-    """The checks that every request passes before its route acts for a user."""
+class RequestAuthenticator:
+    """Authentication with its checks: rate limit, and CSRF if a cookie proves a change."""
 
     authenticate: Authenticate
     limiter: RateLimiter

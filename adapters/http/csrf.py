@@ -1,7 +1,7 @@
 """Cross-site request forgery (CSRF): origins whose pages may use the session cookie for a change.
 
 A browser attaches the cookie to requests of any page. `Sec-Fetch-Site` (Fetch Metadata) and
-`Origin`, or else `Referer`, tell which page sent the request.
+`Origin`, or else `Referer`, identify the page that sent the request.
 """
 
 from collections.abc import Collection

@@ -1,4 +1,4 @@
-"""What routes receive through `Depends`. The application joins it once, in `create_app`."""
+"""The dependencies of routes, which `create_app` joins once."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from adapters.http.authentication import Gate
+from adapters.http.authentication import RequestAuthenticator
 from application.authentication import Identity
 from application.ports.health import StorageHealth
 from application.ports.tokens import SessionCookies
@@ -19,7 +19,7 @@ class Dependencies:
 
     use_cases: UseCases
     cookies: SessionCookies
-    gate: Gate
+    authenticator: RequestAuthenticator
     storage: StorageHealth
     #: Whether the service is about to stop, and not ready for requests any more.
     is_draining: Callable[[], bool]
@@ -31,9 +31,9 @@ async def dependencies(request: Request) -> Dependencies:
 
 
 async def current_user(request: Request) -> Identity:
-    """The user who sent the request; for what it raises, see `Gate.identify`."""
+    """The user who sent the request; for what it raises, see `RequestAuthenticator.identify`."""
     found: Dependencies = request.app.state.dependencies
-    return await found.gate.identify(request)
+    return await found.authenticator.identify(request)
 
 
 Deps = Annotated[Dependencies, Depends(dependencies)]

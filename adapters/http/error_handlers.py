@@ -1,4 +1,4 @@
-"""Exception handlers: every error leaves as problem details, with the status of the error table."""
+"""Exception handlers: turn every error into problem details, by the error table."""
 
 from typing import Final
 

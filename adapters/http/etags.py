@@ -1,4 +1,4 @@
-"""Entity tags and conditional requests (RFC 9110, 8.8.3 and 13.1)."""
+"""ETags: entity tags and conditional requests (RFC 9110, 8.8.3 and 13.1)."""
 
 import re
 from collections.abc import Collection

@@ -48,16 +48,16 @@ class DatabaseHealth(Health):
 async def liveness() -> Response:
     """Whether the process runs.
 
-    Whether the process runs. It does not query the database.
+    It does not query the database.
     """
     return _ok()
 
 
 @health.get("/health/db", returns=DatabaseHealth, is_limited=False, operation_id="healthDatabase")
 async def database(request: Request, deps: Deps) -> Response:
-    """Ask the database.
+    """Query the database.
 
-    Whether the database answers, and how long that took.
+    The result includes the latency.
     """
     started = perf_counter()
     try:
@@ -70,10 +70,9 @@ async def database(request: Request, deps: Deps) -> Response:
 
 @health.get("/readyz", returns=Health, is_limited=False, operation_id="readyz")
 async def readiness(request: Request, deps: Deps) -> Response:
-    """Whether requests may come here.
+    """Whether the service is ready for requests.
 
-    Whether requests may come here: the database answers, its schema is not behind, and the
-    service is not about to stop.
+    The database responds, its schema is not behind, and the service is not about to stop.
     """
     if deps.is_draining():
         return unavailable(request.scope)
@@ -94,7 +93,7 @@ async def readiness(request: Request, deps: Deps) -> Response:
 async def metrics(request: Request) -> Response:
     """Read the metrics.
 
-    What this service has counted, for Prometheus.
+    In the format of Prometheus.
     """
     flush()
     try:

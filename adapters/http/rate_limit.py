@@ -1,4 +1,4 @@
-"""Rate limits: the one place that counts requests.
+"""The rate limit of requests: everything that counts a request is here.
 
 A request with a user counts for the user, right after authentication. A sign-in or sign-up counts
 for the client's network before the password is hashed. Any other request counts for the network

@@ -1,4 +1,4 @@
-"""What the schemas of all nouns share.
+"""The base classes of all schemas.
 
 A schema checks shapes; the domain checks values. Response schemas only document: entities are
 encoded as they are, field by field the same (a test compares both), because a pass through a

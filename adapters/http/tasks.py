@@ -122,7 +122,7 @@ async def complete_task(
 @tasks.delete(
     "/api/tasks/{task_id}",
     status=204,
-    description="The task is gone.",
+    description="The task has been deleted.",
     raises=(*_MISSING, StaleTask),
 )
 async def delete_task(

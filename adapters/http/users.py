@@ -27,7 +27,7 @@ async def rename_user(caller: CurrentUser, deps: Deps, body: NewName) -> Respons
 
 
 @users.delete(
-    "/api/users/me", status=204, description="The account is gone, for good.", sets_cookie=True
+    "/api/users/me", status=204, description="The account has been deleted.", sets_cookie=True
 )
 async def delete_user(caller: CurrentUser, deps: Deps) -> Response:
     """Delete your account, and everything in it."""

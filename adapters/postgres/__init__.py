@@ -1,1 +1,1 @@
-"""Everything that knows Postgres: tables, statements, the seam to the driver, an own server."""
+"""Storage in Postgres: tables, statements, the `Database` seam, repositories and stores."""

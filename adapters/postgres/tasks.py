@@ -64,8 +64,8 @@ _REMOVE_AT_VERSION = Statement.compile(
 class PostgresTasks:
     """A `TaskRepository`.
 
-    Every method is one statement; a second one only finds out why the first matched no row. Lost
-    updates are prevented by optimistic locking: `save` matches the expected version only.
+    Every method is one statement; a second one only finds out why the first matched no row.
+    Optimistic locking prevents a lost update: `save` matches the expected version only.
     """
 
     database: Database

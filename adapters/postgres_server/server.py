@@ -5,8 +5,8 @@ The processes that use the same folder share one server. One of them is its owne
 at its end. The others join: they wait until the server is ready, and never stop it.
 
 An owner that exits waits some seconds for the others, then stops the server. A process that
-entered with `stays=True` is a supervisor: it takes over from an owner that has exited, and restarts
-a server that has died.
+entered with `supervise=True` takes over from an owner that has exited, and restarts a server that
+has died.
 
 The server listens on loopback and requires the password in `database-url`, which only the user who
 started it can read. As root it runs as a system user of its own, because PostgreSQL refuses to run
@@ -41,9 +41,9 @@ class EmbeddedPostgres:
     it ends. Raises `EmbeddedPostgresError`.
     """
 
-    def __init__(self, folder: Path, *, stays: bool = False) -> None:
+    def __init__(self, folder: Path, *, supervise: bool = False) -> None:
         self._folder = folder.resolve()
-        self._stays = stays
+        self._is_supervisor = supervise
         self._is_owner = False
         self._exiting, self._exited = threading.Event(), threading.Event()
 
@@ -61,7 +61,7 @@ class EmbeddedPostgres:
         self._users_lock.acquire_shared()
         try:
             self._own_or_join()
-            if self._stays:
+            if self._is_supervisor:
                 threading.Thread(target=self._supervise, daemon=True).start()
         except BaseException:
             self._exit()
@@ -110,7 +110,7 @@ class EmbeddedPostgres:
         self._exited.wait()
 
     def _exit(self) -> None:
-        """Stop the server if this process owns it, after a wait for the other processes."""
+        """Stop the embedded server if this process owns it, after a wait for the others."""
         self._exiting.set()
         if self._is_owner:
             deadline = time.monotonic() + _EXIT_SECONDS

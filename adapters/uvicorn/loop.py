@@ -1,4 +1,4 @@
-"""An event loop that drains the accept backlog before it closes a listener."""
+"""Graceful shutdown: an event loop that drains the accept backlog before it closes a listener."""
 
 import asyncio
 import socket

@@ -49,8 +49,9 @@ def _adapters(port: type) -> Iterator[str]:
     """The adapters that the container registers for a port, and those that have its name."""
     source, name = inspect.getsource(container), port.__name__
     found = [kind.__name__ for kind in classes(adapters) if kind.__name__.endswith(name)]
-    for adapter in re.findall(rf"register\(\s*{name},\s*(?:instance=)?(\w+)", source):
+    registered = rf"register\(\s*{name},\s*(?:instance=|lambda: container\.resolve\()?(\w+)"
+    for adapter in re.findall(registered, source):
         # The instance of a local variable is made a few lines above.
         made = re.search(rf"\b{adapter} = (\w+)\(", source)
         found.append(made[1] if made else adapter)
-    yield from sorted(set(found) - {"lambda"})
+    yield from sorted(set(found))

@@ -145,7 +145,7 @@ def test_forged_token_is_rejected(name: str) -> None:
 
 
 def test_tokens_of_one_secret_are_not_confused() -> None:
-    """The front end's own server signs with the same secret (credential 5)."""
+    """The front end's own server signs with the same secret (shared-secret tokens)."""
     shared_secret = SharedSecretTokens(SECRET, "http://localhost:3000", LIFETIME)
     with pytest.raises(Unauthenticated):
         TOKENS.verify(shared_secret(user_id="ann", email="ann@example.com", now=NOW), NOW)

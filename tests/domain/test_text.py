@@ -13,7 +13,7 @@ from domain.tasks import (
     clean_title,
 )
 from domain.text import clean_search
-from domain.validation import InvalidValue
+from domain.validation import RuleViolation
 
 ANYTHING = st.text(st.characters(), max_size=1_100) | st.text(
     st.sampled_from("a \t\r\n\x00\x1f\x85\u202e\u2066\u200b\u200d\ufe0f\u3164\ud800é\u0301🙂"),
@@ -25,7 +25,7 @@ ANYTHING = st.text(st.characters(), max_size=1_100) | st.text(
 def test_cleaned_title_is_idempotent(text: str) -> None:
     try:
         title = clean_title(text)
-    except InvalidValue as error:
+    except RuleViolation as error:
         assert str(error).startswith("must ")
         return
     assert clean_title(title) == title
@@ -40,7 +40,7 @@ def test_cleaned_title_is_idempotent(text: str) -> None:
 def test_cleaned_description_is_idempotent(text: str) -> None:
     try:
         description = clean_description(text)
-    except InvalidValue:
+    except RuleViolation:
         return
     assert clean_description(description) == description
     assert len(description) <= DESCRIPTION_MAX_LENGTH
@@ -98,7 +98,7 @@ def test_valid_titles_are_cleaned(text: str, cleaned: str) -> None:
     ],
 )
 def test_invalid_titles_are_rejected(text: str, reason: str) -> None:
-    with pytest.raises(InvalidValue, match=reason):
+    with pytest.raises(RuleViolation, match=reason):
         clean_title(text)
 
 
@@ -118,7 +118,7 @@ def test_valid_descriptions_are_cleaned(text: str, cleaned: str) -> None:
 
 @pytest.mark.parametrize("text", ["a\x00", "\x0b", "a\u202d", "\ud83d", "a" * 1_001])
 def test_invalid_descriptions_are_rejected(text: str) -> None:
-    with pytest.raises(InvalidValue):
+    with pytest.raises(RuleViolation):
         clean_description(text)
 
 
@@ -128,5 +128,5 @@ def test_search_text_keeps_surrounding_white_space() -> None:
 
 @pytest.mark.parametrize("text", ["", "a" * 201, "\x00"])
 def test_invalid_search_texts_are_rejected(text: str) -> None:
-    with pytest.raises(InvalidValue):
+    with pytest.raises(RuleViolation):
         clean_search(text, max_length=200)

@@ -6,7 +6,7 @@ import pytest
 
 from domain.errors import Invalid
 from domain.users import NAME_MAX_LENGTH, User, clean_email, clean_name
-from domain.validation import InvalidValue
+from domain.validation import RuleViolation
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
 TICK = timedelta.resolution
@@ -46,7 +46,7 @@ def test_valid_email_addresses_are_lowercased(text: str, cleaned: str) -> None:
     ],
 )
 def test_invalid_email_addresses_are_rejected(text: str) -> None:
-    with pytest.raises(InvalidValue):
+    with pytest.raises(RuleViolation):
         clean_email(text)
 
 
@@ -112,5 +112,5 @@ def test_valid_names_are_cleaned(text: str, cleaned: str) -> None:
     ],
 )
 def test_invalid_names_are_rejected(text: str) -> None:
-    with pytest.raises(InvalidValue):
+    with pytest.raises(RuleViolation):
         clean_name(text)

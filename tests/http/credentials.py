@@ -75,7 +75,7 @@ def access_claims(session: Session, **changes: Any) -> dict[str, Any]:
 
 
 def access_token(session: Session, secret: str = SECRET, **changes: Any) -> str:
-    """Credential 4."""
+    """An access token of this service."""
     return jwt.encode(access_claims(session, **changes), secret, headers={"typ": "at+jwt"})
 
 
@@ -86,7 +86,7 @@ def plugin_claims(user_id: str = "ann", **changes: Any) -> dict[str, Any]:
 
 
 def plugin_token(user_id: str = "ann", **changes: Any) -> str:
-    """Credential 3, signed with the key that `add_key` puts into the key table."""
+    """A JWT of the `jwt` plugin, signed with the key that `add_key` puts into the key table."""
     return signer(KID, "EdDSA").token(plugin_claims(user_id, **changes))
 
 

@@ -47,7 +47,7 @@ def sign_with_secret(claims: dict[str, Any], **header: Any) -> str:
 
 
 def shared_claims(**changes: Any) -> dict[str, Any]:
-    """The claims of credential 5."""
+    """The claims of a shared-secret token."""
     claims = {"sub": "ann", "email": "ann@example.com", "iat": now(), "exp": now() + 900}
     return {k: v for k, v in {**claims, **changes}.items() if v is not None}
 

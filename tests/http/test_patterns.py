@@ -8,13 +8,13 @@ import pytest
 from adapters.http import patterns
 from domain.tasks import clean_description, clean_title
 from domain.users import clean_email, clean_name
-from domain.validation import InvalidValue
+from domain.validation import RuleViolation
 
 
 def passes(rule: Callable[[str], str], text: str) -> bool:
     try:
         rule(text)
-    except InvalidValue:
+    except RuleViolation:
         return False
     return True
 

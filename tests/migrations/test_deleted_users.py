@@ -292,7 +292,7 @@ class FixedAuthenticator:
 async def test_shared_secret_token_does_not_create_a_deleted_user(
     users: PostgresUsers, database_url: str, clock: FixedClock
 ) -> None:
-    """Credential 5 creates its user if there is none, unless the user was deleted."""
+    """A shared-secret token creates its user if there is none, unless the user was deleted."""
     clock.time = now(database_url) - MINUTE
     claims = Claims("ann@example.com", "Ann", None, email_verified=None, updated_at=None)
     proof = UserProof(CredentialKind.SHARED_SECRET, "ann", clock.now(), claims)
