@@ -71,7 +71,7 @@ class Service:
 
     @property
     def url(self) -> str:
-        """The address that it has printed; empty before."""
+        """The address that the service has printed; empty before."""
         found = re.search(r"^Taskport +(http://\S+)", self.out, re.MULTILINE)
         return found[1] if found else ""
 
@@ -179,16 +179,16 @@ class Service:
         return self.process.poll() is not None
 
     def wait(self) -> int:
-        """Wait until it ends; return the exit code."""
+        """Wait until the process ends; return the exit code."""
         return self.process.wait(LIMIT_SECONDS)
 
     def terminate(self) -> int:
-        """Stop it with SIGTERM, as a supervisor does; return the exit code."""
+        """Stop the service with SIGTERM, as a supervisor does; return the exit code."""
         self.process.terminate()
         return self.wait()
 
     def kill(self) -> None:
-        """End it with SIGKILL, so that it cannot clean up."""
+        """End the service with SIGKILL, so that it cannot clean up."""
         self.process.kill()
         self.wait()
 
@@ -230,7 +230,7 @@ class Home:
     ) -> Iterator[Service]:
         """`taskport serve`, from its first response to the end of the `with` block.
 
-        With `ready`, its database is there; else it is only alive.
+        With `ready`, it is connected to its database; otherwise it is only alive.
         """
         path = "/readyz" if ready else "/livez"
         with self.starting(*arguments, env=env) as service:
@@ -433,7 +433,7 @@ def tree(pid: int) -> set[int]:
 
 
 def running(pids: set[int]) -> set[int]:
-    """Those that have not ended; a zombie has."""
+    """The processes of these that have not ended; a zombie has."""
     listed = (line.split() for line in _ps("pid=,stat="))
     return {int(pid) for pid, state in listed if int(pid) in pids and not state.startswith("Z")}
 

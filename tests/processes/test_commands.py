@@ -93,7 +93,7 @@ def test_token_is_one_line_and_is_accepted(configured: Cli) -> None:
 
 @pytest.mark.postgres
 def test_token_for_a_configured_database_needs_debug(configured: Cli) -> None:
-    """So that nobody creates tokens for users of a live service by accident."""
+    """It prevents tokens for users of a live service by accident."""
     done = configured("token", "ann@example.com")
 
     assert "DEBUG=true" in error_message(done)
@@ -136,7 +136,7 @@ def test_seed_needs_yes_for_a_database_in_use(configured: Cli) -> None:
 
 @pytest.mark.postgres
 def test_seed_adds_to_the_embedded_database(cli: Cli) -> None:
-    """Without --yes: it holds only data of the developer."""
+    """Without --yes: it has only data of the developer."""
     for _ in range(2):
         done = cli("seed", "--users", "1", "--tasks", "0")
         assert done.code == 0, done.err
@@ -215,7 +215,7 @@ def test_check_reports_an_unreachable_database(cli: Cli) -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "named"),
+    ("settings", "expected"),
     [
         (
             {"BETTER_AUTH_SECRET": "canary-Xq7-much-too-short"},
@@ -241,12 +241,14 @@ def test_check_reports_an_unreachable_database(cli: Cli) -> None:
     ],
     ids=["short secret", "no secret", "two databases", "any origin", "at sign"],
 )
-def test_check_reports_invalid_settings(cli: Cli, settings: Environment, named: list[str]) -> None:
+def test_check_reports_invalid_settings(
+    cli: Cli, settings: Environment, expected: list[str]
+) -> None:
     """The message names the setting. Nothing is connected to or created."""
     done = cli("check", **settings)
 
     message = error_message(done)
-    assert all(name in message for name in named)
+    assert all(text in message for text in expected)
     assert done.out == ""
     assert not cli.home.data.exists()
 
@@ -285,9 +287,9 @@ def test_stored_secret_must_be_long_enough(cli: Cli) -> None:
     assert str(cli.home.data / "secret") in error_message(cli("token", "--memory", "a@example.com"))
 
 
-@pytest.mark.parametrize("place", ["/dev/null", "/dev/null/below"])
-def test_data_folder_that_is_no_folder_is_an_error(cli: Cli, place: str) -> None:
-    assert "/dev/null" in error_message(cli("token", "a@example.com", TASKPORT_DATA_DIR=place))
+@pytest.mark.parametrize("path", ["/dev/null", "/dev/null/below"])
+def test_data_folder_that_is_no_folder_is_an_error(cli: Cli, path: str) -> None:
+    assert "/dev/null" in error_message(cli("token", "a@example.com", TASKPORT_DATA_DIR=path))
 
 
 def test_usage_error_has_exit_code_2(cli: Cli) -> None:

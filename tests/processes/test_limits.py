@@ -109,7 +109,7 @@ def connected_to_both(service: Service) -> Iterator[list[tuple[httpx.Client, htt
 
 
 def send(service: Service, user_id: str, count: int) -> list[httpx.Response]:
-    """Send so many requests of a user in parallel, half of them to each worker."""
+    """Send `count` requests of a user in parallel, half of them to each worker."""
     headers = headers_of(user_id)
     times = count // (2 * THREADS)
 
@@ -125,7 +125,7 @@ def statuses(responses: list[httpx.Response]) -> Counter[int]:
 
 
 def test_thousand_requests_at_two_workers_are_counted_exactly(workers: Service) -> None:
-    """As many as the limit allows pass, and each of these reports another remainder."""
+    """As many as the limit allows succeed, and each of these reports another remainder."""
     responses = send(workers, "exact", 1000)
     assert statuses(responses) == {200: LIMIT, 429: 1000 - LIMIT}
     remainders = [
@@ -191,7 +191,7 @@ def test_requests_are_served_while_redis_is_frozen(workers: Service, server: Red
 
 
 def failed_log_ins(service: Service) -> list[int]:
-    """The statuses of four on one connection, that is, in one worker."""
+    """The statuses of four failed log-ins on one connection, that is, in one worker."""
     with service.client() as client:
         return [client.post("/api/auth/login", json=WRONG).status_code for _ in range(4)]
 

@@ -1,4 +1,4 @@
-"""The first session of the README."""
+"""The section "A first session" of the README."""
 
 import re
 import subprocess
@@ -13,7 +13,7 @@ from tests.waiting import LIMIT_SECONDS
 pytestmark = pytest.mark.postgres
 
 
-def test_first_session_works_when_pasted() -> None:
+def test_first_session_works_if_pasted() -> None:
     """With another port, and another path of the command."""
     readme = Path(REPOSITORY, "README.md").read_text()
     found = re.search(r"## A first session.*?```sh\n(.*?)```", readme, re.DOTALL)

@@ -1,4 +1,4 @@
-"""The settings: what the environment may say, and what of it is refused without being quoted."""
+"""The settings: valid values of the environment, and errors that do not quote invalid ones."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -36,7 +36,7 @@ def load(monkeypatch: pytest.MonkeyPatch) -> Load:
 
 @pytest.fixture
 def load_url(load: Load) -> Load:
-    """The settings of an environment that has the secret, too."""
+    """The settings of an environment that also has the secret."""
 
     def with_secret(**environment: str) -> Settings:
         return load(BETTER_AUTH_SECRET=SECRET, **environment)
@@ -44,14 +44,14 @@ def load_url(load: Load) -> Load:
     return with_secret
 
 
-def refusal(load: Load, **environment: str) -> str:
-    """Why these settings are refused, with the canary nowhere in it."""
+def error_message(load: Load, **environment: str) -> str:
+    """The message about invalid settings, which must not contain the canary."""
     with pytest.raises(ValidationError) as caught:
         load(**environment)
-    said = "\n".join(problems(caught.value))
-    for text in (said, str(caught.value), repr(caught.value)):
+    message = "\n".join(problems(caught.value))
+    for text in (message, str(caught.value), repr(caught.value)):
         assert CANARY not in text
-    return said
+    return message
 
 
 @pytest.mark.parametrize(
@@ -79,18 +79,18 @@ def refusal(load: Load, **environment: str) -> str:
         "postgresql://ann:pw@db.example.com/app?connect_timeout=3&application_name=other",
     ],
 )
-def test_a_database_url_reaches_libpq_untouched(load_url: Load, url: str) -> None:
-    """Only the scheme is put into the one form that libpq and psycopg share."""
+def test_database_url_reaches_libpq_unchanged(load_url: Load, url: str) -> None:
+    """Except its scheme: libpq and psycopg have one in common."""
     settings = load_url(DATABASE_URL=url)
 
     assert settings.url is not None
     assert settings.url.partition("://")[2] == url.partition("://")[2]
-    said = conninfo_to_dict(re.sub(r"^[a-z+]+", "postgresql", url))
-    assert said.items() <= conninfo_to_dict(conninfo(settings.url)).items()
+    parameters = conninfo_to_dict(re.sub(r"^[a-z+]+", "postgresql", url))
+    assert parameters.items() <= conninfo_to_dict(conninfo(settings.url)).items()
 
 
-def test_a_percent_encoded_password_is_decoded_by_libpq_alone(load_url: Load) -> None:
-    """What libpq in the end makes of the password is what was meant."""
+def test_percent_encoded_password_is_decoded_once(load_url: Load) -> None:
+    """By libpq alone."""
     settings = load_url(DATABASE_URL="postgresql://ann:p%40ss%2Fw%25@db.example.com/app")
 
     assert conninfo_to_dict(settings.url or "")["password"] == "p@ss/w%"
@@ -111,14 +111,14 @@ def test_a_percent_encoded_password_is_decoded_by_libpq_alone(load_url: Load) ->
         (f"postgresql://ann:{CANARY}@[::1/app", "libpq understands"),
     ],
 )
-def test_a_url_that_is_none_is_refused_and_not_quoted(
+def test_invalid_database_url_is_rejected_and_not_quoted(
     load_url: Load, name: str, url: str, reason: str
 ) -> None:
-    """The refusal names the variable, and a parameter that libpq does not know."""
-    said = refusal(load_url, **{name: url})
+    """The message names the variable, and a parameter that libpq does not know."""
+    message = error_message(load_url, **{name: url})
 
-    assert said.startswith(f"{name} ")
-    assert reason in said
+    assert message.startswith(f"{name} ")
+    assert reason in message
 
 
 @pytest.mark.parametrize(
@@ -128,9 +128,9 @@ def test_a_url_that_is_none_is_refused_and_not_quoted(
         f"postgresql://ann:some@{CANARY}@db.example.com/app",
     ],
 )
-def test_a_password_that_is_not_percent_encoded_is_refused(load_url: Load, url: str) -> None:
-    """libpq takes a part of it for the host or the port, and the host is named in errors."""
-    assert refusal(load_url, DATABASE_URL=url).startswith("DATABASE_URL ")
+def test_password_without_percent_encoding_is_rejected(load_url: Load, url: str) -> None:
+    """libpq takes a part of it for the host or the port, and error messages contain the host."""
+    assert error_message(load_url, DATABASE_URL=url).startswith("DATABASE_URL ")
 
 
 @pytest.mark.parametrize(
@@ -156,8 +156,8 @@ def test_a_password_that_is_not_percent_encoded_is_refused(load_url: Load, url: 
         ),
     ],
 )
-def test_the_direct_url_of_neon_goes_past_the_pooler(load_url: Load, url: str, direct: str) -> None:
-    """`-pooler` is taken out of the host, and out of nothing else."""
+def test_direct_url_of_neon_bypasses_the_pooler(load_url: Load, url: str, direct: str) -> None:
+    """`-pooler` is removed from the host only."""
     settings = load_url(DATABASE_URL=url)
 
     assert settings.direct_url == direct
@@ -175,21 +175,21 @@ def test_the_direct_url_of_neon_goes_past_the_pooler(load_url: Load, url: str, d
         "postgresql://ann:pw@a-pooler.myneon.tech/app",
     ],
 )
-def test_any_other_url_is_its_own_direct_url(load_url: Load, url: str) -> None:
-    """Where no Neon host has `-pooler` in it, nothing is changed."""
+def test_other_url_is_its_own_direct_url(load_url: Load, url: str) -> None:
+    """If it has no Neon host with `-pooler`."""
     assert load_url(DATABASE_URL=url).direct_url == url
 
 
-def test_a_configured_direct_url_is_taken_as_it_is(load_url: Load) -> None:
-    """Whoever names one knows better, a pooler included."""
+def test_configured_direct_url_is_not_changed(load_url: Load) -> None:
+    """Even if it has the host of a pooler."""
     direct = "postgresql://ann:pw@ep-b-2-pooler.eu.aws.neon.tech/app"
     settings = load_url(DATABASE_URL="postgres://ann:pw@db/app", DATABASE_DIRECT_URL=direct)
 
     assert settings.direct_url == direct
 
 
-def test_the_embedded_database_is_migrated_where_it_is_served(load: Load) -> None:
-    """A direct URL beside no database URL is of some other database: never migrate that one."""
+def test_direct_url_is_ignored_for_the_embedded_database(load: Load) -> None:
+    """Without a database URL it is that of another database, which must not be migrated."""
     settings = load(DATABASE_DIRECT_URL="postgresql://ann:pw@db.example.com/app")
     embedded = settings.with_database("postgresql://taskport:pw@127.0.0.1:5/taskport", SECRET)
 
@@ -197,55 +197,54 @@ def test_the_embedded_database_is_migrated_where_it_is_served(load: Load) -> Non
 
 
 @pytest.mark.parametrize("path", ["backend", "/a b", "//evil", "/a/?x", "https://x"])
-def test_a_prefix_that_is_no_path_is_refused(load: Load, path: str) -> None:
-    assert refusal(load, API_ROOT_PATH=path).startswith("API_ROOT_PATH ")
+def test_root_path_that_is_no_path_is_rejected(load: Load, path: str) -> None:
+    assert error_message(load, API_ROOT_PATH=path).startswith("API_ROOT_PATH ")
 
 
-def test_a_prefix_needs_no_slash_at_its_end(load: Load) -> None:
+def test_trailing_slash_of_the_root_path_is_removed(load: Load) -> None:
     assert load(API_ROOT_PATH="/backend/").api_root_path == "/backend"
     assert load(API_ROOT_PATH="/").api_root_path == ""
 
 
-def test_the_level_of_the_log_in_any_case(load: Load) -> None:
+def test_log_level_is_case_insensitive(load: Load) -> None:
     assert load(LOG_LEVEL="WARNING").log_level == "warning"
 
 
-def test_the_two_names_of_the_database_url(load_url: Load) -> None:
-    """Either will do; both will do where they say the same."""
+def test_database_url_has_two_names(load_url: Load) -> None:
+    """Both may be set if they have the same value."""
     url = "postgresql://ann:pw@db.example.com/app"
 
     assert load_url(NEON_DB_URL=url).url == url
     assert load_url(DATABASE_URL=url.replace("ql", "", 1)).url == url
 
 
-def test_two_different_databases_are_refused(load_url: Load) -> None:
-    """Nobody can know which one was meant."""
-    said = refusal(
+def test_two_different_database_urls_are_rejected(load_url: Load) -> None:
+    message = error_message(
         load_url,
         DATABASE_URL=f"postgresql://ann:{CANARY}@one.example.com/app",
         NEON_DB_URL=f"postgresql://ann:{CANARY}@two.example.com/app",
     )
 
-    assert "DATABASE_URL" in said
-    assert "NEON_DB_URL" in said
+    assert "DATABASE_URL" in message
+    assert "NEON_DB_URL" in message
 
 
 @pytest.mark.parametrize("name", ["DATABASE_URL", "NEON_DB_URL"])
-def test_a_database_url_demands_the_secret(load: Load, name: str) -> None:
-    """One made up here would be another than the Better Auth server's."""
-    said = refusal(load, **{name: f"postgresql://ann:{CANARY}@db.example.com/app"})
+def test_database_url_requires_the_secret(load: Load, name: str) -> None:
+    """A generated one would differ from that of the Better Auth server."""
+    message = error_message(load, **{name: f"postgresql://ann:{CANARY}@db.example.com/app"})
 
-    assert said.startswith("BETTER_AUTH_SECRET must be set")
+    assert message.startswith("BETTER_AUTH_SECRET must be set")
 
 
-def test_a_short_secret_is_refused_and_not_quoted(load: Load) -> None:
+def test_short_secret_is_rejected_and_not_quoted(load: Load) -> None:
     """31 characters are too few, 32 are enough."""
-    assert "at least 32 characters" in refusal(load, BETTER_AUTH_SECRET=CANARY.ljust(31, "x"))
+    assert "at least 32 characters" in error_message(load, BETTER_AUTH_SECRET=CANARY.ljust(31, "x"))
     assert load(BETTER_AUTH_SECRET=SECRET).secret == SECRET
 
 
-def test_no_secret_is_in_what_the_settings_print(load: Load) -> None:
-    """Neither the secret nor the password of a database."""
+def test_repr_of_the_settings_hides_secrets(load: Load) -> None:
+    """The secret and the passwords of databases."""
     url = f"postgresql://ann:{CANARY}@db.example.com/app"
     settings = load(
         DATABASE_URL=url,
@@ -273,7 +272,7 @@ def test_no_secret_is_in_what_the_settings_print(load: Load) -> None:
     ],
 )
 def test_better_auth_url_is_reduced_to_its_origin(load: Load, url: str, origin: str) -> None:
-    """It is compared with what a browser sends and with what Better Auth writes into a token."""
+    """It is compared with the origin that a browser sends and with the issuer of a token."""
     assert load(BETTER_AUTH_URL=url).better_auth_url == origin
 
 
@@ -290,9 +289,9 @@ def test_better_auth_url_is_reduced_to_its_origin(load: Load, url: str, origin: 
         f"http://[{CANARY}",
     ],
 )
-def test_what_is_no_origin_is_refused_and_not_quoted(load: Load, name: str, url: str) -> None:
-    """The refusal says what one looks like."""
-    assert refusal(load, **{name: url}).startswith(f"{name} must be a URL such as https://")
+def test_invalid_origin_is_rejected_and_not_quoted(load: Load, name: str, url: str) -> None:
+    """The message has an example of an origin."""
+    assert error_message(load, **{name: url}).startswith(f"{name} must be a URL such as https://")
 
 
 @pytest.mark.parametrize(
@@ -309,28 +308,27 @@ def test_what_is_no_origin_is_refused_and_not_quoted(load: Load, name: str, url:
 def test_cors_origins_are_separated_by_commas(
     load: Load, text: str, origins: tuple[str, ...]
 ) -> None:
-    """White space and empty places do not count; each is written as a browser writes it."""
+    """White space and empty items are ignored; each origin is normalized as browsers do."""
     assert load(CORS_ORIGINS=text).cors_origins == origins
 
 
 @pytest.mark.parametrize("text", ["*", "https://app.example.com,*", "https://*.example.com", " * "])
-def test_a_wildcard_in_cors_origins_is_refused(load: Load, text: str) -> None:
-    """Credentials are allowed, and a browser would send them from anywhere."""
-    said = refusal(load, CORS_ORIGINS=text)
+def test_wildcard_in_cors_origins_is_rejected(load: Load, text: str) -> None:
+    """Credentials are allowed, so any page could send requests with the cookies of a user."""
+    message = error_message(load, CORS_ORIGINS=text)
 
-    assert said.startswith("CORS_ORIGINS must name each origin")
+    assert message.startswith("CORS_ORIGINS must name each origin")
 
 
 @pytest.mark.parametrize("name", [name.upper() for name in Settings.model_fields])
-def test_an_empty_value_counts_as_none(load: Load, name: str) -> None:
-    """As `NAME=` in a file or in a container's definition. Of a limit, there is then none."""
+def test_empty_value_counts_as_unset(load: Load, name: str) -> None:
+    """As `NAME=` in a file or a container definition. An empty rate limit means no limit."""
     limits = {"RATE_LIMIT": {"rate_limit": ()}, "AUTH_RATE_LIMIT": {"auth_rate_limit": ()}}
-    none = Settings.model_construct().model_copy(update=limits.get(name))
-    assert load(**{name: ""}) == none
+    expected = Settings.model_construct().model_copy(update=limits.get(name))
+    assert load(**{name: ""}) == expected
 
 
-def test_names_are_read_in_any_case(load: Load) -> None:
-    """As shells on some platforms hand them over."""
+def test_names_are_case_insensitive(load: Load) -> None:
     assert load(api_port="8123").api_port == 8123
 
 
@@ -364,52 +362,51 @@ def test_names_are_read_in_any_case(load: Load) -> None:
         ("SHARED_SECRET_TOKENS", CANARY),
     ],
 )
-def test_a_value_of_the_wrong_kind_is_refused_by_name(load: Load, name: str, value: str) -> None:
-    """In one line, which does not repeat the value."""
-    said = refusal(load, **{name: value})
+def test_message_of_an_invalid_value_has_the_name(load: Load, name: str, value: str) -> None:
+    """In one line, without the value."""
+    message = error_message(load, **{name: value})
 
-    assert said.startswith(f"{name} ")
-    assert "\n" not in said
+    assert message.startswith(f"{name} ")
+    assert "\n" not in message
 
 
-def test_everything_that_is_wrong_is_said_at_once(load: Load) -> None:
-    """A line each."""
-    said = refusal(load, API_PORT="x", CORS_ORIGINS="*", BETTER_AUTH_URL="x")
+def test_all_errors_are_reported_at_once(load: Load) -> None:
+    """One line for each."""
+    message = error_message(load, API_PORT="x", CORS_ORIGINS="*", BETTER_AUTH_URL="x")
 
-    names = {line.partition(" ")[0] for line in said.splitlines()}
+    names = {line.partition(" ")[0] for line in message.splitlines()}
     assert names == {"API_PORT", "CORS_ORIGINS", "BETTER_AUTH_URL"}
 
 
-def test_days_become_a_lifetime(load: Load) -> None:
-    """`JWT_EXPIRY_DAYS` is what its name says."""
+def test_jwt_expiry_days_is_the_token_lifetime(load: Load) -> None:
     assert load(JWT_EXPIRY_DAYS="3").token_lifetime == timedelta(days=3)
 
 
-def test_the_example_lists_each_setting_with_a_comment() -> None:
-    """No setting is missing, none is made up, and what each one means stands above it."""
+def test_example_lists_each_setting_with_a_comment() -> None:
+    """And nothing else."""
     lines = EXAMPLE.read_text().splitlines()
-    named = {line.partition("=")[0]: number for number, line in enumerate(lines) if "=" in line}
-    named = {name: number for name, number in named.items() if not name.startswith("#")}
+    found = {line.partition("=")[0]: number for number, line in enumerate(lines) if "=" in line}
+    found = {name: number for name, number in found.items() if not name.startswith("#")}
 
-    assert sorted(named) == sorted(name.upper() for name in Settings.model_fields)
-    for number in named.values():
+    assert sorted(found) == sorted(name.upper() for name in Settings.model_fields)
+    for number in found.values():
         assert lines[number - 1].startswith("# ")
 
 
-def test_the_example_loads_as_it_is() -> None:
-    """Copied and left alone it changes nothing; the secret in it is empty."""
+def test_unchanged_example_has_the_defaults() -> None:
+    """Its secret is empty."""
     settings = Settings(_env_file=EXAMPLE)
 
     assert settings == Settings()
     assert settings.better_auth_secret is None
 
 
-def test_the_secret_that_everybody_knows_is_refused(load: Load) -> None:
-    """Better Auth falls back on it where none is set."""
-    known = "better-auth-secret-12345678901234567890"
-    said = refusal(load, BETTER_AUTH_SECRET=known)
-    assert "which is public" in said
-    assert known not in said
+def test_public_default_secret_is_rejected(load: Load) -> None:
+    """Better Auth uses it if none is set."""
+    default = "better-auth-secret-12345678901234567890"
+    message = error_message(load, BETTER_AUTH_SECRET=default)
+    assert "which is public" in message
+    assert default not in message
 
 
 @pytest.mark.parametrize(
@@ -430,7 +427,7 @@ def test_the_secret_that_everybody_knows_is_refused(load: Load) -> None:
         ("1/second,2/minute|3/hour", [(1, 1), (2, 60), (3, 3600)]),
     ],
 )
-def test_limits_are_in_the_syntax_of_the_library_limits(
+def test_limits_have_the_syntax_of_the_limits_library(
     load: Load, text: str, limits: Sequence[tuple[int, int]]
 ) -> None:
     found = load(RATE_LIMIT=text, AUTH_RATE_LIMIT=text)
@@ -456,20 +453,20 @@ def test_limits_are_in_the_syntax_of_the_library_limits(
         "1/minute 2/hour",
     ],
 )
-def test_other_limits_are_refused(load: Load, text: str) -> None:
-    assert "must be limits such as 600/minute" in refusal(load, RATE_LIMIT=text)
+def test_limits_with_invalid_syntax_are_rejected(load: Load, text: str) -> None:
+    assert "must be limits such as 600/minute" in error_message(load, RATE_LIMIT=text)
 
 
 @pytest.mark.parametrize("text", ["0/minute", "1/0 minutes", "1/32days", "1/year"])
-def test_limits_that_allow_nothing_or_last_too_long_are_refused(load: Load, text: str) -> None:
-    assert "in a window of 1 second to 31 days" in refusal(load, RATE_LIMIT=text)
+def test_limits_outside_the_bounds_are_rejected(load: Load, text: str) -> None:
+    assert "in a window of 1 second to 31 days" in error_message(load, RATE_LIMIT=text)
 
 
-def test_two_limits_for_the_same_span_are_refused(load: Load) -> None:
-    assert "two limits for one window" in refusal(load, RATE_LIMIT="1/minute; 2/60 seconds")
+def test_two_limits_for_one_window_are_rejected(load: Load) -> None:
+    assert "two limits for one window" in error_message(load, RATE_LIMIT="1/minute; 2/60 seconds")
 
 
-def test_the_limits_that_hold_where_nobody_says_otherwise(load: Load) -> None:
+def test_default_limits(load: Load) -> None:
     assert load().rate_limit == (Limit(600, 60),)
     assert load().auth_rate_limit == (Limit(10, 300),)
 
