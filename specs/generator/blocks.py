@@ -1,4 +1,4 @@
-"""The generated blocks of a document: what lies between two markers."""
+"""The generated blocks of a document, each between two markers."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -19,7 +19,7 @@ def names(text: str) -> Iterator[tuple[str, str | None]]:
 
 
 def fill(text: str, blocks: Mapping[str, Block]) -> str:
-    """The document with each block written anew. Raises `KeyError` for an unknown name."""
+    """The document with each block generated again. Raises `KeyError` for an unknown name."""
 
     def write(found: re.Match[str]) -> str:
         name, argument = found["name"], found["argument"]

@@ -13,7 +13,7 @@ from specs.generator.source import ROOT, comment_above
 _LEVELS: Final = frozenset({"debug", "info", "warning", "error", "critical", "exception"})
 _LOGGER: Final = "_log"
 _GET_LOGGER: Final = "structlog.get_logger"
-#: Unpacked, it stands for the fields that identify a request.
+#: The function whose unpacked result has the fields that identify a request.
 _CONTEXT: Final = "log_context"
 
 
@@ -79,7 +79,7 @@ def _fields_of(call: ast.Call, tree: ast.Module) -> Iterator[str]:
 
 
 def _keys_of(name: str, tree: ast.Module) -> Iterator[str]:
-    """The keys of a dictionary that a variable is given."""
+    """The keys of the dictionary that is assigned to a variable."""
     for node in ast.walk(tree):
         if (
             isinstance(node, ast.Assign)

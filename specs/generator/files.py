@@ -1,4 +1,4 @@
-"""The generated files, and which function writes which block."""
+"""The generated files, and the function that writes each block."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Markdown out of values."""
+"""Renders values as Markdown."""
 
 import textwrap
 from collections.abc import Iterable, Sequence
@@ -14,7 +14,7 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def code(text: str) -> str:
-    """Inline code; nothing for no text."""
+    """Inline code; empty for an empty text."""
     if not text:
         return ""
     return f"`` {text} ``" if "`" in text else f"`{text}`"

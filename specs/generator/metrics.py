@@ -11,7 +11,7 @@ from specs.generator.modules import import_all
 def metrics(registry: CollectorRegistry = REGISTRY) -> str:
     """Our metrics, without those of the Python client library."""
     import_all()
-    # prometheus_client has no public way to the labels of a metric without a series.
+    # prometheus_client has no public API for the labels of a metric without a series.
     collectors: dict[str, Any] = registry._names_to_collectors
     return table(
         ("Metric", "Type", "Labels", "Buckets", "Meaning"),
@@ -30,7 +30,7 @@ def metrics(registry: CollectorRegistry = REGISTRY) -> str:
 
 
 def _buckets(collector: Any) -> str:
-    """The upper bounds of a histogram but for infinity, in milliseconds up to a second."""
+    """The finite upper bounds of a histogram, in milliseconds below one second."""
     bounds = [bound for bound in getattr(collector, "_upper_bounds", ()) if bound != float("inf")]
     short = [f"{bound * 1000:g}" for bound in bounds if bound < 1]
     long = [f"{bound:g}" for bound in bounds if bound >= 1]

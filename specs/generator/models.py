@@ -13,7 +13,7 @@ from specs.generator.source import annotations_of, comments_of, values_of
 
 
 def limits() -> str:
-    """The public numbers of the core, and the times between two moments."""
+    """The public constants of the core that are numbers or durations."""
     return table(
         ("Constant", "Value", "Where", "Meaning"),
         (

@@ -1,4 +1,4 @@
-"""The modules and classes that tables are made of, and their docstrings."""
+"""The modules and classes that tables describe, and their docstrings."""
 
 import inspect
 import pkgutil
@@ -43,7 +43,7 @@ def classes(*packages: ModuleType) -> Iterator[type]:
 
 
 def path_of(thing: Any) -> str:
-    """The file of a module, or of what defines a class or function, in the repository."""
+    """The path of a module, or of the module of a class or function, in the repository."""
     name = thing.__name__ if isinstance(thing, ModuleType) else thing.__module__
     return str(name).replace(".", "/") + ".py"
 
@@ -54,7 +54,7 @@ def paragraphs(thing: Any) -> list[str]:
     if isinstance(thing, type) and (
         "__doc__" not in vars(thing) or text.startswith(f"{thing.__name__}(")
     ):
-        # What a dataclass without a docstring gets.
+        # `dataclass` generates this docstring.
         text = ""
     return [" ".join(part.split()) for part in inspect.cleandoc(text).split("\n\n") if part]
 

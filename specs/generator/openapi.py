@@ -1,4 +1,4 @@
-"""Blocks made of the OpenAPI document: operations and schemas."""
+"""Blocks generated from the OpenAPI document: operations and schemas."""
 
 import json
 import re
@@ -104,7 +104,7 @@ def _enumeration(name: str, schema: Json) -> Iterator[tuple[str, str]]:
 
 
 def _comments(name: str) -> Mapping[str, str]:
-    """The comments of a schema, and of the entity that it shows: `Task` for `NewTask`, ..."""
+    """The comments of a schema and of its entity: `Task` for `NewTask`, ..."""
     found: dict[str, str] = {}
     for kind in sorted(classes(domain), key=lambda kind: len(kind.__name__)):
         if kind.__name__ in name:

@@ -16,7 +16,7 @@ from specs.generator.openapi import application, operations
 
 
 def routes(app: FastAPI | None = None) -> str:
-    """Every route: the use case behind it, and who may call it."""
+    """Every route with its use cases and its allowed callers."""
     app = app or application()
     return table(
         ("Method", "Path", "Operation", "Use case", "Caller", "Where"),

@@ -51,7 +51,7 @@ def _adapters(port: type) -> Iterator[str]:
     found = [kind.__name__ for kind in classes(adapters) if kind.__name__.endswith(name)]
     registered = rf"register\(\s*{name},\s*(?:instance=|lambda: container\.resolve\()?(\w+)"
     for adapter in re.findall(registered, source):
-        # The instance of a local variable is made a few lines above.
+        # A local variable is assigned a few lines above.
         made = re.search(rf"\b{adapter} = (\w+)\(", source)
         found.append(made[1] if made else adapter)
     yield from sorted(set(found))

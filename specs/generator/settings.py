@@ -77,7 +77,7 @@ def _is_secret(field: FieldInfo) -> bool:
 
 
 def _values(schema: Mapping[str, Any]) -> str:
-    """What a JSON schema of a value allows; nothing for any text."""
+    """The values that a JSON schema allows; empty if it allows any text."""
     [schema] = [kind for kind in schema.get("anyOf", [schema]) if kind.get("type") != "null"]
     if "enum" in schema:
         return codes(schema["enum"])
@@ -90,7 +90,7 @@ def _values(schema: Mapping[str, Any]) -> str:
 
 
 def _default(field: FieldInfo) -> str:
-    """The default as one writes it in the environment."""
+    """The default as it is written in the environment."""
     return _text(field.default)
 
 

@@ -1,4 +1,4 @@
-"""What only the source text shows of fields and constants: their comments and annotations."""
+"""Comments, annotations and values of fields and constants, read from the source text."""
 
 import ast
 import inspect

@@ -19,7 +19,7 @@ MODULES = sorted(path for layer in LAYERS for path in (ROOT / layer).rglob("*.py
 def test_module_is_short_and_has_a_docstring(module: Path) -> None:
     text = module.read_text()
     assert len(text.splitlines()) <= 320
-    assert ast.get_docstring(ast.parse(text)), "the first line says what the module is for"
+    assert ast.get_docstring(ast.parse(text)), "the module needs a docstring"
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(ROOT)))

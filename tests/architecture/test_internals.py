@@ -1,4 +1,4 @@
-"""Internals of dependencies are used in one module for each dependency, and that module says so."""
+"""Only one module for each dependency uses its internals, and documents that."""
 
 import ast
 import importlib

@@ -18,16 +18,17 @@ ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 SERVICE: list[str] = PROJECT["project"]["dependencies"]
 TOOLS: list[str] = PROJECT["dependency-groups"]["dev"]
-#: Each lock file, and what must be in it.
+#: Each lock file, with the requirements that it must contain.
 LOCKS = {
     "requirements.txt": SERVICE,
     "requirements-dev.txt": [*SERVICE, *TOOLS],
     "requirements-oldest.txt": [*SERVICE, *TOOLS],
 }
-#: Folders that only the tools need, and those that the service needs as well.
+#: Folders of the service.
 SERVICE_FOLDERS = ("domain", "application", "adapters", "entrypoints", "alembic")
+#: Folders that only development needs.
 TOOL_FOLDERS = ("tests", "benchmarks", "specs")
-#: Where the service runs: of these, the markers of requirements can tell one from another.
+#: The environments in which the service runs, as the markers of requirements see them.
 ENVIRONMENTS = [
     {
         "python_version": python,
@@ -59,32 +60,32 @@ def pinned_version(pin: Requirement) -> Version:
 
 
 def versions(name: str) -> dict[str, Version]:
-    """What a lock file pins."""
+    """The versions that a lock file pins."""
     return {pin.name: pinned_version(pin) for pin in pins((ROOT / name).read_text())}
 
 
 def applies(marker: Marker | None, extra: str = "") -> bool:
-    """Whether a requirement counts anywhere, for who asks for this extra (or for none)."""
+    """Whether a requirement applies in any environment, with this extra or with none."""
     return marker is None or any(
         marker.evaluate({**environment, "extra": extra}) for environment in ENVIRONMENTS
     )
 
 
 def missing_extras(lock: str, declared: Iterable[str], requires: Metadata) -> list[str]:
-    """The extras that somebody requires, and with which the lock file does not pin.
+    """The required extras that the lock file does not pin.
 
-    pip before 24 refuses to install them: with hashes, `coverage[toml]` must be pinned as such.
+    pip before 24 does not install them: with hashes, `coverage[toml]` must be pinned as such.
     """
     extras: dict[str, set[str]] = {}
     for pin in pins(lock):
         # The same name is pinned twice if two versions of Python need two versions of it.
         extras[canonicalize_name(pin.name)] = pin.extras & extras.get(pin.name, pin.extras)
     required = [("pyproject.toml", Requirement(text)) for text in declared]
-    for name, asked in extras.items():
+    for name, requested in extras.items():
         required += [
             (name, requirement)
             for requirement in map(Requirement, requires(name))
-            if any(applies(requirement.marker, extra) for extra in ("", *asked))
+            if any(applies(requirement.marker, extra) for extra in ("", *requested))
         ]
     return [
         f"{requirement.name}[{extra}] of {by}"
@@ -94,15 +95,15 @@ def missing_extras(lock: str, declared: Iterable[str], requires: Metadata) -> li
 
 
 def installed_requirements(name: str) -> Sequence[str]:
-    """What an installed distribution requires."""
+    """The requirements of an installed distribution."""
     return distribution(name).requires or ()
 
 
 def metadata_of(lock: str) -> Metadata:
-    """What the locked distributions require, which must be the installed ones."""
+    """The requirements of the locked distributions, which must be the installed ones."""
     locked = {canonicalize_name(pin.name): pin for pin in pins(lock) if applies(pin.marker)}
-    here = {n for n, pin in locked.items() if pin.marker is None or pin.marker.evaluate()}
-    for name in here:
+    installed = {n for n, pin in locked.items() if pin.marker is None or pin.marker.evaluate()}
+    for name in installed:
         version = Version(distribution(name).version)
         assert any(
             pinned_version(pin) == version
@@ -111,13 +112,13 @@ def metadata_of(lock: str) -> Metadata:
         ), f"{name} {version} is installed, and another is locked: run make test"
 
     def requires(name: str) -> Sequence[str]:
-        return installed_requirements(name) if name in here else ()
+        return installed_requirements(name) if name in installed else ()
 
     return requires
 
 
 @pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt"])
-def test_what_is_required_with_an_extra_is_pinned_with_it(name: str) -> None:
+def test_required_extras_are_pinned(name: str) -> None:
     lock = (ROOT / name).read_text()
     assert not missing_extras(lock, LOCKS[name], metadata_of(lock))
 
@@ -130,15 +131,15 @@ def test_what_is_required_with_an_extra_is_pinned_with_it(name: str) -> None:
         ("requirements-dev.txt", "coverage[toml]", "coverage[toml] of pytest-cov"),
     ],
 )
-def test_a_pin_without_its_extra_is_found(name: str, pin: str, missing: str) -> None:
+def test_pin_without_its_extra_is_found(name: str, pin: str, missing: str) -> None:
     lock = (ROOT / name).read_text()
     assert f"\n{pin}==" in lock
     stripped = lock.replace(pin, re.sub(r"\[.*\]", "", pin))
     assert missing in missing_extras(stripped, LOCKS[name], metadata_of(stripped))
 
 
-def test_an_extra_that_an_extra_requires_is_found() -> None:
-    """And none that nobody asked for."""
+def test_extra_that_an_extra_requires_is_found() -> None:
+    """And no extra that is not required."""
     requires = {"a": ["b[c]; extra == 'x'", "b[d]; extra == 'y'", "b[e]; sys_platform == 'win32'"]}
     assert missing_extras("a[x]==1\nb==1", ["a[x]"], lambda name: requires.get(name, [])) == [
         "b[c] of a"
@@ -146,7 +147,7 @@ def test_an_extra_that_an_extra_requires_is_found() -> None:
 
 
 @pytest.mark.parametrize("name", LOCKS)
-def test_a_lock_has_hashes_and_no_address(name: str) -> None:
+def test_lock_has_hashes_and_no_url(name: str) -> None:
     text = (ROOT / name).read_text()
     assert "://" not in text
     assert "--index" not in text
@@ -155,7 +156,7 @@ def test_a_lock_has_hashes_and_no_address(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", LOCKS)
-def test_a_lock_has_what_is_declared(name: str) -> None:
+def test_lock_has_all_declared_requirements(name: str) -> None:
     locked = list(pins((ROOT / name).read_text()))
     for requirement in map(Requirement, LOCKS[name]):
         found = [pin for pin in locked if canonicalize_name(pin.name) == requirement.name]
@@ -163,15 +164,15 @@ def test_a_lock_has_what_is_declared(name: str) -> None:
         assert pinned_version(found[0]) in requirement.specifier, requirement
 
 
-def test_each_lower_bound_is_what_the_oldest_tests_run_on() -> None:
+def test_lower_bounds_are_the_oldest_tested_versions() -> None:
     oldest = versions("requirements-oldest.txt")
     for requirement in map(Requirement, (*SERVICE, *TOOLS)):
         bounds = [Version(s.version) for s in requirement.specifier if s.operator == ">="]
         assert bounds == [oldest[requirement.name]], requirement
 
 
-def test_each_upper_bound_allows_nothing_newer_than_the_lock() -> None:
-    """But for patch releases. All tests run on what is locked."""
+def test_upper_bounds_allow_only_patch_releases_of_the_lock() -> None:
+    """All tests run on the locked versions."""
     locked = versions("requirements.txt")
     bounds = {
         requirement.name: Version(specifier.version)
@@ -204,7 +205,7 @@ def imported(folders: Iterable[str]) -> set[str]:
 
 
 def declared(requirements: Iterable[str]) -> set[str]:
-    """The distributions that are required, by name or by an extra."""
+    """The distributions that these requirements name, directly or by an extra."""
     found: set[str] = set()
     for requirement in map(Requirement, requirements):
         found.add(canonicalize_name(requirement.name))
@@ -222,5 +223,7 @@ def declared(requirements: Iterable[str]) -> set[str]:
     [(SERVICE_FOLDERS, SERVICE), (TOOL_FOLDERS, [*SERVICE, *TOOLS])],
     ids=["service", "tools"],
 )
-def test_what_is_imported_is_declared(folders: Sequence[str], requirements: list[str]) -> None:
+def test_imported_distributions_are_declared(
+    folders: Sequence[str], requirements: list[str]
+) -> None:
     assert imported(folders) <= declared(requirements)
