@@ -1,4 +1,4 @@
-"""Reads the files of `deploy/` as the programs that use them do."""
+"""Parses the files of `deploy/` as the programs that read them do."""
 
 import configparser
 import re
@@ -14,7 +14,7 @@ import yaml  # type: ignore[import-untyped]
 ROOT: Final = Path(__file__).parents[2]
 DEPLOY: Final = ROOT / "deploy"
 GUIDE: Final = ROOT / "docs" / "deployment.md"
-# The values that an operator enters in `.env`.
+#: The values that an operator enters in `.env`.
 FILLED: Final = {
     "TASKPORT_VERSION": "0.1.0",
     "TLS_FOLDER": "/etc/taskport/tls",
@@ -33,8 +33,8 @@ Service = dict[str, Any]
 
 def compose(name: str = "compose.yaml") -> dict[str, Any]:
     """Parse a compose file: anchors are resolved, variables are not."""
-    read: dict[str, Any] = from_yaml((DEPLOY / name).read_text())
-    return read
+    parsed: dict[str, Any] = from_yaml((DEPLOY / name).read_text())
+    return parsed
 
 
 def from_yaml(text: str) -> Any:
@@ -49,7 +49,7 @@ def services() -> dict[str, Service]:
 def filled(text: str, values: Mapping[str, str] = FILLED) -> str:
     """Replace the variables of `.env`, and `$$` by a dollar."""
     return re.sub(
-        r"\$(?:\$|\{(\w+):\?\})", lambda found: values[found[1]] if found[1] else "$", text
+        r"\$(?:\$|\{(\w+):\?\})", lambda match: values[match[1]] if match[1] else "$", text
     )
 
 

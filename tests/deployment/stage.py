@@ -20,10 +20,10 @@ from tests.waiting import LIMIT_SECONDS, eventually
 
 @dataclass(frozen=True)
 class Database:
-    """A PostgreSQL 18, initialized as the container initializes itself."""
+    """A PostgreSQL 18 server, initialized like the container."""
 
     port: int
-    programs: Path
+    binaries: Path
     folder: Path
 
     def url(self, role: str, password: str = "", *, name: str = "taskport") -> str:
@@ -43,9 +43,9 @@ class Database:
         return self.url("taskport_app")
 
     def psql(self, *arguments: str, env: Mapping[str, str]) -> str:
-        """Run psql with no environment but this one, and return its output."""
+        """Run psql with only this environment, and return its output."""
         done = subprocess.run(
-            [self.programs / "psql", *arguments],
+            [self.binaries / "psql", *arguments],
             capture_output=True,
             text=True,
             check=False,
@@ -78,26 +78,26 @@ class Database:
 
 @contextmanager
 def database() -> Iterator[Database]:
-    said = environment(services()["postgres"])
+    variables = environment(services()["postgres"])
     with passable_folder() as folder:
-        found = PostgresBinaries.find(folder, OsUser.choose())
+        binaries = PostgresBinaries.find(folder, OsUser.choose())
         data = folder / "data"
-        found.initialise(
+        binaries.initialise(
             data,
             superuser="postgres",
-            password=said["POSTGRES_PASSWORD"],
-            locale=said["POSTGRES_INITDB_ARGS"].split(),
+            password=variables["POSTGRES_PASSWORD"],
+            locale=variables["POSTGRES_INITDB_ARGS"].split(),
         )
         port = free_port()
-        server = found.serve(data, port, folder / "log")
-        made = Database(port, found.folder, folder)
-        url = made.url("postgres", said["POSTGRES_PASSWORD"], name="postgres")
+        server = binaries.serve(data, port, folder / "log")
+        database = Database(port, binaries.folder, folder)
+        url = database.url("postgres", variables["POSTGRES_PASSWORD"], name="postgres")
         try:
             wait_for(url, server)
             with psycopg.connect(url, autocommit=True) as conn:
-                conn.execute(f"create database {said['POSTGRES_DB']}")
-            made.set_up()
-            yield made
+                conn.execute(f"create database {variables['POSTGRES_DB']}")
+            database.set_up()
+            yield database
         finally:
             server.terminate()
             server.wait(LIMIT_SECONDS)
@@ -119,13 +119,13 @@ def pooler(database: Database) -> Iterator[str]:
         words = command(service)
         words[-1] = words[-1].replace("/tmp/", f"{folder}/")
         words[-1] = words[-1].replace("/etc/taskport/pgbouncer.ini", str(config))
-        account = OsUser.choose()
-        account.own(folder)
+        user = OsUser.choose()
+        user.own(folder)
         process = subprocess.Popen(
             words,
             stderr=subprocess.DEVNULL,
             **{
-                **account.options,
+                **user.options,
                 "env": {"PATH": f"{pgbouncer.parent}:{os.defpath}", **environment(service)},
             },
         )
@@ -143,7 +143,7 @@ def shared_counters() -> Iterator[tuple[str, int, subprocess.Popen[bytes]]]:
     """Redis with the deployed command. Yields its URL, its port and its process."""
     program("redis-server", "redis-server")
     service = services()["redis"]
-    said = environment(service)
+    variables = environment(service)
     port = free_port()
     with passable_folder() as folder:
         words = command(service)
@@ -153,12 +153,12 @@ def shared_counters() -> Iterator[tuple[str, int, subprocess.Popen[bytes]]]:
             words,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            env={"PATH": os.environ.get("PATH", os.defpath), **said},
+            env={"PATH": os.environ.get("PATH", os.defpath), **variables},
         )
         try:
             eventually(lambda: _redis_is_healthy(port) or process.poll() is not None)
             assert process.poll() is None, "redis-server did not start"
-            yield f"redis://:{said['REDISCLI_AUTH']}@127.0.0.1:{port}/0", port, process
+            yield f"redis://:{variables['REDISCLI_AUTH']}@127.0.0.1:{port}/0", port, process
         finally:
             process.kill()
             process.wait(LIMIT_SECONDS)

@@ -21,7 +21,7 @@ from tests.waiting import LIMIT_SECONDS, eventually
 pytestmark = [pytest.mark.process, pytest.mark.postgres, pytest.mark.debian, pytest.mark.slow]
 
 SECRET: Final = FILLED["BETTER_AUTH_SECRET"]
-REFUSED: Final = [
+FORBIDDEN: Final = [
     "create table public.mine (id int)",
     "create table taskport.mine (id int)",
     "drop table taskport.tasks",
@@ -41,9 +41,9 @@ REFUSED: Final = [
 
 @pytest.fixture(scope="module")
 def database() -> Iterator[Database]:
-    """Migrated by the owner; what the workers need is granted."""
+    """A database that the owner has migrated, with the grants of the workers."""
     with stage.database() as database, new_home() as home:
-        # Before the migration, `check` tells what to do.
+        # Before the migration, `check` advises to run it.
         early = home.run("check", env=settings(database.app_url))
         assert "run `taskport migrate`" in error_message(early)
         done = home.run("migrate", env=settings(database.owner_url))
@@ -126,7 +126,7 @@ def jwt_plugin_token(database: Database, user_id: str) -> str:
     return key.token(claims)
 
 
-@pytest.mark.parametrize("statement", REFUSED)
+@pytest.mark.parametrize("statement", FORBIDDEN)
 def test_role_of_the_workers_can_run_no_other_statement(database: Database, statement: str) -> None:
     with psycopg.connect(database.app_url) as conn, pytest.raises(errors.InsufficientPrivilege):
         conn.execute(statement.encode())
@@ -263,14 +263,14 @@ def test_redis_accepts_two_passwords_during_a_change() -> None:
 
 
 def test_sigterm_stops_redis() -> None:
-    """The shell of its command has been replaced by it."""
+    """The shell of its command runs it with `exec`."""
     with shared_counters() as (_, _, process):
         process.terminate()
         assert process.wait(LIMIT_SECONDS) == 0
 
 
 def test_number_of_connections_of_a_worker(database: Database, home: Home) -> None:
-    """17 after its start, and never more than the guide says."""
+    """17 after its start, and at most as many as in the guide."""
     with (
         home.serving("--no-migrate", env=settings(database.app_url)),
         psycopg.connect(database.superuser_url, autocommit=True) as conn,

@@ -1,5 +1,4 @@
-"""What the files of `deploy/` say is held against the settings, the routes, the command line, the
-repository, and against each other."""
+"""The files of `deploy/` agree with the settings, routes, commands, repository and each other."""
 
 import ipaddress
 import re
@@ -47,16 +46,18 @@ from tests.requirements import program
 
 SERVICES: Final = services()
 STAGES: Final = stages()
-OURS: Final = [name for name, said in SERVICES.items() if said["image"].startswith("taskport:")]
+OURS: Final = [
+    name for name, service in SERVICES.items() if service["image"].startswith("taskport:")
+]
 WORKERS: Final = [name for name in OURS if command(SERVICES[name])[0] == "serve"]
 SETTINGS: Final = {name.upper() for name in Settings.model_fields}
-# What the images' own documentation names.
+#: Variables from the documentation of the images.
 OF_IMAGES: Final = {
     "postgres": {"POSTGRES_DB", "POSTGRES_PASSWORD", "POSTGRES_INITDB_ARGS"},
     "redis": {"REDISCLI_AUTH"},
 }
 _SECRET: Final = re.compile(r"PASSWORD|SECRET|_AUTH$")
-# As the container has it: the pool of each worker's connections, at its largest.
+#: The largest number of database connections of a worker.
 CONNECTIONS: Final = 19
 
 
@@ -67,14 +68,14 @@ def load(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Settin
 
 
 def parse(words: Sequence[str]) -> None:
-    """As `taskport` reads its arguments. Raises `click.UsageError`."""
+    """Parse the arguments of `taskport`. Raises `click.UsageError` if they are invalid."""
     group: Any = typer.main.get_command(cli.app)
     name, *rest = words
     assert name in group.commands, name
     group.commands[name].make_context(name, list(rest))
 
 
-def listens(service: str) -> set[int]:
+def ports_of(service: str) -> set[int]:
     """The ports on which a service listens in its container."""
     if service in OURS:
         return {Settings.model_fields["api_port"].default}
@@ -90,33 +91,33 @@ def listens(service: str) -> set[int]:
     return {5432}
 
 
-def called() -> Iterator[tuple[str, str, int]]:
-    """Which service calls which, and on which port."""
+def calls() -> Iterator[tuple[str, str, int]]:
+    """Each calling service, with the host and the port that it connects to."""
     for name, service in SERVICES.items():
-        said = environment(service)
-        for value in said.values():
+        variables = environment(service)
+        for value in variables.values():
             parts = urlsplit(value)
             if parts.scheme in ("postgresql", "redis"):
                 yield name, str(parts.hostname), parts.port or 0
-        if "PGHOST" in said:
-            yield name, said["PGHOST"], int(said["PGPORT"])
+        if "PGHOST" in variables:
+            yield name, variables["PGHOST"], int(variables["PGPORT"])
     for server in directives("server"):
         host, port = server.split()[0].split(":")
         yield "proxy", host, int(port)
     for database in pgbouncer()["databases"].values():
-        found = dict(pair.split("=") for pair in database.split())
-        yield "pgbouncer", found["host"], int(found["port"])
+        parameters = dict(pair.split("=") for pair in database.split())
+        yield "pgbouncer", parameters["host"], int(parameters["port"])
 
 
 def networks(service: Service) -> set[str]:
     return set(service.get("networks", ()))
 
 
-def needs(name: str) -> set[str]:
-    """All that must stand before a service starts."""
+def dependencies(name: str) -> set[str]:
+    """All services that must be started before this one."""
     found: set[str] = set()
     for other in SERVICES[name].get("depends_on", {}):
-        found |= {other} | needs(other)
+        found |= {other} | dependencies(other)
     return found
 
 
@@ -126,15 +127,15 @@ def test_two_workers_behind_a_proxy() -> None:
 
 
 @pytest.mark.parametrize("name", OURS)
-def test_the_settings_are_settings(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    said = environment(SERVICES[name])
-    assert set(said) <= SETTINGS
-    settings = load(said, monkeypatch)
+def test_variables_of_our_services_are_settings(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    variables = environment(SERVICES[name])
+    assert set(variables) <= SETTINGS
+    settings = load(variables, monkeypatch)
     assert settings.url is not None
 
 
 @pytest.mark.parametrize("name", WORKERS)
-def test_what_the_workers_are_told(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_of_the_workers(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = load(environment(SERVICES[name]), monkeypatch)
     assert settings.trusted_proxies == 1
     assert settings.allowed_hosts == tuple(set(directives("server_name")))
@@ -147,10 +148,10 @@ def test_what_the_workers_are_told(name: str, monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_other_variables_are_those_of_the_image(name: str) -> None:
+def test_other_variables_are_known_to_the_image(name: str) -> None:
     if name in OURS:
         return
-    said = set(environment(SERVICES[name]))
+    variables = set(environment(SERVICES[name]))
     image = SERVICES[name]["image"].split(":")[0]
     known = set(OF_IMAGES.get(image, ()))
     if name == "grants":
@@ -161,17 +162,17 @@ def test_other_variables_are_those_of_the_image(name: str) -> None:
         known |= set(re.findall(r"\\getenv \w+ (\w+)", (DEPLOY / "roles.sql").read_text()))
     if name == "pgbouncer":
         known |= set(re.findall(r"\$(\w+)", " ".join(command(SERVICES[name]))))
-    assert said <= known
+    assert variables <= known
 
 
-def test_what_is_asked_for_is_what_the_example_names() -> None:
-    asked = set(re.findall(r"\$\{(\w+):\?\}", (DEPLOY / "compose.yaml").read_text()))
-    assert asked == set(example()) == set(FILLED)
-    # Nothing falls back on something that nobody chose.
+def test_example_has_the_variables_of_the_compose_file() -> None:
+    required = set(re.findall(r"\$\{(\w+):\?\}", (DEPLOY / "compose.yaml").read_text()))
+    assert required == set(example()) == set(FILLED)
+    # No variable has a default.
     assert not re.findall(r"\$\{\w+(?!\w*:\?\})", (DEPLOY / "compose.yaml").read_text())
 
 
-def test_no_file_holds_a_secret() -> None:
+def test_no_file_contains_a_secret() -> None:
     for name, value in example().items():
         assert not (_SECRET.search(name) and value), name
     for service in SERVICES.values():
@@ -180,17 +181,17 @@ def test_no_file_holds_a_secret() -> None:
                 assert re.fullmatch(r"\$\{\w+:\?\}", value), name
             password = urlsplit(value).password if "://" in value else None
             assert password is None or password.startswith("${"), name
-        # A list of processes would show it.
+        # Commands are visible in the list of processes.
         assert not any(
             _SECRET.search(w)
             for word in service.get("command", [])
             for w in re.findall(r"\$\{(\w+)", word)
         )
     for stage in STAGES.values():
-        assert not any(_SECRET.search(said) for said in stage.all("ENV") + stage.all("ARG"))
+        assert not any(_SECRET.search(line) for line in stage.all("ENV") + stage.all("ARG"))
 
 
-def test_the_version_is_ours() -> None:
+def test_version_is_that_of_the_project() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert example()["TASKPORT_VERSION"] == project["version"]
 
@@ -209,22 +210,22 @@ def test_images_are_pinned(name: str) -> None:
         assert re.fullmatch(r"[a-z]+:\d+\.\d+(\.\d+)?-bookworm", image)
 
 
-@pytest.mark.parametrize("stage", STAGES)
-def test_what_is_built(stage: str) -> None:
-    said = STAGES[stage]
-    assert re.fullmatch(r"[a-z]+:\d+\.\d+(\.\d+)?-[a-z-]+", said.base)
-    assert not said.all("USER")[-1].startswith(("root", "0"))
-    assert int(said.all("EXPOSE")[0]) in listens("pgbouncer" if stage == "pgbouncer" else OURS[0])
-    for source, _ in said.copied():
+@pytest.mark.parametrize("name", STAGES)
+def test_stage_of_the_containerfile(name: str) -> None:
+    stage = STAGES[name]
+    assert re.fullmatch(r"[a-z]+:\d+\.\d+(\.\d+)?-[a-z-]+", stage.base)
+    assert not stage.all("USER")[-1].startswith(("root", "0"))
+    assert int(stage.all("EXPOSE")[0]) in ports_of("pgbouncer" if name == "pgbouncer" else OURS[0])
+    for source, _ in stage.copied():
         assert (ROOT / source).exists(), source
         assert not files.is_excluded(source), source
-    for run in said.all("RUN"):
+    for run in stage.all("RUN"):
         assert "http" not in run
         if "requirements.txt" in run:
             assert "--require-hashes" in run
 
 
-def test_all_that_the_service_consists_of_is_copied() -> None:
+def test_image_has_all_packages() -> None:
     copied = dict(STAGES["taskport"].copied())
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     packages = {
@@ -250,20 +251,20 @@ def test_all_that_the_service_consists_of_is_copied() -> None:
         "domain/.env",
     ],
 )
-def test_what_stays_out_of_the_image(path: str) -> None:
+def test_path_is_excluded_from_the_image(path: str) -> None:
     assert files.is_excluded(path)
 
 
 @pytest.mark.process
-def test_what_is_copied_serves(tmp_path: Path) -> None:
-    """With nothing but that: the packages, and the migrations beside them."""
+def test_copied_files_suffice(tmp_path: Path) -> None:
+    """The packages, with the migrations beside them."""
     for source, target in STAGES["taskport"].copied():
-        place = tmp_path / target
+        path = tmp_path / target
         if (ROOT / source).is_dir():
-            shutil.copytree(ROOT / source, place, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(ROOT / source, path, ignore=shutil.ignore_patterns("__pycache__"))
         else:
-            shutil.copy(ROOT / source, place)
-    said = (
+            shutil.copy(ROOT / source, path)
+    code = (
         "from adapters.postgres.schema import _older_revisions, _SCRIPTS;"
         "import entrypoints.cli, pathlib;"
         "assert _SCRIPTS.parent == pathlib.Path.cwd(), _SCRIPTS;"
@@ -271,7 +272,7 @@ def test_what_is_copied_serves(tmp_path: Path) -> None:
         "entrypoints.cli.main()"
     )
     done = subprocess.run(
-        [sys.executable, "-c", said, "--help"],
+        [sys.executable, "-c", code, "--help"],
         cwd=tmp_path,
         capture_output=True,
         text=True,
@@ -282,7 +283,7 @@ def test_what_is_copied_serves(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_every_command_is_one() -> None:
+def test_every_command_is_valid() -> None:
     for name in OURS:
         parse(command(SERVICES[name]))
     assert STAGES["taskport"].all("ENTRYPOINT") == ['["taskport"]']
@@ -292,53 +293,53 @@ def test_every_command_is_one() -> None:
     assert "--no-migrate" in start
 
 
-def test_every_command_of_the_guide_is_one() -> None:
+def test_every_command_of_the_guide_is_valid() -> None:
     found = list(files.guide_commands("taskport"))
     assert len(found) >= 8
     for words in found:
         parse(words)
 
 
-@pytest.mark.parametrize(("caller", "host", "port"), sorted(set(called())))
-def test_who_is_called_listens_there(caller: str, host: str, port: int) -> None:
+@pytest.mark.parametrize(("caller", "host", "port"), sorted(set(calls())))
+def test_called_service_is_reachable(caller: str, host: str, port: int) -> None:
     assert host in SERVICES
-    assert port in listens(host)
+    assert port in ports_of(host)
     assert networks(SERVICES[caller]) & networks(SERVICES[host])
-    assert host in needs(caller)
+    assert host in dependencies(caller)
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_what_is_waited_for_can_be(name: str) -> None:
-    for other, said in SERVICES[name].get("depends_on", {}).items():
-        if said["condition"] == "service_healthy":
+def test_conditions_of_dependencies_can_be_met(name: str) -> None:
+    for other, dependency in SERVICES[name].get("depends_on", {}).items():
+        if dependency["condition"] == "service_healthy":
             assert "healthcheck" in SERVICES[other]
         else:
-            assert said["condition"] == "service_completed_successfully"
+            assert dependency["condition"] == "service_completed_successfully"
             assert SERVICES[other]["restart"] == "no"
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_as_little_as_can_be_is_allowed(name: str) -> None:
-    said = SERVICES[name]
-    user = said.get("user") or STAGES[said["build"]["target"]].all("USER")[-1]
+def test_container_has_few_privileges(name: str) -> None:
+    service = SERVICES[name]
+    user = service.get("user") or STAGES[service["build"]["target"]].all("USER")[-1]
     assert not user.startswith(("0", "root"))
-    assert said["read_only"] is True
-    assert said["cap_drop"] == ["ALL"]
-    assert said["security_opt"] == ["no-new-privileges:true"]
-    assert not {"privileged", "cap_add", "network_mode", "pid", "devices"} & set(said)
-    assert all(v.endswith(":ro") for v in said.get("volumes", ()) if "postgres:" not in v)
-    assert ("ports" in said) == (name == "proxy")
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert not {"privileged", "cap_add", "network_mode", "pid", "devices"} & set(service)
+    assert all(v.endswith(":ro") for v in service.get("volumes", ()) if "postgres:" not in v)
+    assert ("ports" in service) == (name == "proxy")
 
 
-def test_the_world_comes_in_by_the_proxy_alone() -> None:
+def test_only_the_proxy_is_reachable_from_outside() -> None:
     for published in SERVICES["proxy"]["ports"]:
         outside, inside = published.split(":")
-        assert int(inside) in listens("proxy")
+        assert int(inside) in ports_of("proxy")
         assert outside in ("80", "443")
-    networks_said = files.compose()["networks"]
-    assert networks_said["data"] == {"internal": True}
+    declared = files.compose()["networks"]
+    assert declared["data"] == {"internal": True}
     assert networks(SERVICES["proxy"]) == {"web"}
-    subnet = ipaddress.ip_network(networks_said["web"]["ipam"]["config"][0]["subnet"])
+    subnet = ipaddress.ip_network(declared["web"]["ipam"]["config"][0]["subnet"])
     addresses = [SERVICES[name]["networks"]["web"]["ipv4_address"] for name in (*WORKERS, "proxy")]
     assert len(set(addresses)) == 3
     assert all(ipaddress.ip_address(address) in subnet for address in addresses)
@@ -358,17 +359,17 @@ def app() -> FastAPI:
 
 
 @pytest.mark.parametrize("name", WORKERS)
-def test_the_health_check_is_a_route(name: str, app: FastAPI) -> None:
-    """One that the limits and ALLOWED_HOSTS do not mind."""
+def test_health_check_is_a_probe_path(name: str, app: FastAPI) -> None:
+    """The rate limit and ALLOWED_HOSTS exempt it."""
     check = " ".join(SERVICES[name]["healthcheck"]["test"])
     found = re.search(r"http://127\.0\.0\.1:(\d+)(/\w+)", check)
     assert found
-    assert int(found[1]) in listens(name)
+    assert int(found[1]) in ports_of(name)
     assert found[2] in PROBE_PATHS
     assert found[2] in app.openapi()["paths"]
 
 
-def test_the_proxy_lets_pass_what_is_for_clients(app: FastAPI) -> None:
+def test_proxy_passes_on_every_path_but_internal_probes(app: FastAPI) -> None:
     prefixes = re.findall(r"location (/[\w/]+) \{\s+proxy_pass", files.nginx())
     pattern = re.search(r"location ~ (\S+) \{", files.nginx())
     assert pattern
@@ -379,7 +380,7 @@ def test_the_proxy_lets_pass_what_is_for_clients(app: FastAPI) -> None:
     assert inside == {"/readyz", "/health/db", "/metrics"} == PROBE_PATHS - {"/health", "/livez"}
 
 
-def test_nobody_is_less_patient_than_the_service() -> None:
+def test_timeouts_of_the_proxy_exceed_those_of_the_service() -> None:
     [reading] = directives("proxy_read_timeout")
     [sending] = directives("proxy_send_timeout")
     assert seconds(reading) > REQUEST_SECONDS
@@ -394,29 +395,29 @@ def test_nobody_is_less_patient_than_the_service() -> None:
     assert seconds(shutdown) > REQUEST_SECONDS
 
 
-def test_nobody_is_killed_while_it_answers() -> None:
+def test_worker_is_not_killed_while_it_drains() -> None:
     for name in WORKERS:
         draining = float(environment(SERVICES[name])["DRAIN_SECONDS"])
         stopping = seconds(SERVICES[name]["stop_grace_period"])
         assert stopping > draining + serving.GRACEFUL_SHUTDOWN_SECONDS
-    [draining_said] = [said for said in unit()["Environment"] if said.startswith("DRAIN_SECONDS")]
+    [setting] = [line for line in unit()["Environment"] if line.startswith("DRAIN_SECONDS")]
     assert (
         int(unit()["TimeoutStopSec"][0])
-        > int(draining_said.split("=")[1]) + serving.GRACEFUL_SHUTDOWN_SECONDS
+        > int(setting.split("=")[1]) + serving.GRACEFUL_SHUTDOWN_SECONDS
     )
 
 
-def test_the_pooler_has_room() -> None:
-    said = pgbouncer()["pgbouncer"]
-    assert said["pool_mode"] == "transaction"
-    assert int(said["max_client_conn"]) >= len(WORKERS) * CONNECTIONS
-    # Beside what the owner needs, less than PostgreSQL's 100.
-    assert int(said["default_pool_size"]) <= 80
+def test_pooler_has_enough_connections() -> None:
+    config = pgbouncer()["pgbouncer"]
+    assert config["pool_mode"] == "transaction"
+    assert int(config["max_client_conn"]) >= len(WORKERS) * CONNECTIONS
+    # PostgreSQL allows 100 connections, and the owner needs some.
+    assert int(config["default_pool_size"]) <= 80
     assert f"{CONNECTIONS}" in GUIDE.read_text()
 
 
-def test_the_unit_is_understood(tmp_path: Path) -> None:
-    """By systemd itself; the program lies elsewhere here."""
+def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
+    """With another path of the program."""
     analyze = program("systemd-analyze", "systemd")
     [start] = unit()["ExecStart"]
     text = (DEPLOY / "taskport@.service").read_text().replace(start.split()[0], "/bin/true")
@@ -431,26 +432,26 @@ def test_the_unit_is_understood(tmp_path: Path) -> None:
     assert "taskport@8001" not in done.stderr, done.stderr
 
 
-def test_kubernetes_as_the_guide_has_it(app: FastAPI) -> None:
-    """The probes are routes, the port is the service's, and the grace is long enough."""
+def test_kubernetes_deployment_of_the_guide(app: FastAPI) -> None:
+    """The probes are routes, the port is that of the service, the grace period is long enough."""
     [deployment] = [from_yaml(block) for block in files.guide_blocks("yaml")]
     pod = deployment["spec"]["template"]["spec"]
     [container] = pod["containers"]
     parse(container["args"])
-    said = {variable["name"]: variable.get("value") for variable in container["env"]}
-    assert set(said) <= SETTINGS
+    variables = {variable["name"]: variable.get("value") for variable in container["env"]}
+    assert set(variables) <= SETTINGS
     for probe, path in (("livenessProbe", "/livez"), ("readinessProbe", "/readyz")):
         assert container[probe]["httpGet"] == {"path": path, "port": 8000}
         assert path in app.openapi()["paths"]
     ready = container["readinessProbe"]
-    draining = float(str(said["DRAIN_SECONDS"]))
+    draining = float(str(variables["DRAIN_SECONDS"]))
     assert draining > ready["periodSeconds"] * ready["failureThreshold"]
     assert pod["terminationGracePeriodSeconds"] > draining + serving.GRACEFUL_SHUTDOWN_SECONDS
     assert container["securityContext"]["readOnlyRootFilesystem"] is True
     assert pod["securityContext"] == {"runAsNonRoot": True, "runAsUser": 10001}
 
 
-def test_the_files_are_named_in_the_guide() -> None:
+def test_guide_names_every_file() -> None:
     text = GUIDE.read_text()
     for path in DEPLOY.iterdir():
         if path.name != ".env":

@@ -30,8 +30,8 @@ pytestmark = [pytest.mark.process, pytest.mark.debian, pytest.mark.slow]
 NAME: Final = FILLED["ALLOWED_HOSTS"]
 TOKEN: Final = signed_token(secret=FILLED["BETTER_AUTH_SECRET"])
 HSTS: Final = "strict-transport-security"
-# A header of all responses of the service, and of none of nginx's own.
-OF_A_WORKER: Final = "content-security-policy"
+#: A header of all responses of the service, and of none of nginx itself.
+SERVICE_HEADER: Final = "content-security-policy"
 
 
 @dataclass(frozen=True)
@@ -79,12 +79,12 @@ def proxied(*workers: int) -> Iterator[Proxy]:
     """Run nginx in front of the workers on these ports; both may be the same."""
     found = program("nginx", "nginx-light", "/usr/sbin")
     openssl = program("openssl", "openssl")
-    account = OsUser.choose()
+    user = OsUser.choose()
     http, https, health = free_port(), free_port(), free_port()
     with passable_folder() as folder:
         for file in ("error", "access"):
             (folder / file).touch()
-            account.own(folder / file)
+            user.own(folder / file)
         subprocess.run(
             [
                 *(openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"),
@@ -94,11 +94,11 @@ def proxied(*workers: int) -> Iterator[Proxy]:
             check=True,
             capture_output=True,
         )
-        account.own(folder / "privkey.pem")
-        account.own(folder)
+        user.own(folder / "privkey.pem")
+        user.own(folder)
         text = nginx()
         first, second = workers
-        for there, here in (
+        for deployed, local in (
             ("/tmp/", f"{folder}/"),
             ("/etc/nginx/tls/", f"{folder}/"),
             ("/dev/stderr", f"{folder}/error"),
@@ -109,17 +109,17 @@ def proxied(*workers: int) -> Iterator[Proxy]:
             ("listen 8080", f"listen 127.0.0.1:{http}"),
             ("listen 8443", f"listen 127.0.0.1:{https}"),
         ):
-            assert there in text
-            text = text.replace(there, here)
+            assert deployed in text
+            text = text.replace(deployed, local)
         config = folder / "nginx.conf"
         config.write_text(text)
         command = [str(found), "-c", str(config), "-e", str(folder / "error")]
-        tried = subprocess.run(
-            [*command, "-t"], capture_output=True, text=True, check=False, **account.options
+        checked = subprocess.run(
+            [*command, "-t"], capture_output=True, text=True, check=False, **user.options
         )
-        assert tried.returncode == 0, tried.stderr
+        assert checked.returncode == 0, checked.stderr
         process = subprocess.Popen(
-            [*command, "-g", "daemon off;"], stderr=subprocess.DEVNULL, **account.options
+            [*command, "-g", "daemon off;"], stderr=subprocess.DEVNULL, **user.options
         )
         try:
             eventually(lambda: _listens(https) or process.poll() is not None)
@@ -141,14 +141,14 @@ def _listens(port: int) -> bool:
 @contextmanager
 def worker(home: Home, port: int = 0, **settings: str) -> Iterator[Service]:
     """A worker with the deployed settings, but without database and shared counters."""
-    said = services()["taskport-1"]["environment"]
+    variables = services()["taskport-1"]["environment"]
     env = {
         "BETTER_AUTH_SECRET": FILLED["BETTER_AUTH_SECRET"],
         "BETTER_AUTH_URL": FILLED["BETTER_AUTH_URL"],
         "CORS_ORIGINS": FILLED["CORS_ORIGINS"],
         "ALLOWED_HOSTS": NAME,
-        "TRUSTED_PROXIES": said["TRUSTED_PROXIES"],
-        "DRAIN_SECONDS": said["DRAIN_SECONDS"],
+        "TRUSTED_PROXIES": variables["TRUSTED_PROXIES"],
+        "DRAIN_SECONDS": variables["DRAIN_SECONDS"],
         **settings,
     }
     with home.serving("--memory", f"--port={port}", env=env) as service:
@@ -212,7 +212,7 @@ def test_old_tls_is_rejected(proxy: Proxy) -> None:
 
 @pytest.mark.parametrize("path", ["/livez", "/api/tasks", "/nowhere", "/metrics", "/docs"])
 def test_each_response_has_one_hsts_header(proxy: Proxy, path: str) -> None:
-    """Those of nginx, and those of the service."""
+    """Responses of nginx, and those of the service."""
     response = proxy.request("GET", path)
     assert response.headers.get_list(HSTS) == ["max-age=31536000; includeSubDomains"]
 
@@ -243,17 +243,20 @@ def test_probe_paths_are_not_reachable_from_outside(proxy: Proxy, path: str) -> 
     assert_alike(response, proxy.request("GET", "/api/nowhere"))
 
 
-def assert_alike(proxys: httpx.Response, services: httpx.Response) -> None:
-    """A client cannot tell the error of nginx from that of the service."""
-    own, theirs = proxys.json(), services.json()
-    assert (OF_A_WORKER in proxys.headers, OF_A_WORKER in services.headers) == (False, True)
-    assert own.keys() == theirs.keys()
+def assert_alike(of_proxy: httpx.Response, of_service: httpx.Response) -> None:
+    """The error of nginx has the same form as that of the service."""
+    body, expected = of_proxy.json(), of_service.json()
+    assert (SERVICE_HEADER in of_proxy.headers, SERVICE_HEADER in of_service.headers) == (
+        False,
+        True,
+    )
+    assert body.keys() == expected.keys()
     for same in ("error_code", "message", "details", "type", "title", "status", "detail"):
-        assert own[same] == theirs[same]
+        assert body[same] == expected[same]
     for alike in ("instance", "timestamp"):
-        shape = re.sub(r"[0-9a-f]", "x", theirs[alike]).split(".")[0].rstrip("Z")
-        assert re.sub(r"[0-9a-f]", "x", own[alike]).rstrip("Z") == shape
-    assert own["timestamp"].endswith("Z")
+        shape = re.sub(r"[0-9a-f]", "x", expected[alike]).split(".")[0].rstrip("Z")
+        assert re.sub(r"[0-9a-f]", "x", body[alike]).rstrip("Z") == shape
+    assert body["timestamp"].endswith("Z")
 
 
 @pytest.mark.parametrize("path", ["/livez", "/health", "/docs", "/docs/start.js", "/openapi.json"])
@@ -269,10 +272,10 @@ def test_encoded_path_does_not_reach_a_probe(proxy: Proxy) -> None:
 
 
 def test_too_large_requests_get_the_errors_of_the_service(proxy: Proxy) -> None:
-    services, proxys = proxy.create("x" * 70_000), proxy.create("x" * 2_000_000)
-    for response in (services, proxys):
+    of_service, of_proxy = proxy.create("x" * 70_000), proxy.create("x" * 2_000_000)
+    for response in (of_service, of_proxy):
         assert (response.status_code, response.json()["error_code"]) == (413, "BODY_TOO_LARGE")
-    assert_alike(proxys, services)
+    assert_alike(of_proxy, of_service)
     long = {"Authorization": f"Bearer {TOKEN}", "Cookie": f"other={'x' * 20_000}"}
     assert proxy.request("GET", "/api/tasks", headers=long).status_code == 200
     response = proxy.request("GET", "/api/tasks", headers={"X-Long": "x" * 40_000})
@@ -300,9 +303,9 @@ def test_forged_address_does_not_evade_the_rate_limit() -> None:
         ]
         assert statuses == [401, 401, 401, 429, 429, 429]
         # The limit is that of the client, not one for all requests through the proxy.
-        own = f"http://127.0.0.1:{port_of(service)}/api/tasks"
+        url = f"http://127.0.0.1:{port_of(service)}/api/tasks"
         headers = {"Host": NAME, "X-Forwarded-For": "198.51.100.7"}
-        assert httpx.get(own, headers=headers, trust_env=False).status_code == 401
+        assert httpx.get(url, headers=headers, trust_env=False).status_code == 401
         assert "proxy_not_trusted" not in service.err
 
 
@@ -360,7 +363,7 @@ def test_workers_are_replaced_one_by_one_without_errors() -> None:
                 eventually(lambda port=port: served_by(proxy, port) > 10)  # type: ignore[misc]
                 old.terminate()
                 stack.enter_context(worker(home, port))
-                # nginx skips a worker for a while after it has found it dead.
+                # nginx skips a worker for a while after a failed connection.
                 served = served_by(proxy, port)
                 eventually(lambda port=port, n=served: served_by(proxy, port) > n)  # type: ignore[misc]
         finally:
@@ -430,22 +433,22 @@ def test_guide_adapts_the_configuration_to_a_machine_without_containers(tmp_path
         check=True,
         capture_output=True,
     )
-    for there in (
+    for path in (
         "/etc/letsencrypt/live/tasks.example.org/",
         "/var/lib/nginx/",
         "/var/log/nginx/",
         "/run/",
     ):
-        assert there in text
-        text = text.replace(there, f"{tmp_path}/")
+        assert path in text
+        text = text.replace(path, f"{tmp_path}/")
     if os.geteuid() != 0:
         text = text.replace("user www-data;", "")
     config = tmp_path / "nginx.conf"
     config.write_text(re.sub(r"listen (80|443) ", r"listen 127.0.0.1:2\1 ", text))
-    tried = subprocess.run(
+    checked = subprocess.run(
         [found, "-t", "-c", config, "-e", tmp_path / "e"],
         capture_output=True,
         text=True,
         check=False,
     )
-    assert tried.returncode == 0, tried.stderr
+    assert checked.returncode == 0, checked.stderr
