@@ -31,7 +31,7 @@ NAMES = (
     "2001:db8::/64",
 )
 
-# As if so many milliseconds had passed. What has no end is left as it is.
+# Shortens the time to live of each key by a number of milliseconds.
 PASS = """
 for _, key in ipairs(redis.call('keys', '*')) do
   local left = redis.call('pttl', key)
@@ -158,7 +158,7 @@ async def test_undo_begins_and_extends_no_window(tally: Tally) -> None:
 
 
 async def test_undoing_every_count_removes_the_window(tally: Tally) -> None:
-    """Rejected attempts displace no windows."""
+    """So rejected attempts use no memory."""
     await tally.counters.add([A])
     await tally.counters.undo([A])
     tally.skip(30)

@@ -67,26 +67,26 @@ async def test_add_all_is_atomic(stores: Stores, ann: User) -> None:
 
 async def test_missing_task_is_not_found(stores: Stores, ann: User) -> None:
     task = replace(new(ann.id), id=2**63 - 1)
-    for attempt in (
+    for operation in (
         stores.tasks.get(task.id, ann.id),
         stores.tasks.save(task, expected_version=1),
         stores.tasks.remove(task.id, ann.id),
         stores.tasks.remove(task.id, ann.id, expected_version=1),
     ):
         with pytest.raises(TaskNotFound):
-            await attempt
+            await operation
 
 
 async def test_task_of_another_user_is_not_accessible(stores: Stores, ann: User, bob: User) -> None:
     task = await stores.tasks.add(new(ann.id))
-    for attempt in (
+    for operation in (
         stores.tasks.get(task.id, bob.id),
         stores.tasks.save(replace(task, user_id=bob.id, title="stolen"), expected_version=1),
         stores.tasks.remove(task.id, bob.id),
         stores.tasks.remove(task.id, bob.id, expected_version=1),
     ):
         with pytest.raises(TaskNotYours) as caught:
-            await attempt
+            await operation
         assert (caught.value.user_id, caught.value.owner_id) == (bob.id, ann.id)
     assert await stores.tasks.get(task.id, ann.id) == task
     assert (await stores.tasks.list(bob.id, TaskQuery())).total == 0

@@ -1,4 +1,4 @@
-"""The application that the documents are about."""
+"""The application that the documents describe."""
 
 import pytest
 from fastapi import FastAPI
@@ -10,5 +10,5 @@ from tests.http.client import SECRET
 
 @pytest.fixture(scope="session")
 def app() -> FastAPI:
-    """With all of its middleware."""
+    """The application with all of its middleware."""
     return from_settings(Settings(better_auth_secret=SECRET, allowed_hosts="localhost"))

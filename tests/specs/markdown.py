@@ -1,4 +1,4 @@
-"""A Markdown document as its readers see it: headings, tables, code and links."""
+"""Parses Markdown documents: headings, tables, code and links."""
 
 import re
 import unicodedata
@@ -13,34 +13,37 @@ from markdown_it.token import Token
 
 ROOT: Final = Path(__file__).parents[2]
 SPECS: Final = ROOT / "specs" / "backend"
-_NOTHING: Final = "—"
+_EMPTY: Final = "—"
 
 
 @dataclass(frozen=True)
 class Table:
-    """`header` and `rows` hold the cells as they are written, without the marks around them."""
+    """The header and the rows; cells are Markdown source text."""
 
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
 
     def column(self, name: str) -> list[str]:
-        place = self.header.index(name)
-        return [row[place] for row in self.rows]
+        index = self.header.index(name)
+        return [row[index] for row in self.rows]
 
 
 @dataclass(frozen=True)
 class Code:
-    """A fenced block; `kind` is what stands behind its fence, `line` where it begins."""
+    """A fenced code block."""
 
+    #: The info string behind the opening fence.
     kind: str
     text: str
+    #: The number of its first line in the document.
     line: int
+    #: Whether another code block precedes it without text between them.
     follows_code: bool
 
 
 @dataclass
 class Section:
-    """A heading and what stands under it, up to the next heading of any level."""
+    """A heading and its content, up to the next heading of any level."""
 
     heading: str
     level: int
@@ -54,18 +57,18 @@ class Document:
     path: Path
     sections: tuple[Section, ...]
     links: tuple[str, ...]
+    #: HTML, whose links are not parsed, and links whose target is not defined.
     strays: tuple[str, ...]
-    """HTML, whose links nobody would look at, and links whose target is not defined."""
 
     @property
     def anchors(self) -> set[str]:
-        """Where a link may lead, as GitHub names it."""
-        seen: dict[str, int] = {}
+        """The anchors of the headings, as GitHub generates them."""
+        counts: dict[str, int] = {}
         anchors = set()
         for section in self.sections:
             slug = _slug(section.heading)
-            number = seen.get(slug, 0)
-            seen[slug] = number + 1
+            number = counts.get(slug, 0)
+            counts[slug] = number + 1
             anchors.add(f"{slug}-{number}" if number else slug)
         return anchors
 
@@ -79,7 +82,7 @@ class Document:
         return found
 
     def below(self, heading: str) -> list[Section]:
-        """The sections that belong to a heading, without its own."""
+        """The subsections of a heading."""
         start = self.sections.index(self.section(heading))
         level, below = self.sections[start].level, []
         for section in self.sections[start + 1 :]:
@@ -89,7 +92,7 @@ class Document:
         return below
 
     def tables(self, *header: str) -> list[Table]:
-        """The tables whose columns begin with these."""
+        """The tables whose first columns are these."""
         return tables(self.sections, *header)
 
 
@@ -102,7 +105,7 @@ def rows(found: Iterable[Table]) -> list[tuple[str, ...]]:
 
 
 def code(cell: str) -> str:
-    """What stands in a cell: a name of code, or nothing."""
+    """The inline code of a cell; empty if it has none."""
     [name] = codes(cell) or [""]
     return name
 
@@ -121,18 +124,18 @@ def read(path: Path, text: str) -> Document:
     sections: list[Section] = [Section("", 0)]
     links: list[str] = []
     strays: list[str] = []
-    was_code = False
-    for place, token in enumerate(tokens):
+    follows_code = False
+    for index, token in enumerate(tokens):
         if token.type == "heading_open":
-            sections.append(Section(tokens[place + 1].content, int(token.tag[1:])))
+            sections.append(Section(tokens[index + 1].content, int(token.tag[1:])))
         elif token.type == "table_open":
-            sections[-1].tables.append(_table(tokens[place:]))
+            sections[-1].tables.append(_table(tokens[index:]))
         elif token.type == "fence":
             line = token.map[0] + 1 if token.map else 0
-            sections[-1].codes.append(Code(token.info.strip(), token.content, line, was_code))
+            sections[-1].codes.append(Code(token.info.strip(), token.content, line, follows_code))
         elif token.type == "paragraph_open":
-            sections[-1].paragraphs.append(tokens[place + 1].content)
-        was_code = token.type == "fence"
+            sections[-1].paragraphs.append(tokens[index + 1].content)
+        follows_code = token.type == "fence"
         links += [
             str(child.attrs.get("href") or child.attrs.get("src"))
             for child in token.children or ()
@@ -149,14 +152,14 @@ def read(path: Path, text: str) -> Document:
 
 def _table(tokens: list[Token]) -> Table:
     found: list[list[str]] = []
-    for place, token in enumerate(tokens):
+    for index, token in enumerate(tokens):
         if token.type == "table_close":
             break
         if token.type == "tr_open":
             found.append([])
         elif token.type in ("th_open", "td_open"):
-            cell = tokens[place + 1].content.strip()
-            found[-1].append("" if cell == _NOTHING else cell)
+            cell = tokens[index + 1].content.strip()
+            found[-1].append("" if cell == _EMPTY else cell)
     header, *rest = found
     return Table(tuple(header), tuple(tuple(row) for row in rest))
 

@@ -1,4 +1,4 @@
-"""`database-spec.md`: every table as PostgreSQL itself describes it."""
+"""`database-spec.md`: every table as the catalog of PostgreSQL describes it."""
 
 import re
 from typing import Any, Final, LiteralString
@@ -48,7 +48,7 @@ Facts = set[tuple[str, ...]]
 def facts(url: str, query: LiteralString) -> Facts:
     with psycopg.connect(url) as connection:
         found = connection.execute(query).fetchall()
-    # `tests/migrations` compares our own tables with the models that the document is made of.
+    # `tests/migrations` compares our own tables with the models, which generate the document.
     generated = {table.fullname for table in METADATA.tables.values() if table.schema == SCHEMA}
     return {
         row
@@ -58,7 +58,7 @@ def facts(url: str, query: LiteralString) -> Facts:
 
 
 def documented(*header: str) -> Facts:
-    """What the tables under the headings of tables say: in front, of which of these."""
+    """The rows of the document about each table, each with the name of that table first."""
     found: Facts = set()
     for section in DATABASE.sections:
         name = section.heading.strip("`")
@@ -69,7 +69,7 @@ def documented(*header: str) -> Facts:
     return found
 
 
-SAYS: Final[list[Any]] = [
+CASES: Final[list[Any]] = [
     pytest.param(("Column", "Type", "Null", "Default"), _COLUMNS, id="columns"),
     pytest.param(("Constraint", "Definition"), _CONSTRAINTS, id="constraints"),
     pytest.param(("Index", "Definition"), _INDEXES, id="indexes"),
@@ -77,30 +77,30 @@ SAYS: Final[list[Any]] = [
 ]
 
 
-@pytest.mark.parametrize(("header", "query"), SAYS)
-def test_everything_is_documented(
+@pytest.mark.parametrize(("header", "query"), CASES)
+def test_document_and_catalog_are_equal(
     database_url: str, header: tuple[str, ...], query: LiteralString
 ) -> None:
-    said, known = documented(*header), facts(database_url, query)
-    assert known
-    assert sorted(said) == sorted(known)
+    expected = facts(database_url, query)
+    assert expected
+    assert sorted(documented(*header)) == sorted(expected)
 
 
-def test_what_has_no_line_is_missed(database_url: str) -> None:
+def test_undocumented_column_and_index_are_found(database_url: str) -> None:
     with psycopg.connect(database_url) as connection:
-        connection.execute("alter table public.jwks add colour text check (colour <> '')")
-        connection.execute("create index jwks_colour on public.jwks (colour)")
-    missed = {
+        connection.execute("alter table public.jwks add color text check (color <> '')")
+        connection.execute("create index jwks_color on public.jwks (color)")
+    missing = {
         fact[:2]
-        for header, query in (case.values for case in SAYS)
+        for header, query in (case.values for case in CASES)
         for fact in facts(database_url, query) - documented(*header)
     }
-    names = {"colour", "jwks_colour", "jwks_colour_check"}
-    assert missed == {("public.jwks", name) for name in names}
+    names = {"color", "jwks_color", "jwks_color_check"}
+    assert missing == {("public.jwks", name) for name in names}
 
 
-def test_every_function_is_documented_as_it_is(database_url: str) -> None:
-    """To make it once more from what is written changes nothing but white space."""
+def test_every_function_is_documented_exactly(database_url: str) -> None:
+    """Replacing it with the text of the document changes nothing but white space."""
     texts = [code.text for code in DATABASE.codes if code.text.startswith("create function ")]
     before = functions(database_url)
     assert len(before) == len(texts) == 1

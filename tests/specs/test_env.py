@@ -1,4 +1,4 @@
-"""`env-spec.md`: what is rejected, and with which message."""
+"""`env-spec.md`: rejected values and their messages."""
 
 import shlex
 from typing import Final, Literal, get_args
@@ -14,15 +14,16 @@ from tests.specs.markdown import SPECS, codes, document, rows
 
 ENV: Final = document(SPECS / "env-spec.md")
 REJECTED: Final = [
-    (codes(given)[0], codes(message)[0]) for given, message, *_ in rows(ENV.tables("Rejected"))
+    (codes(assignments)[0], codes(message)[0])
+    for assignments, message, *_ in rows(ENV.tables("Rejected"))
 ]
 
 
-@pytest.mark.parametrize(("given", "message"), REJECTED)
-def test_wrong_value_is_rejected_as_written(
-    given: str, message: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("assignments", "message"), REJECTED)
+def test_invalid_value_is_rejected_with_its_message(
+    assignments: str, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for assignment in shlex.split(given):
+    for assignment in shlex.split(assignments):
         name, value = assignment.split("=", 1)
         assert name.lower() in Settings.model_fields
         monkeypatch.setenv(name, value)
@@ -33,15 +34,15 @@ def test_wrong_value_is_rejected_as_written(
 
 def test_every_rule_of_our_own_has_an_example() -> None:
     """Types, bounds and enumerations are pydantic's: an example of each kind is enough."""
-    shown = {part.split("=", 1)[0].lower() for given, _ in REJECTED for part in shlex.split(given)}
+    found = {part.split("=", 1)[0].lower() for text, _ in REJECTED for part in shlex.split(text)}
     validated = {
         name
         for name, field in Settings.model_fields.items()
         if "Validator" in repr((field.annotation, field.metadata))
         and Literal not in (field.annotation, *get_args(field.annotation))
     }
-    assert validated - {"log_level", "log_format"} <= shown
-    assert {"better_auth_secret", "api_port", "sign_up", "log_level"} <= shown
+    assert validated - {"log_level", "log_format"} <= found
+    assert {"better_auth_secret", "api_port", "sign_up", "log_level"} <= found
 
 
 def test_no_option_reads_the_environment() -> None:

@@ -1,4 +1,4 @@
-"""Every example request in the documents, asked of a service, which answers as written."""
+"""Sends every example request of the documents; the response must be the documented one."""
 
 import json
 import re
@@ -28,14 +28,15 @@ from tests.specs.test_links import DOCUMENTS, ids
 BASE: Final = "http://localhost:8000"
 _NAME: Final = re.compile(r"\$([A-Z][A-Z0-9_]*)")
 _IS_HTTP: Final = re.compile(r"HTTP/1|[A-Z]{3,} /")
-_FURTHER: Final = re.compile(r"^(\s*)\.\.\.$", re.MULTILINE)
+_ELLIPSIS: Final = re.compile(r"^(\s*)\.\.\.$", re.MULTILINE)
 _TIME: Final = TypeAdapter(AwareDatetime)
 
 
 @dataclass(frozen=True)
 class Message:
-    """One side of an example: `start` is what stands behind the protocol or before it."""
+    """A request or a response of an example."""
 
+    #: The start line without the protocol version.
     start: str
     headers: tuple[tuple[str, str], ...]
     body: str
@@ -56,23 +57,23 @@ def message(code: Code) -> Message:
 
 
 def examples(document: Document) -> Iterator[Example]:
-    """Pairs of blocks; a request without its answer is a mistake."""
-    asked: Code | None = None
+    """Pairs of code blocks. A request without a response is an error."""
+    request: Code | None = None
     for code in document.codes:
         assert code.kind == "http" or not _IS_HTTP.match(code.text), f"line {code.line}: not run"
-        if asked is not None:
-            assert code.kind == "http", f"line {asked.line}: no answer"
-            assert code.follows_code, f"line {asked.line}: no answer"
-            yield Example(asked.line, message(asked), message(code))
-            asked = None
+        if request is not None:
+            assert code.kind == "http", f"line {request.line}: no response"
+            assert code.follows_code, f"line {request.line}: no response"
+            yield Example(request.line, message(request), message(code))
+            request = None
         elif code.kind == "http":
-            asked = code
-    assert asked is None, "the last request has no answer"
+            request = code
+    assert request is None, "the last request has no response"
 
 
 @dataclass
 class Names:
-    """What the document calls by a name: `$ANN`, or what an answer has brought."""
+    """The values of names such as `$ANN`; a response gives a value to a new name."""
 
     known: dict[str, str] = field(
         default_factory=lambda: {
@@ -84,20 +85,20 @@ class Names:
     def fill(self, text: str) -> str:
         return _NAME.sub(lambda found: self.known[found[1]], text)
 
-    def match(self, written: str, said: str) -> bool:
-        """Whether a text is as written, where a name stands for anything once and then for that."""
-        parts, place, fresh = [], 0, []
-        for found in _NAME.finditer(written):
-            parts.append(re.escape(written[place : found.start()]))
-            name, place = found[1], found.end()
+    def match(self, expected: str, actual: str) -> bool:
+        """Whether a text is the expected one. A new name matches any text, which it then has."""
+        parts, end, new = [], 0, []
+        for found in _NAME.finditer(expected):
+            parts.append(re.escape(expected[end : found.start()]))
+            name, end = found[1], found.end()
             if name in self.known:
                 parts.append(re.escape(self.known[name]))
-            elif name in fresh:
+            elif name in new:
                 parts.append(f"(?P={name})")
             else:
-                fresh.append(name)
+                new.append(name)
                 parts.append(f"(?P<{name}>.+?)")
-        matched = re.fullmatch("".join(parts) + re.escape(written[place:]), said, re.DOTALL)
+        matched = re.fullmatch("".join(parts) + re.escape(expected[end:]), actual, re.DOTALL)
         if matched is None:
             return False
         self.known.update(matched.groupdict())
@@ -121,60 +122,62 @@ def _is_uuid(text: str) -> bool:
 
 
 def _parse(body: str) -> Any:
-    """The JSON of an example, in which `...` stands for further members of an object."""
-    return json.loads(_FURTHER.sub(r'\1"...": null', body), object_pairs_hook=_without_doubles)
+    """The JSON of an example, in which `...` means further members of an object."""
+    return json.loads(_ELLIPSIS.sub(r'\1"...": null', body), object_pairs_hook=_unique_members)
 
 
-def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
-    assert len(found) == len(pairs), "a member stands there twice"
+    assert len(found) == len(pairs), "a member is there twice"
     return found
 
 
-def differences(written: Any, said: Any, names: Names, where: str = "") -> list[str]:
-    """Where an answer is not as written. Times and ids that are made anew are so by their shape."""
-    if isinstance(written, Mapping) and isinstance(said, Mapping):
-        missing, further = written.keys() - said.keys() - {"..."}, said.keys() - written.keys()
-        if "..." in written:
-            # It must stand for something.
+def differences(expected: Any, actual: Any, names: Names, where: str = "") -> list[str]:
+    """The differences of a response. Of generated times and ids, only the format is compared."""
+    if isinstance(expected, Mapping) and isinstance(actual, Mapping):
+        missing = expected.keys() - actual.keys() - {"..."}
+        further = actual.keys() - expected.keys()
+        if "..." in expected:
+            # There must be further members.
             further = set() if further else {"..."}
         found = [f"{where}/{name}" for name in (*missing, *further)]
-        for name in [name for name in written if name in said]:
-            found += differences(written[name], said[name], names, f"{where}/{name}")
+        for name in [name for name in expected if name in actual]:
+            found += differences(expected[name], actual[name], names, f"{where}/{name}")
         return found
-    if isinstance(written, list) and isinstance(said, list) and len(written) == len(said):
-        pairs = enumerate(zip(written, said, strict=True))
-        return [d for n, (w, s) in pairs for d in differences(w, s, names, f"{where}/{n}")]
-    if isinstance(written, str) and isinstance(said, str):
-        alike = any(test(written) and test(said) for test in (_is_time, _is_uuid))
-        return [] if alike or names.match(written, said) else [f"{where}: {said!r}"]
-    same = written == said and type(written) is type(said)
-    return [] if same else [f"{where}: {said!r}"]
+    if isinstance(expected, list) and isinstance(actual, list) and len(expected) == len(actual):
+        pairs = enumerate(zip(expected, actual, strict=True))
+        return [d for n, (e, a) in pairs for d in differences(e, a, names, f"{where}/{n}")]
+    if isinstance(expected, str) and isinstance(actual, str):
+        alike = any(test(expected) and test(actual) for test in (_is_time, _is_uuid))
+        return [] if alike or names.match(expected, actual) else [f"{where}: {actual!r}"]
+    same = expected == actual and type(expected) is type(actual)
+    return [] if same else [f"{where}: {actual!r}"]
 
 
-async def play(found: list[Example], app: FastAPI) -> None:
+async def run(found: list[Example], app: FastAPI) -> None:
+    """Send the requests one after the other, and compare the responses."""
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     names = Names()
     for example in found:
         method, target = example.request.start.split()
-        # A client of its own: only the cookies that are written are sent.
+        # Another client for each request: it sends only the cookies of the example.
         async with httpx.AsyncClient(transport=transport, base_url=BASE) as client:
-            answer = await client.request(
+            response = await client.request(
                 method,
                 names.fill(target),
                 headers=[(name, names.fill(value)) for name, value in example.request.headers],
                 content=names.fill(example.request.body).encode() or None,
             )
         where = f"line {example.line}, {method} {target}"
-        status = f"{answer.status_code} {title_of(answer.status_code)}"
-        assert status == example.response.start, f"{where}: {answer.text}"
+        status = f"{response.status_code} {title_of(response.status_code)}"
+        assert status == example.response.start, f"{where}: {response.text}"
         for name, value in example.response.headers:
-            given = answer.headers.get_list(name)
-            assert any(names.match(value, one) for one in given), f"{where}: {name}: {given}"
-        if "json" in answer.headers.get("content-type", "") and method != "HEAD":
-            assert not differences(_parse(example.response.body), answer.json(), names), where
+            values = response.headers.get_list(name)
+            assert any(names.match(value, v) for v in values), f"{where}: {name}: {values}"
+        if "json" in response.headers.get("content-type", "") and method != "HEAD":
+            assert not differences(_parse(example.response.body), response.json(), names), where
         else:
-            assert names.match(example.response.body, answer.text.strip()), where
+            assert names.match(example.response.body, response.text.strip()), where
 
 
 @asynccontextmanager
@@ -189,42 +192,40 @@ WITH_EXAMPLES: Final = [path for path in DOCUMENTS if list(examples(document(pat
 
 @pytest.fixture
 def settings(monkeypatch: pytest.MonkeyPatch) -> Settings:
-    """As they are by themselves."""
+    """The default settings."""
     for name in ("RATE_LIMIT", "AUTH_RATE_LIMIT"):
         monkeypatch.delenv(name)
     return Settings(better_auth_secret=SECRET)
 
 
 @pytest.mark.parametrize("path", WITH_EXAMPLES, ids=ids)
-async def test_the_examples_run(path: Path, settings: Settings) -> None:
+async def test_examples_run(path: Path, settings: Settings) -> None:
     async with service(settings) as app:
-        await play(list(examples(document(path))), app)
+        await run(list(examples(document(path))), app)
 
 
 @pytest.mark.postgres
 @pytest.mark.parametrize("path", WITH_EXAMPLES, ids=ids)
-async def test_the_examples_run_on_postgres(
-    path: Path, settings: Settings, database_url: str
-) -> None:
+async def test_examples_run_on_postgres(path: Path, settings: Settings, database_url: str) -> None:
     async with service(settings.with_database(database_url, SECRET)) as app:
-        await play(list(examples(document(path))), app)
+        await run(list(examples(document(path))), app)
 
 
 def test_every_operation_of_the_api_has_an_example(app: FastAPI) -> None:
     api = document(SPECS / "api-spec.md")
-    asked = {example.request.start.split("?")[0] for example in examples(api)}
+    requests = {example.request.start.split("?")[0] for example in examples(api)}
     missing = [
         name
         for name, _ in operations(app)
         if name != "GET /metrics"
-        and not any(re.fullmatch(re.sub(r"\{\w+\}", r"[^/ ]+", name), one) for one in asked)
+        and not any(re.fullmatch(re.sub(r"\{\w+\}", r"[^/ ]+", name), one) for one in requests)
     ]
     assert not missing
 
 
-async def test_an_example_that_is_not_so_is_found(settings: Settings) -> None:
-    ask = Message("GET /livez", (), "")
-    for answer, is_so in (
+async def test_wrong_example_is_found(settings: Settings) -> None:
+    request = Message("GET /livez", (), "")
+    for response, is_right in (
         (Message("200 OK", (("Content-Type", "application/json"),), '{"status": "ok"}'), True),
         (Message("204 OK", (), '{"status": "ok"}'), False),
         (Message("200 OK", (("Content-Type", "text/plain"),), '{"status": "ok"}'), False),
@@ -238,16 +239,16 @@ async def test_an_example_that_is_not_so_is_found(settings: Settings) -> None:
     ):
         async with service(settings) as app:
             try:
-                await play([Example(1, ask, answer)], app)
+                await run([Example(1, request, response)], app)
             except AssertionError:
-                assert not is_so, answer
+                assert not is_right, response
             else:
-                assert is_so, answer
+                assert is_right, response
 
 
-def test_what_is_compared_by_its_shape_and_what_is_not() -> None:
-    def alike(written: Any, said: Any) -> bool:
-        return not differences(written, said, Names())
+def test_generated_values_are_compared_by_their_format() -> None:
+    def alike(expected: Any, actual: Any) -> bool:
+        return not differences(expected, actual, Names())
 
     assert alike("2026-11-20T16:31:35Z", "2027-01-01T00:00:00.123456Z")
     assert not alike("2026-11-20T16:31:35Z", "2027-01-01T00:00:00")

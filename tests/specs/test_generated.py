@@ -207,7 +207,7 @@ class AddPin:
 
 
 class Pins(Protocol):
-    """Where pins are kept."""
+    """Stores pins."""
 
 
 @dataclass
@@ -259,9 +259,7 @@ def test_new_use_case_changes_the_use_cases() -> None:
 
 def test_new_port_changes_the_ports(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(services, "classes", lambda *_: [Pins])
-    assert services.ports().endswith(
-        f"| `Pins` | `{path_of(Pin)}` | Where pins are kept. | `Pins` |"
-    )
+    assert services.ports().endswith(f"| `Pins` | `{path_of(Pin)}` | Stores pins. | `Pins` |")
 
 
 def test_new_column_changes_the_tables() -> None:

@@ -1,4 +1,4 @@
-"""Where the documents lead to, and what of the repository they name."""
+"""Links of the documents, and the paths that they name, exist."""
 
 import re
 import subprocess
@@ -10,14 +10,14 @@ import pytest
 
 from tests.specs.markdown import ROOT, Document, codes, document, read
 
-# By folder, so that what is found does not depend on what git has been told yet.
+# By folder, so that documents that git does not track yet are found, too.
 DOCUMENTS: Final = sorted(
     path
     for pattern in ("*.md", "specs/**/*.md", "docs/*.md", "benchmarks/*.md")
     for path in ROOT.glob(pattern)
 )
 _PATH: Final = re.compile(r"(?:[\w.-]+/)+[\w.-]*|[\w-]+\.(?:py|md|toml|ini|yaml|txt)")
-_ROOMS: Final = {path.name for path in ROOT.iterdir() if path.is_dir()}
+_FOLDERS: Final = {path.name for path in ROOT.iterdir() if path.is_dir()}
 _MEDIA_TYPE: Final = "application/json"
 _MARKER: Final = re.compile(r"<!-- (generated: .+|end) -->\n?")
 
@@ -26,8 +26,8 @@ def ids(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
-def dead_ends(path: Path, text: str) -> list[str]:
-    """Relative links that lead nowhere."""
+def broken_links(path: Path, text: str) -> list[str]:
+    """The relative links without a target."""
     found, this = [], read(path, text)
     for link in this.links:
         parts = urlsplit(link)
@@ -50,33 +50,33 @@ def anchors(target: Path, this: Document) -> set[str]:
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=ids)
-def test_links_and_anchors_lead_somewhere(path: Path) -> None:
-    assert not dead_ends(path, path.read_text())
+def test_targets_of_links_exist(path: Path) -> None:
+    assert not broken_links(path, path.read_text())
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=ids)
-def test_no_link_is_overlooked(path: Path) -> None:
+def test_every_link_is_parsed(path: Path) -> None:
     assert all(_MARKER.fullmatch(stray) for stray in document(path).strays)
 
 
-def test_a_link_that_leads_nowhere_is_found() -> None:
+def test_broken_link_is_found() -> None:
     text = (
         "# The *house* & `x`, 2\n[a](README.md) [b](#the-house--x-2) [c](README.md#taskport)\n"
         "[d](NOWHERE.md) [e](#nowhere) [f](README.md#nowhere) [g](../up.md) [h](https://a.example)"
     )
-    nowhere = ["NOWHERE.md", "#nowhere", "README.md#nowhere", "../up.md"]
-    assert dead_ends(ROOT / "CONTRIBUTING.md", text) == nowhere
+    expected = ["NOWHERE.md", "#nowhere", "README.md#nowhere", "../up.md"]
+    assert broken_links(ROOT / "CONTRIBUTING.md", text) == expected
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=ids)
-def test_paths_that_are_named_exist(path: Path) -> None:
-    """In backticks, and in a folder that there is."""
+def test_named_paths_exist(path: Path) -> None:
+    """Paths in backticks whose first folder exists."""
     text = re.sub(r"^```.*?^```", "", path.read_text(), flags=re.MULTILINE | re.DOTALL)
     missing = [
         name
         for name in codes(text)
         if _PATH.fullmatch(name)
-        and name.split("/")[0] in _ROOMS
+        and name.split("/")[0] in _FOLDERS
         and name != _MEDIA_TYPE
         and not name.endswith("/.env")
         and not (ROOT / name).exists()
@@ -84,8 +84,7 @@ def test_paths_that_are_named_exist(path: Path) -> None:
     assert not missing
 
 
-def test_every_document_is_looked_at() -> None:
-    """All that is tracked, so that none can hide in a folder of its own."""
+def test_every_tracked_document_is_checked() -> None:
     listed = subprocess.run(
         ["git", "ls-files", "*.md"], cwd=ROOT, capture_output=True, text=True, check=False
     ).stdout.split()

@@ -1,4 +1,4 @@
-"""`services-spec.md`: every use case and every port."""
+"""Every use case is in `UseCases`, from which `services-spec.md` is generated."""
 
 import inspect
 import pkgutil
@@ -10,9 +10,7 @@ from typing import Final
 import application
 import domain
 from application.use_cases import UseCases
-from tests.specs.markdown import SPECS, document
 
-SERVICES: Final = document(SPECS / "services-spec.md")
 USE_CASES: Final = {kind.__name__: kind for kind in inspect.get_annotations(UseCases).values()}
 
 
@@ -23,7 +21,7 @@ def modules() -> Iterator[ModuleType]:
 
 
 def own(kind: type) -> dict[str, type]:
-    """The classes of the core that are of a kind, by name."""
+    """The public subclasses of a class in the core, by name."""
     return {
         name: value
         for module in modules()
@@ -35,8 +33,8 @@ def own(kind: type) -> dict[str, type]:
     }
 
 
-def test_every_use_case_is_one_of_them() -> None:
-    """What can be called in the application is a use case, unless it is a port."""
+def test_every_callable_class_is_a_use_case() -> None:
+    """Except ports."""
     called = {
         name
         for name, kind in own(object).items()

@@ -1,4 +1,4 @@
-"""What the documents mark as runnable (`sh run` behind the fence), run as it stands."""
+"""Runs the code blocks that the documents mark as runnable (`sh run` behind the fence)."""
 
 import os
 import shutil
@@ -28,14 +28,16 @@ RUNNABLE: Final = [
 
 
 def copy_repository(folder: Path) -> None:
-    """What would be in a clone, with this environment as its own."""
+    """Copy the files that a clone would have, with a link to this environment."""
     shutil.copytree(ROOT, folder, ignore=shutil.ignore_patterns(*_NOT_CLONED), dirs_exist_ok=True)
     (folder / ".venv").symlink_to(sys.prefix)
 
 
 @pytest.mark.parametrize("path", RUNNABLE, ids=ids)
-def test_it_runs(path: Path, tmp_path: Path, postgres_18_server: PostgresServer) -> None:
-    """All blocks of a document, one after the other in one shell, from an empty database on."""
+def test_runnable_blocks_succeed(
+    path: Path, tmp_path: Path, postgres_18_server: PostgresServer
+) -> None:
+    """All blocks of a document, in order, in one shell, beginning with an empty database."""
     copy_repository(tmp_path)
     blocks = [code for code in document(path).codes if code.kind == _MARK]
     script = "".join(f"# line {code.line}\n{code.text}\n" for code in blocks)
@@ -58,8 +60,8 @@ def test_it_runs(path: Path, tmp_path: Path, postgres_18_server: PostgresServer)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
 
 
-def test_nothing_has_lost_its_mark() -> None:
-    """Nor is anything marked in a way that is overlooked."""
+def test_every_runnable_block_is_marked() -> None:
+    """And no block has a misspelled mark."""
     marked = [(path.stem, code.kind) for path in DOCUMENTS for code in document(path).codes]
     assert {kind for _, kind in marked if "run" in kind.split()} == {_MARK}
     assert Counter(name for name, kind in marked if kind == _MARK) == {

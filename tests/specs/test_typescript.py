@@ -1,4 +1,4 @@
-"""The modules in TypeScript that the document for front ends shows: they compile, and they work."""
+"""The TypeScript modules of the document for front ends compile and work."""
 
 import json
 import re
@@ -21,12 +21,12 @@ __all__ = ["project"]
 
 NODE: Final = Path(__file__).parent / "node"
 _NAME: Final = "front-end"
+#: Packages that the document imports and that the tests of the client do not have.
 _PACKAGES: Final = ("better-auth", "jose")
-"""Of those that the document imports, what the tests of the client do not have."""
 
 
 def modules() -> Mapping[str, str]:
-    """Each with the path that its first line names."""
+    """The modules by the path in their first line."""
     found = {}
     for code in document(SPECS / "integration-spec.md").codes:
         if code.kind == "ts":
@@ -61,8 +61,8 @@ def test_every_module_compiles(front_end: Project) -> None:
     assert {str(folder / path) for path in modules()} <= set(listed.stdout.splitlines())
 
 
-def test_a_module_that_is_wrong_is_found(front_end: Project) -> None:
-    """And none of the types that the others are compiled against is `any`."""
+def test_type_error_is_found(front_end: Project) -> None:
+    """None of the imported types is `any`."""
     wrong = front_end.folder / _NAME / "wrong.ts"
     wrong.write_text(
         'import { auth } from "./lib/auth";\n'
@@ -74,27 +74,27 @@ def test_a_module_that_is_wrong_is_found(front_end: Project) -> None:
         "export const d: boolean = await listTasks();\n"
     )
     try:
-        said = front_end.compile("--project", _NAME).stdout
+        output = front_end.compile("--project", _NAME).stdout
     finally:
         wrong.unlink()
 
-    found = re.findall(r"^[\w-]+/wrong\.ts\((\d),\d+\): error (TS\d+)", said, re.MULTILINE)
-    assert found == [(str(line), "TS2322") for line in range(4, 8)], said
+    found = re.findall(r"^[\w-]+/wrong\.ts\((\d),\d+\): error (TS\d+)", output, re.MULTILINE)
+    assert found == [(str(line), "TS2322") for line in range(4, 8)], output
 
 
-def test_the_modules_work(front_end: Project) -> None:
-    told = {"NEXT_PUBLIC_TASKPORT_URL": front_end.service.url, "BETTER_AUTH_SECRET": SECRET}
-    told["TASKPORT_URL"] = front_end.service.url
-    # As Next.js does it: what the environment says is written into the program.
-    known = [f"--define:process.env.{name}={json.dumps(value)}" for name, value in told.items()]
-    made = front_end.run(
+def test_modules_work(front_end: Project) -> None:
+    env = {"NEXT_PUBLIC_TASKPORT_URL": front_end.service.url, "BETTER_AUTH_SECRET": SECRET}
+    env["TASKPORT_URL"] = front_end.service.url
+    # Next.js also replaces these variables by their values when it bundles.
+    defines = [f"--define:process.env.{name}={json.dumps(value)}" for name, value in env.items()]
+    bundled = front_end.run(
         str(INTEROP / "node_modules" / "esbuild" / "bin" / "esbuild"),
         f"{_NAME}/session.ts",
         *("--bundle", "--platform=node", "--format=esm", "--log-level=warning"),
         *(f"--tsconfig={_NAME}/tsconfig.json", f"--outfile={_NAME}/session.mjs"),
-        *known,
+        *defines,
     )
-    assert made.returncode == 0, made.stderr
+    assert bundled.returncode == 0, bundled.stderr
 
     ran = front_end.run(f"{_NAME}/session.mjs")
 
