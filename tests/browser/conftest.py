@@ -1,4 +1,4 @@
-"""A stage, a Chromium, and somebody who opens the page."""
+"""Fixtures: the running stack, Chromium, and a browser tab with the page."""
 
 import itertools
 import os
@@ -10,7 +10,7 @@ import pytest
 from playwright.async_api import Browser, BrowserContext, async_playwright, expect
 
 from tests.browser.front_end import FrontEnd
-from tests.browser.stage import Stage, staged
+from tests.browser.stack import Stack, running_stack
 from tests.interop.nodejs import node_modules
 from tests.processes.service import running, tree
 from tests.requirements import program
@@ -18,18 +18,18 @@ from tests.servers import PostgresServer
 from tests.waiting import LIMIT_SECONDS, eventually
 
 _MARKS: Final = ("node", "postgres", "process", "debian")
-_QUIET: Final = (
+_ARGUMENTS: Final = (
     "--disable-gpu",
     "--disable-quic",
     "--no-first-run",
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
-    # It would try IPv6 first, where somebody else may listen.
+    # Chromium tries IPv6 first, and another program may listen there.
     "--host-resolver-rules=MAP localhost 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 )
 _LIMIT_MS: Final = 1000 * LIMIT_SECONDS
-_numbers: Final = itertools.count()
+_email_numbers: Final = itertools.count()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -45,18 +45,18 @@ def chromium() -> Path:
 
 
 @pytest.fixture(scope="session")
-def stage(chromium: Path, postgres_18_server: PostgresServer) -> Iterator[Stage]:
-    """One for all tests here: they are told apart by their users."""
+def stack(chromium: Path, postgres_18_server: PostgresServer) -> Iterator[Stack]:
+    """The servers that all tests here share; each test signs up a user of its own."""
     node_modules()
-    with postgres_18_server.database() as url, staged(url) as stage:
-        yield stage
+    with postgres_18_server.database() as url, running_stack(url) as stack:
+        yield stack
 
 
 @pytest.fixture(scope="package")
 async def browser(
     chromium: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Browser]:
-    """A real one, which leaves nothing behind: neither processes nor files in a home."""
+    """Chromium, with a home of its own; on exit, every process that it started has ended."""
     home = {"HOME": str(tmp_path_factory.mktemp("home"))}
     before = tree(os.getpid())
     expect.set_options(timeout=_LIMIT_MS)
@@ -64,7 +64,7 @@ async def browser(
         drivers = tree(os.getpid()) - before
         browser = await playwright.chromium.launch(
             executable_path=chromium,
-            args=_QUIET,
+            args=_ARGUMENTS,
             chromium_sandbox=os.geteuid() != 0,
             env={**os.environ, **home},
             timeout=_LIMIT_MS,
@@ -77,7 +77,7 @@ async def browser(
 
 @pytest.fixture
 async def context(browser: Browser) -> AsyncIterator[BrowserContext]:
-    """A browser that has never been anywhere."""
+    """A fresh browser profile, without cookies or cache."""
     context = await browser.new_context(viewport={"width": 900, "height": 640})
     context.set_default_timeout(_LIMIT_MS)
     yield context
@@ -86,13 +86,13 @@ async def context(browser: Browser) -> AsyncIterator[BrowserContext]:
 
 @pytest.fixture
 def email() -> str:
-    """An address that nobody has."""
-    return f"ada-{next(_numbers)}@example.com"
+    """An e-mail address without an account."""
+    return f"ada-{next(_email_numbers)}@example.com"
 
 
 @pytest.fixture
-def pictures(tmp_path: Path) -> Path:
-    """The folder for screenshots, which $TASKPORT_SCREENSHOTS names."""
+def screenshots(tmp_path: Path) -> Path:
+    """The folder for screenshots: $TASKPORT_SCREENSHOTS, or a temporary one."""
     folder = Path(os.environ.get("TASKPORT_SCREENSHOTS") or tmp_path)
     folder.mkdir(parents=True, exist_ok=True)
     return folder
@@ -100,10 +100,10 @@ def pictures(tmp_path: Path) -> Path:
 
 @pytest.fixture
 async def front_end(
-    context: BrowserContext, stage: Stage, pictures: Path
+    context: BrowserContext, stack: Stack, screenshots: Path
 ) -> AsyncIterator[FrontEnd]:
-    """The page in a tab."""
-    front_end = FrontEnd(await context.new_page(), stage, pictures)
+    """The page in a tab; the test fails if a script of the page raised an error."""
+    front_end = FrontEnd(await context.new_page(), stack, screenshots)
     await front_end.open()
     yield front_end
-    assert front_end.complaints == []
+    assert front_end.page_errors == []

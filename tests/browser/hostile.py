@@ -1,4 +1,4 @@
-"""A server that is none of ours, with the page of `hostile/`."""
+"""An HTTP server for the hostile page of `hostile/`."""
 
 import threading
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ _FOLDER: Final = Path(__file__).parent / "hostile"
 
 
 class _Handler(SimpleHTTPRequestHandler):
-    """Files; and for `/redirect?to=`, whatever the method, a redirection that keeps it."""
+    """Serves files, and redirects `/redirect?to=URL` with 307, which keeps the method."""
 
     def do_GET(self) -> None:
         parts = urlsplit(self.path)
@@ -22,7 +22,7 @@ class _Handler(SimpleHTTPRequestHandler):
             return
         self.send_response(307)
         self.send_header("Location", parse_qs(parts.query)["to"][0])
-        # So that a script may follow.
+        # Scripts follow only redirects that CORS allows.
         self.send_header("Access-Control-Allow-Origin", self.headers.get("Origin", "*"))
         self.send_header("Access-Control-Allow-Credentials", "true")
         self.end_headers()
@@ -32,12 +32,12 @@ class _Handler(SimpleHTTPRequestHandler):
         self.do_GET()
 
     def log_message(self, *_: object) -> None:
-        """Nothing."""
+        """Log nothing."""
 
 
 @contextmanager
 def hostile_server() -> Iterator[int]:
-    """The port of loopback where it listens."""
+    """Serve `hostile/` on a loopback port, which is the value."""
     handler = partial(_Handler, directory=str(_FOLDER))
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})

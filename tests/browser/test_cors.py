@@ -1,59 +1,61 @@
-"""What a script of the front end gets to see of Taskport, which is another origin."""
+"""CORS as a browser applies it: a script of the front end calls Taskport, which is cross-origin."""
 
 from typing import Any, Final
 
 import pytest
 
 from tests.browser.front_end import FrontEnd
-from tests.browser.stage import Stage
-from tests.browser.wire import Wire
+from tests.browser.network import NetworkLog
+from tests.browser.stack import Stack
 
 TASKS: Final = "/api/tasks"
 POST: Final = {"method": "POST"}
 ERRORS: Final[dict[str, tuple[str, dict[str, Any]]]] = {
     "no credential": (TASKS, {"credentials": "omit"}),
-    "a bad one": (TASKS, {"headers": {"Authorization": "Bearer x.y.z"}}),
-    "no such task": (f"{TASKS}/4711", {}),
-    "no such address": ("/api/nothing", {}),
-    "a wrong method": (TASKS, {"method": "DELETE"}),
-    "a wrong value": (TASKS, {**POST, "json": {"title": ""}}),
-    "a wrong parameter": (f"{TASKS}?limit=many", {}),
-    "no JSON": (TASKS, {**POST, "body": "title=a"}),
-    "too much": (TASKS, {**POST, "json": {"title": "x" * 66_000}}),
+    "malformed token": (TASKS, {"headers": {"Authorization": "Bearer x.y.z"}}),
+    "unknown task": (f"{TASKS}/4711", {}),
+    "unknown path": ("/api/nothing", {}),
+    "wrong method": (TASKS, {"method": "DELETE"}),
+    "invalid value": (TASKS, {**POST, "json": {"title": ""}}),
+    "invalid parameter": (f"{TASKS}?limit=many", {}),
+    "not JSON": (TASKS, {**POST, "body": "title=a"}),
+    "body too large": (TASKS, {**POST, "json": {"title": "x" * 66_000}}),
 }
 
 
 @pytest.fixture
 async def signed_in(front_end: FrontEnd, email: str) -> FrontEnd:
     await front_end.sign_up(email)
-    await front_end.shows()
+    await front_end.expect_tasks()
     return front_end
 
 
 @pytest.fixture
-async def wire(signed_in: FrontEnd, stage: Stage) -> Wire:
-    wire = Wire(stage.api)
-    await wire.watch(signed_in.page)
-    return wire
+async def network(signed_in: FrontEnd, stack: Stack) -> NetworkLog:
+    network = NetworkLog(stack.api_url)
+    await network.record(signed_in.page)
+    return network
 
 
-async def test_headers_can_be_read(signed_in: FrontEnd) -> None:
-    made = await signed_in.fetch(
+async def test_script_can_read_exposed_headers(signed_in: FrontEnd) -> None:
+    created = await signed_in.fetch(
         TASKS, method="POST", json={"title": "New"}, headers={"X-Request-ID": "of-the-page"}
     )
 
-    assert made.status == 201
-    assert made.headers["location"] == f"{TASKS}/{made.body['id']}"
-    assert made.headers["etag"] == '"1"'
-    assert made.headers["x-request-id"] == "of-the-page"
-    found = await signed_in.fetch(made.headers["location"])
-    assert (found.body, found.headers["etag"]) == (made.body, '"1"')
+    assert created.status == 201
+    assert created.headers["location"] == f"{TASKS}/{created.body['id']}"
+    assert created.headers["etag"] == '"1"'
+    assert created.headers["x-request-id"] == "of-the-page"
+    fetched = await signed_in.fetch(created.headers["location"])
+    assert (fetched.body, fetched.headers["etag"]) == (created.body, '"1"')
 
 
-async def test_preflights_pass_and_are_remembered(signed_in: FrontEnd, wire: Wire) -> None:
-    made = await signed_in.fetch(TASKS, method="POST", json={"title": "New"})
-    path = f"{TASKS}/{made.body['id']}"
-    conditional = {"If-Match": made.headers["etag"], "Idempotency-Key": "once"}
+async def test_preflights_succeed_and_are_cached_per_path(
+    signed_in: FrontEnd, network: NetworkLog
+) -> None:
+    created = await signed_in.fetch(TASKS, method="POST", json={"title": "New"})
+    path = f"{TASKS}/{created.body['id']}"
+    conditional = {"If-Match": created.headers["etag"], "Idempotency-Key": "once"}
 
     patched = await signed_in.fetch(path, method="PATCH", json={"title": "A"}, headers=conditional)
     assert (patched.status, patched.headers["etag"]) == (200, '"2"')
@@ -61,63 +63,67 @@ async def test_preflights_pass_and_are_remembered(signed_in: FrontEnd, wire: Wir
     assert (await signed_in.fetch(path, method="PUT", json={"title": "C"})).status == 200
     assert (await signed_in.fetch(path, method="DELETE")).body == ""
 
-    # The last of them; what a browser reports of it may come later than the response.
-    await wire.exchange("DELETE", path)
-    asked = [(e.method, e.path, e.status) for e in wire.exchanges()]
-    preflights = [path for method, path, status in asked if (method, status) == ("OPTIONS", 200)]
-    assert preflights == [TASKS, path], "one tells the browser all about an address"
-    sent = [method for method, _, _ in asked if method != "OPTIONS"]
+    # DevTools may report the last request only after the script has its response.
+    await network.exchange("DELETE", path)
+    seen = [(e.method, e.path, e.status) for e in network.exchanges()]
+    preflights = [path for method, path, status in seen if (method, status) == ("OPTIONS", 200)]
+    assert preflights == [TASKS, path], "the first preflight of a path allows every method"
+    sent = [method for method, _, _ in seen if method != "OPTIONS"]
     assert sent == ["POST", "PATCH", "PATCH", "PUT", "DELETE"]
 
 
-async def test_what_has_not_changed_is_not_sent_again(signed_in: FrontEnd, wire: Wire) -> None:
-    """Neither when the script asks so, nor when the browser does by itself."""
-    made = await signed_in.fetch(TASKS, method="POST", json={"title": "New"})
-    path, etag = made.headers["location"], made.headers["etag"]
+async def test_unchanged_task_is_not_modified(signed_in: FrontEnd, network: NetworkLog) -> None:
+    """For an `If-None-Match` of the script, and for one that the browser's cache adds."""
+    created = await signed_in.fetch(TASKS, method="POST", json={"title": "New"})
+    path, etag = created.headers["location"], created.headers["etag"]
 
-    asked = await signed_in.fetch(path, headers={"If-None-Match": etag})
-    assert (asked.status, asked.headers["etag"], asked.body) == (304, etag, "")
+    conditional = await signed_in.fetch(path, headers={"If-None-Match": etag})
+    assert (conditional.status, conditional.headers["etag"], conditional.body) == (304, etag, "")
     first = await signed_in.fetch(path)
-    wire.forget()
+    network.clear()
     second = await signed_in.fetch(path)
 
-    assert (await wire.exchange("GET", path)).status == 304
-    assert (second.status, second.body, second.headers["etag"]) == (200, made.body, etag)
-    assert first.body == made.body
+    assert (await network.exchange("GET", path)).status == 304
+    assert (second.status, second.body, second.headers["etag"]) == (200, created.body, etag)
+    assert first.body == created.body
 
 
-async def test_nothing_of_the_cache_outlives_the_session(signed_in: FrontEnd, email: str) -> None:
-    """Neither nobody nor the next user is shown what this browser has read before."""
-    made = await signed_in.fetch(TASKS, method="POST", json={"title": "New"})
-    path = made.headers["location"]
-    for address in (path, TASKS):
-        assert (await signed_in.fetch(address)).status == 200
+async def test_cached_responses_are_not_used_after_sign_out(
+    signed_in: FrontEnd, email: str
+) -> None:
+    """Neither an anonymous request nor the next user gets what the browser has cached."""
+    created = await signed_in.fetch(TASKS, method="POST", json={"title": "New"})
+    path = created.headers["location"]
+    for url in (path, TASKS):
+        assert (await signed_in.fetch(url)).status == 200
 
     await signed_in.sign_out()
-    for address in (path, TASKS):
-        assert (await signed_in.fetch(address)).status == 401
+    for url in (path, TASKS):
+        assert (await signed_in.fetch(url)).status == 401
 
     await signed_in.sign_up(f"next-{email}", name="Next")
-    await signed_in.is_of("Next")
+    await signed_in.expect_user("Next")
     assert (await signed_in.fetch(path)).status == 403
     assert (await signed_in.fetch(TASKS)).body["data"] == []
 
 
-async def test_errors_can_be_read(signed_in: FrontEnd) -> None:
-    refused = {name: await signed_in.fetch(path, **how) for name, (path, how) in ERRORS.items()}
-
-    assert {name: answer.body["error_code"] for name, answer in refused.items()} == {
-        "no credential": "UNAUTHENTICATED",
-        "a bad one": "UNAUTHENTICATED",
-        "no such task": "TASK_NOT_FOUND",
-        "no such address": "NOT_FOUND",
-        "a wrong method": "METHOD_NOT_ALLOWED",
-        "a wrong value": "VALIDATION_ERROR",
-        "a wrong parameter": "VALIDATION_ERROR",
-        "no JSON": "UNSUPPORTED_MEDIA_TYPE",
-        "too much": "BODY_TOO_LARGE",
+async def test_script_can_read_error_responses(signed_in: FrontEnd) -> None:
+    responses = {
+        name: await signed_in.fetch(path, **options) for name, (path, options) in ERRORS.items()
     }
-    for name, answer in refused.items():
-        assert answer.status == answer.body["status"] >= 400, name
-        assert answer.headers["content-type"] == "application/problem+json", name
-        assert answer.headers["x-request-id"] == answer.body["request_id"], name
+
+    assert {name: response.body["error_code"] for name, response in responses.items()} == {
+        "no credential": "UNAUTHENTICATED",
+        "malformed token": "UNAUTHENTICATED",
+        "unknown task": "TASK_NOT_FOUND",
+        "unknown path": "NOT_FOUND",
+        "wrong method": "METHOD_NOT_ALLOWED",
+        "invalid value": "VALIDATION_ERROR",
+        "invalid parameter": "VALIDATION_ERROR",
+        "not JSON": "UNSUPPORTED_MEDIA_TYPE",
+        "body too large": "BODY_TOO_LARGE",
+    }
+    for name, response in responses.items():
+        assert response.status == response.body["status"] >= 400, name
+        assert response.headers["content-type"] == "application/problem+json", name
+        assert response.headers["x-request-id"] == response.body["request_id"], name

@@ -1,4 +1,4 @@
-"""The diagrams of the documents, drawn by Mermaid itself as GitHub does."""
+"""Every Mermaid diagram of the documents renders, in the library that GitHub uses."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -22,7 +22,7 @@ DIAGRAMS: Final = [
 
 @pytest.fixture(scope="module")
 async def mermaid(browser: Browser) -> AsyncIterator[Page]:
-    """A page that can draw."""
+    """A page that has loaded Mermaid."""
     node_modules(FOLDER)
     page = await browser.new_page()
     script = FOLDER / "node_modules" / "mermaid" / "dist" / "mermaid.min.js"
@@ -31,8 +31,8 @@ async def mermaid(browser: Browser) -> AsyncIterator[Page]:
     await page.close()
 
 
-async def draw(mermaid: Page, text: str) -> str:
-    """The picture as SVG. Raises `Error` where the text is no diagram."""
+async def render(mermaid: Page, text: str) -> str:
+    """Render a diagram as SVG. Raises `Error` if Mermaid cannot parse the text."""
     svg: str = await mermaid.evaluate(
         "async text => (await mermaid.render('diagram', text)).svg", text
     )
@@ -40,10 +40,10 @@ async def draw(mermaid: Page, text: str) -> str:
 
 
 @pytest.mark.parametrize("code", DIAGRAMS)
-async def test_a_diagram_is_drawn(mermaid: Page, code: Code) -> None:
-    assert (await draw(mermaid, code.text)).startswith("<svg")
+async def test_diagram_renders(mermaid: Page, code: Code) -> None:
+    assert (await render(mermaid, code.text)).startswith("<svg")
 
 
-async def test_a_diagram_that_is_none_is_found(mermaid: Page) -> None:
+async def test_malformed_diagram_raises(mermaid: Page) -> None:
     with pytest.raises(Error, match="Parse error"):
-        await draw(mermaid, "sequenceDiagram\n    A->>B: one; two\n")
+        await render(mermaid, "sequenceDiagram\n    A->>B: one; two\n")

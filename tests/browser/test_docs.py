@@ -1,4 +1,4 @@
-"""`/docs` in a real browser: it works without any other host, under whatever path it is put."""
+"""`/docs` in a browser: it loads nothing from other hosts and works below any path prefix."""
 
 import threading
 from collections.abc import Iterator
@@ -30,21 +30,21 @@ def home() -> Iterator[Home]:
         yield home
 
 
-@pytest.fixture(params=["", PREFIX], ids=["at the root", "under a prefix"])
+@pytest.fixture(params=["", PREFIX], ids=["root", "prefix"])
 def origin(request: pytest.FixtureRequest, home: Home) -> Iterator[str]:
-    """Where the service is reached, its prefix included."""
+    """Base URL of the service, with its path prefix."""
     settings = {"BETTER_AUTH_SECRET": SECRET, "API_ROOT_PATH": request.param}
     with home.serving("--memory", ready=False, env=settings) as service:
         if request.param:
-            with stripping(service) as url:
+            with prefix_proxy(service) as url:
                 yield f"{url}{PREFIX}"
         else:
             yield service.url
 
 
 @contextmanager
-def stripping(service: Service) -> Iterator[str]:
-    """A rewrite as a front end has it: what lies below the prefix goes on, without it."""
+def prefix_proxy(service: Service) -> Iterator[str]:
+    """A proxy that strips the prefix from the path, like a rewrite of a front end; its URL."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -52,13 +52,13 @@ def stripping(service: Service) -> Iterator[str]:
                 self.send_error(404)
                 return
             with service.client() as client:
-                wanted = {k: v for k, v in self.headers.items() if k.lower() == "authorization"}
-                answer = client.get(self.path.removeprefix(PREFIX), headers=wanted)
-            self.send_response(answer.status_code)
-            for name, value in answer.headers.items():
+                headers = {k: v for k, v in self.headers.items() if k.lower() == "authorization"}
+                response = client.get(self.path.removeprefix(PREFIX), headers=headers)
+            self.send_response(response.status_code)
+            for name, value in response.headers.items():
                 self.send_header(name, value)
             self.end_headers()
-            self.wfile.write(answer.content)
+            self.wfile.write(response.content)
 
         def log_message(self, *_: object) -> None:
             pass
@@ -72,69 +72,69 @@ def stripping(service: Service) -> Iterator[str]:
 
 
 @dataclass
-class Seen:
-    """What a page asked for, and what it had to complain about."""
+class DocsPage:
+    """The page of `/docs`, with its requests and console messages."""
 
     page: Page
-    asked: list[str] = field(default_factory=list)
-    said: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
+    messages: list[str] = field(default_factory=list)
 
-    def watch(self) -> None:
-        self.page.on("request", lambda request: self.asked.append(request.url))
-        self.page.on("console", lambda message: self.said.append(message.text))
-        self.page.on("pageerror", lambda error: self.said.append(str(error)))
+    def record(self) -> None:
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.on("console", lambda message: self.messages.append(message.text))
+        self.page.on("pageerror", lambda error: self.messages.append(str(error)))
 
-    async def refused(self) -> list[str]:
-        """What its policy kept it from."""
-        found: list[str] = await self.page.evaluate("window.refused")
-        return found
+    async def csp_violations(self) -> list[str]:
+        """What the Content-Security-Policy of the page has blocked."""
+        violations: list[str] = await self.page.evaluate("window.violations")
+        return violations
 
 
 @pytest.fixture
-async def docs(context: BrowserContext, origin: str) -> Seen:
-    seen = Seen(await context.new_page())
-    seen.watch()
-    await seen.page.add_init_script(
-        "window.refused = []; document.addEventListener('securitypolicyviolation',"
-        " event => window.refused.push(`${event.violatedDirective} ${event.blockedURI}`))"
+async def docs(context: BrowserContext, origin: str) -> DocsPage:
+    docs = DocsPage(await context.new_page())
+    docs.record()
+    await docs.page.add_init_script(
+        "window.violations = []; document.addEventListener('securitypolicyviolation',"
+        " event => window.violations.push(`${event.violatedDirective} ${event.blockedURI}`))"
     )
-    await seen.page.goto(f"{origin}/docs")
-    await expect(seen.page.locator(".opblock").first).to_be_visible()
-    return seen
+    await docs.page.goto(f"{origin}/docs")
+    await expect(docs.page.locator(".opblock").first).to_be_visible()
+    return docs
 
 
-async def test_it_shows_every_operation(docs: Seen, origin: str, pictures: Path) -> None:
-    answer = await docs.page.request.get(f"{origin}/openapi.json")
-    paths = (await answer.json())["paths"]
+async def test_docs_show_every_operation(docs: DocsPage, origin: str, screenshots: Path) -> None:
+    response = await docs.page.request.get(f"{origin}/openapi.json")
+    paths = (await response.json())["paths"]
     operations = sum(len(methods) for methods in paths.values())
     assert operations > 15
     await expect(docs.page.locator(".opblock")).to_have_count(operations)
     await expect(docs.page.locator("h1, h2").filter(has_text="Taskport").first).to_be_visible()
     name = "docs-prefix" if PREFIX in origin else "docs"
-    await docs.page.screenshot(path=pictures / f"{name}.png")
-    assert docs.said == []
+    await docs.page.screenshot(path=screenshots / f"{name}.png")
+    assert docs.messages == []
 
 
-async def test_it_asks_nobody_else(docs: Seen, origin: str) -> None:
-    """And nothing is kept from it by its own policy."""
-    # Open what brings in more of it: an operation, the schemas, the form for a credential.
+async def test_docs_load_nothing_from_other_hosts(docs: DocsPage, origin: str) -> None:
+    """And their own Content-Security-Policy blocks nothing that they need."""
+    # Open the parts that may load more: an operation, and the form for credentials.
     await docs.page.locator(".opblock-summary").first.click()
     await docs.page.get_by_role("button", name="Authorize").first.click()
     await docs.page.locator(".dialog-ux .btn-done").first.click()
     await docs.page.wait_for_load_state("networkidle")
-    asked = [url for url in docs.asked if not url.startswith("data:")]
-    assert {f"{urlsplit(url).scheme}://{urlsplit(url).netloc}" for url in asked} == {
+    requests = [url for url in docs.requests if not url.startswith("data:")]
+    assert {f"{urlsplit(url).scheme}://{urlsplit(url).netloc}" for url in requests} == {
         origin.removesuffix(PREFIX)
     }
     prefix = PREFIX if PREFIX in origin else ""
-    paths = {urlsplit(url).path.removeprefix(prefix) for url in asked}
+    paths = {urlsplit(url).path.removeprefix(prefix) for url in requests}
     assert ASSETS <= paths <= ASSETS | {"/docs/favicon-32x32.png"}
-    assert await docs.refused() == []
-    assert docs.said == []
+    assert await docs.csp_violations() == []
+    assert docs.messages == []
 
 
-async def test_a_request_can_be_tried_out(docs: Seen, origin: str) -> None:
-    """At the address where the page found the service."""
+async def test_docs_can_execute_a_request(docs: DocsPage, origin: str) -> None:
+    """The request goes to the origin and prefix of the page."""
     block = docs.page.locator("#operations-health-livez")
     await block.locator(".opblock-summary").click()
     await block.get_by_role("button", name="Try it out").click()
@@ -143,12 +143,12 @@ async def test_a_request_can_be_tried_out(docs: Seen, origin: str) -> None:
         block.locator(".live-responses-table tbody .response-col_status").first
     ).to_contain_text("200")
     await expect(block.locator(".request-url")).to_contain_text(f"{origin}/livez")
-    assert f"{origin}/livez" in docs.asked
-    assert await docs.refused() == []
+    assert f"{origin}/livez" in docs.requests
+    assert await docs.csp_violations() == []
 
 
-async def test_a_credential_can_be_tried_out(docs: Seen, origin: str) -> None:
-    """A bearer, which is sent along from then on."""
+async def test_docs_send_the_bearer_token_entered(docs: DocsPage, origin: str) -> None:
+    """Requests after the Authorize form send its token."""
     await docs.page.get_by_role("button", name="Authorize").first.click()
     dialog = docs.page.locator(".dialog-ux")
     await dialog.locator("input").first.fill(signed_token())
@@ -161,4 +161,4 @@ async def test_a_credential_can_be_tried_out(docs: Seen, origin: str) -> None:
     await expect(
         block.locator(".live-responses-table tbody .response-col_status").first
     ).to_contain_text("200")
-    assert docs.said == []
+    assert docs.messages == []

@@ -1,7 +1,7 @@
-"""A page of somebody else, in the browser of somebody who is signed in: it gets nothing.
+"""CSRF and cross-origin reads: a hostile page in the browser of a signed-in user gains nothing.
 
-From `localhost` it is another origin of the same site, and the browser sends the cookie along: only
-the server's checks protect. From `127.0.0.1` it is another site, and `SameSite` protects as well.
+On `localhost` the page is cross-origin but same-site, so the browser sends the cookie, and only the
+server's checks protect. On `127.0.0.1` it is cross-site, and `SameSite` protects as well.
 """
 
 import json
@@ -14,8 +14,8 @@ from playwright.async_api import Browser, Page
 
 from tests.browser.front_end import FrontEnd
 from tests.browser.hostile import hostile_server
-from tests.browser.stage import Stage
-from tests.browser.wire import Exchange, Wire
+from tests.browser.network import Exchange, NetworkLog
+from tests.browser.stack import Stack
 from tests.interop.better_auth import PASSWORD
 
 TITLE: Final = "Ask the doctor about the results"
@@ -31,43 +31,47 @@ PLAIN, URLENCODED = "text/plain", "application/x-www-form-urlencoded"
 class Hostile:
     """The hostile page, in the browser of the victim. Its attacks are in `attacks.js`."""
 
-    def __init__(self, page: Page, wire: Wire, url: str, api: str) -> None:
+    def __init__(self, page: Page, network: NetworkLog, url: str, api: str) -> None:
         self.page = page
         self.url = url
-        self._wire = wire
+        self._network = network
         self._api = api
-        self._gets_cookies = url.startswith("http://localhost:")
+        self._is_same_site = url.startswith("http://localhost:")
 
-    async def does(self, attack: str, path: str, *arguments: object) -> Any:
-        """Attack Taskport: what the page has got hold of then."""
-        return await self.does_to(self._api + path, attack, *arguments)
+    async def attack(self, function: str, path: str, *arguments: object) -> Any:
+        """Attack a path of Taskport; what the page has learned."""
+        return await self.attack_url(self._api + path, function, *arguments)
 
-    async def does_to(self, url: str, attack: str, *arguments: object) -> Any:
-        self._wire.forget()
+    async def attack_url(self, url: str, function: str, *arguments: object) -> Any:
+        """Call a function of `attacks.js` with a URL; what the page has learned."""
+        self._network.clear()
         if self.page.url != self.url:
             await self.page.goto(self.url)
-        return await self.page.evaluate(f"(a) => {attack}(...a)", [url, *arguments])
+        return await self.page.evaluate(f"(a) => {function}(...a)", [url, *arguments])
 
     async def status(self, method: str, path: str) -> int | None:
-        """What Taskport said to it: None where it was not even asked."""
-        exchange = await self._wire.exchange(method, path)
+        """The status of Taskport's response; None if the preflight failed.
+
+        Asserts that the browser sent the cookie if and only if the page is same-site.
+        """
+        exchange = await self._network.exchange(method, path)
         if exchange.status is None:
-            assert (await self._sent("OPTIONS", path)).status == 403
+            assert (await self._checked("OPTIONS", path)).status == 403
         else:
-            sent = await self._sent(method, path)
-            assert ("better-auth.session_token=" in sent.headers.get("cookie", "")) == (
-                self._gets_cookies
-            )
+            await self._checked(method, path)
+            cookies = exchange.request_headers.get("cookie", "")
+            assert ("better-auth.session_token=" in cookies) == self._is_same_site
         return exchange.status
 
-    def one_of(self, with_cookie: int, without: int) -> int:
-        """What is to be expected of a request with the cookie, if the browser sends it along."""
-        return with_cookie if self._gets_cookies else without
+    def expected_status(self, with_cookie: int, without: int) -> int:
+        """One of two statuses: with the cookie if the page is same-site, else without it."""
+        return with_cookie if self._is_same_site else without
 
-    async def _sent(self, method: str, path: str) -> Exchange:
-        exchange = await self._wire.exchange(method, path)
-        assert "set-cookie" not in exchange.answer_headers
-        assert "access-control-allow-origin" not in exchange.answer_headers
+    async def _checked(self, method: str, path: str) -> Exchange:
+        """An exchange, whose response sets no cookie and allows no origin."""
+        exchange = await self._network.exchange(method, path)
+        assert "set-cookie" not in exchange.response_headers
+        assert "access-control-allow-origin" not in exchange.response_headers
         return exchange
 
 
@@ -79,45 +83,47 @@ def hostile_port() -> Iterator[int]:
 
 @pytest.fixture(scope="module")
 async def victim(
-    browser: Browser, stage: Stage, tmp_path_factory: pytest.TempPathFactory
+    browser: Browser, stack: Stack, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[FrontEnd]:
-    """Signed in, with a task. All attacks meet the same one: each must leave them unharmed."""
+    """A signed-in user with a task, shared by all tests: no attack may change anything."""
     context = await browser.new_context()
-    victim = FrontEnd(await context.new_page(), stage, tmp_path_factory.mktemp("pictures"))
+    victim = FrontEnd(await context.new_page(), stack, tmp_path_factory.mktemp("screenshots"))
     await victim.open()
     await victim.sign_up("victim@example.com", name="Victor")
     await victim.add(TITLE)
-    await victim.shows(TITLE)
+    await victim.expect_tasks(TITLE)
     yield victim
     await context.close()
-    assert victim.complaints == []
+    assert victim.page_errors == []
 
 
 @pytest.fixture(params=["localhost", "127.0.0.1"])
 async def hostile(
     request: pytest.FixtureRequest, victim: FrontEnd, hostile_port: int
 ) -> AsyncIterator[Hostile]:
-    page, wire = await victim.page.context.new_page(), Wire(victim.stage.api)
-    await wire.watch(page)
+    page, network = await victim.page.context.new_page(), NetworkLog(victim.stack.api_url)
+    await network.record(page)
     url = f"http://{request.param}:{hostile_port}/"
-    yield Hostile(page, wire, url, victim.stage.api)
+    yield Hostile(page, network, url, victim.stack.api_url)
     await page.close()
 
 
 @asynccontextmanager
-async def unharmed(victim: FrontEnd) -> AsyncIterator[None]:
-    """Afterwards the database and the cookies are as they were, and so is what the victim sees."""
-    before = victim.stage.rows(), await victim.page.context.cookies()
+async def unchanged(victim: FrontEnd) -> AsyncIterator[None]:
+    """Assert that the block changes neither database nor cookies nor what the victim sees."""
+    before = victim.stack.rows(), await victim.page.context.cookies()
     yield
-    assert (victim.stage.rows(), await victim.page.context.cookies()) == before
+    assert (victim.stack.rows(), await victim.page.context.cookies()) == before
     await victim.page.reload()
-    await victim.is_of("Victor")
-    await victim.shows(TITLE)
+    await victim.expect_user("Victor")
+    await victim.expect_tasks(TITLE)
 
 
-async def test_scripts_that_need_permission(victim: FrontEnd, hostile: Hostile) -> None:
-    """The browser asks before it sends them, and does not send them."""
-    async with unharmed(victim):
+async def test_script_requests_with_preflight_are_not_sent(
+    victim: FrontEnd, hostile: Hostile
+) -> None:
+    """The preflight fails, so the browser does not send the request."""
+    async with unchanged(victim):
         requests: list[tuple[str, str, dict[str, Any]]] = [
             ("POST", TASKS, {"body": json.dumps(OWNED), "headers": JSON}),
             ("POST", LOG_IN, {"body": json.dumps(MALLORY), "headers": JSON}),
@@ -129,141 +135,161 @@ async def test_scripts_that_need_permission(victim: FrontEnd, hostile: Hostile) 
             ("GET", TASKS, {"headers": {"Authorization": "Bearer x"}}),
         ]
         for method, path, options in requests:
-            got = await hostile.does("ask", path, {"method": method, **options})
-            assert got == "TypeError", (method, path)
+            result = await hostile.attack("request", path, {"method": method, **options})
+            assert result == "TypeError", (method, path)
             assert await hostile.status(method, path) is None, (method, path)
 
 
 @pytest.mark.parametrize("mode", ["cors", "no-cors"])
-async def test_scripts_that_need_none(victim: FrontEnd, hostile: Hostile, mode: str) -> None:
-    """They are sent: what must not be read is not read, and nothing else happens."""
-    async with unharmed(victim):
+async def test_script_requests_without_preflight_read_and_change_nothing(
+    victim: FrontEnd, hostile: Hostile, mode: str
+) -> None:
+    """The browser sends them, and hides the response from the script."""
+    async with unchanged(victim):
         for method, path, expected in [
-            ("GET", TASKS, hostile.one_of(200, 401)),
-            ("HEAD", TASKS, hostile.one_of(200, 401)),
-            ("GET", ME, hostile.one_of(200, 401)),
-            ("POST", REFRESH, hostile.one_of(403, 401)),
-            ("POST", LOG_OUT, hostile.one_of(403, 204)),
+            ("GET", TASKS, hostile.expected_status(200, 401)),
+            ("HEAD", TASKS, hostile.expected_status(200, 401)),
+            ("GET", ME, hostile.expected_status(200, 401)),
+            ("POST", REFRESH, hostile.expected_status(403, 401)),
+            ("POST", LOG_OUT, hostile.expected_status(403, 204)),
         ]:
-            got = await hostile.does("ask", path, {"mode": mode, "method": method})
-            assert got == "TypeError", (method, path)
+            result = await hostile.attack("request", path, {"mode": mode, "method": method})
+            assert result == "TypeError", (method, path)
             assert await hostile.status(method, path) == expected, (method, path)
         for path, body in ((TASKS, OWNED), (LOG_IN, MALLORY), (SIGN_UP, MALLORY)):
             for type_ in (PLAIN, URLENCODED, None):
-                how = {"mode": mode, "headers": {"Content-Type": type_} if type_ else {}}
-                assert await hostile.does("post", path, json.dumps(body), how) == "TypeError"
+                options = {"mode": mode, "headers": {"Content-Type": type_} if type_ else {}}
+                assert await hostile.attack("post", path, json.dumps(body), options) == "TypeError"
                 assert await hostile.status("POST", path) == 415, (path, type_)
 
 
 @pytest.mark.parametrize(
     ("target", "policy"), [("_self", None), ("_self", "no-referrer"), ("frame", None)]
 )
-async def test_forms(victim: FrontEnd, hostile: Hostile, target: str, policy: str | None) -> None:
-    """A form needs no permission to be sent. Where it replaces the page, the answer may change even
-    cookies that are `SameSite=Lax`. Without a referrer its `Origin` is `null`."""
-    strange: list[tuple[str, dict[str, str], str, int]] = [
+async def test_submitted_forms_change_nothing(
+    victim: FrontEnd, hostile: Hostile, target: str, policy: str | None
+) -> None:
+    """Forms need no preflight.
+
+    If the response replaces the page, it may set even `SameSite=Lax` cookies. With the referrer
+    policy `no-referrer` the form is sent with `Origin: null`.
+    """
+    with_body: list[tuple[str, dict[str, str], str, int]] = [
         (TASKS, {'{"title":"Owned","description":"': '"}'}, PLAIN, 415),
         (TASKS, {"title": "Owned"}, URLENCODED, 415),
         (LOG_IN, {json.dumps({**MALLORY, "x": ""})[:-2]: '"}'}, PLAIN, 415),
         (SIGN_UP, MALLORY, "multipart/form-data", 415),
         (f"{TASK}/complete", {}, URLENCODED, 405),
     ]
-    # Only these get as far as to be asked where they come from.
-    plain: list[tuple[str, dict[str, str], str, int]] = [
-        (REFRESH, {}, URLENCODED, hostile.one_of(403, 401)),
-        (LOG_OUT, {}, PLAIN, hostile.one_of(403, 204)),
+    # Only requests without a body reach the check of the origin.
+    without_body: list[tuple[str, dict[str, str], str, int]] = [
+        (REFRESH, {}, URLENCODED, hostile.expected_status(403, 401)),
+        (LOG_OUT, {}, PLAIN, hostile.expected_status(403, 204)),
     ]
-    async with unharmed(victim):
-        for path, fields, enctype, expected in plain if policy else strange + plain:
-            how = {"enctype": enctype, "target": target, "policy": policy}
-            await hostile.does("send", path, fields, how)
+    forms = without_body if policy else with_body + without_body
+    async with unchanged(victim):
+        for path, fields, enctype, expected in forms:
+            options = {"enctype": enctype, "target": target, "policy": policy}
+            await hostile.attack("submitForm", path, fields, options)
             assert await hostile.status("POST", path) == expected, path
             if target == "_self" and expected != 204:
                 await hostile.page.wait_for_url(f"**{path}")
 
 
-async def test_beacons(victim: FrontEnd, hostile: Hostile) -> None:
-    async with unharmed(victim):
+async def test_beacons_change_nothing(victim: FrontEnd, hostile: Hostile) -> None:
+    async with unchanged(victim):
         for path, body, expected in [
             (TASKS, OWNED, 415),
             (LOG_IN, MALLORY, 415),
-            (LOG_OUT, {}, hostile.one_of(403, 204)),
+            (LOG_OUT, {}, hostile.expected_status(403, 204)),
         ]:
             for type_, status in ((PLAIN, expected), ("", expected), (JSON["Content-Type"], None)):
-                assert await hostile.does("beacon", path, json.dumps(body), type_)
+                assert await hostile.attack("beacon", path, json.dumps(body), type_)
                 assert await hostile.status("POST", path) == status, (path, type_)
 
 
-async def test_embedding(victim: FrontEnd, hostile: Hostile) -> None:
-    """It cannot even tell by what happens whether its visitor is signed in."""
-    async with unharmed(victim):
+async def test_embedding_reveals_nothing(victim: FrontEnd, hostile: Hostile) -> None:
+    """The events of an embedded URL do not reveal whether the visitor is signed in."""
+    async with unchanged(victim):
         for tag in ("img", "script", "link", "video", "object", "embed", "iframe"):
-            got = await hostile.does("embed", TASKS, tag)
-            assert await hostile.status("GET", TASKS) == hostile.one_of(200, 401), tag
-            assert got == await hostile.does("embed", f"{TASKS}/x", tag), tag
+            result = await hostile.attack("embed", TASKS, tag)
+            assert await hostile.status("GET", TASKS) == hostile.expected_status(200, 401), tag
+            assert result == await hostile.attack("embed", f"{TASKS}/x", tag), tag
 
 
 @pytest.mark.parametrize("kind", ["iframe", "window"])
-async def test_looking_into_a_view(victim: FrontEnd, hostile: Hostile, kind: str) -> None:
-    async with unharmed(victim):
+async def test_frame_or_window_cannot_be_read(
+    victim: FrontEnd, hostile: Hostile, kind: str
+) -> None:
+    async with unchanged(victim):
         for path in (TASKS, f"{TASKS}/x"):
-            assert await hostile.does("lookInto", path, kind) == "SecurityError", path
+            assert await hostile.attack("openAndRead", path, kind) == "SecurityError", path
             if kind == "window":
                 await hostile.page.context.pages[-1].close()
 
 
 @pytest.mark.parametrize("kind", ["WebSocket", "EventSource"])
-async def test_keeping_a_connection_open(victim: FrontEnd, hostile: Hostile, kind: str) -> None:
-    async with unharmed(victim):
+async def test_websocket_and_event_stream_fail(
+    victim: FrontEnd, hostile: Hostile, kind: str
+) -> None:
+    async with unchanged(victim):
         for path in (TASKS, ME):
-            assert await hostile.does("listen", path, kind) == "error"
+            assert await hostile.attack("connect", path, kind) == "error"
 
 
-async def test_by_way_of_a_redirection(victim: FrontEnd, hostile: Hostile) -> None:
-    """A script's request, or a form, that comes to Taskport by a detour."""
-    async with unharmed(victim):
+async def test_redirected_requests_read_and_change_nothing(
+    victim: FrontEnd, hostile: Hostile
+) -> None:
+    """A script or a form calls the hostile server, which redirects to Taskport."""
+    async with unchanged(victim):
         for method, path, expected in [
-            ("GET", TASKS, hostile.one_of(200, 401)),
-            ("POST", REFRESH, hostile.one_of(403, 401)),
-            ("POST", LOG_OUT, hostile.one_of(403, 204)),
+            ("GET", TASKS, hostile.expected_status(200, 401)),
+            ("POST", REFRESH, hostile.expected_status(403, 401)),
+            ("POST", LOG_OUT, hostile.expected_status(403, 204)),
         ]:
-            detour = f"{hostile.url}redirect?to={victim.stage.api}{path}"
-            assert await hostile.does_to(detour, "ask", {"method": method}) == "TypeError"
+            redirect = f"{hostile.url}redirect?to={victim.stack.api_url}{path}"
+            assert await hostile.attack_url(redirect, "request", {"method": method}) == "TypeError"
             assert await hostile.status(method, path) == expected
             if method == "POST":
-                await hostile.does_to(detour, "send", {}, {"target": "frame"})
+                await hostile.attack_url(redirect, "submitForm", {}, {"target": "frame"})
                 assert await hostile.status(method, path) == expected
 
 
-async def test_from_a_frame_without_an_origin(victim: FrontEnd, hostile: Hostile) -> None:
-    async with unharmed(victim):
+async def test_requests_of_a_sandboxed_frame_read_and_change_nothing(
+    victim: FrontEnd, hostile: Hostile
+) -> None:
+    async with unchanged(victim):
         for method, path in (("GET", TASKS), ("POST", REFRESH), ("POST", LOG_OUT)):
-            got = await hostile.does("askFromNowhere", path, {"method": method})
-            assert got == "TypeError"
+            result = await hostile.attack("requestFromSandbox", path, {"method": method})
+            assert result == "TypeError"
 
 
-async def test_better_auth_gives_it_no_token(victim: FrontEnd, hostile: Hostile) -> None:
-    """With one it could ask Taskport from anywhere."""
-    async with unharmed(victim):
+async def test_hostile_page_gets_no_token_of_better_auth(
+    victim: FrontEnd, hostile: Hostile
+) -> None:
+    """A JWT or session token would give access to Taskport from any machine."""
+    async with unchanged(victim):
         for path in ("token", "get-session"):
-            url = f"{victim.stage.page}/api/auth/{path}"
-            assert await hostile.does_to(url, "ask", {}) == "TypeError"
+            url = f"{victim.stack.front_end_url}/api/auth/{path}"
+            assert await hostile.attack_url(url, "request", {}) == "TypeError"
 
 
-async def test_a_cookie_that_a_neighbour_tosses_in(
+async def test_duplicate_session_cookie_is_rejected(
     victim: FrontEnd, browser: Browser, hostile_port: int
 ) -> None:
-    """Another page of the host can add a cookie of the same name for a path. Then Taskport takes
-    the victim for nobody, and not for whoever owns that cookie."""
-    async with await browser.new_context() as mallorys:
-        made = await mallorys.request.post(f"{victim.stage.api}{SIGN_UP}", data=MALLORY)
-        assert made.status == 201
-        [own] = await mallorys.cookies()
-    async with unharmed(victim):
+    """Cookie tossing: a page of the same host adds its own session cookie for a path.
+
+    Taskport then authenticates the request neither as the victim nor as the owner of that cookie.
+    """
+    async with await browser.new_context() as attacker:
+        created = await attacker.request.post(f"{victim.stack.api_url}{SIGN_UP}", data=MALLORY)
+        assert created.status == 201
+        [session] = await attacker.cookies()
+    async with unchanged(victim):
         page = await victim.page.context.new_page()
         await page.goto(f"http://localhost:{hostile_port}/")
         for path in ("/api", TASKS):
-            cookie = f"{own['name']}={own['value']}; path={path}"
+            cookie = f"{session['name']}={session['value']}; path={path}"
             await page.evaluate("cookie => { document.cookie = cookie }", cookie)
             assert (await victim.fetch(TASKS)).status == 401
             await page.evaluate("cookie => { document.cookie = cookie }", f"{cookie}; max-age=0")

@@ -1,4 +1,4 @@
-"""What the configuration of schemathesis cannot say. It imports this module by itself."""
+"""Hooks for schemathesis, which imports this module (see `schemathesis.toml`)."""
 
 import os
 import uuid
@@ -15,33 +15,31 @@ _SECRET = os.environ["BETTER_AUTH_SECRET"]
 
 @schemathesis.hook
 def before_call(context: HookContext, case: Case[Any], kwargs: dict[str, Any]) -> None:
-    """Whoever deletes the account is somebody who is new, and not who asks all the rest.
+    """Send account deletions as a new user, so that the users of the run keep their tasks.
 
-    An account that was deleted stays deleted, and with it would go every task that was made
-    before, so that the rest of the run would find next to nothing. The newcomer is made at first
-    sight of a token of the front end's server. A request that shows no token of a user, or a
-    wrong one, goes as it is.
+    Taskport creates the new user on the first request with the token. Requests without a valid
+    token stay as they are.
     """
     deletes = case.operation.label == "DELETE /api/users/me" and case.method == "DELETE"
-    if deletes and _is_ours(case.headers.get("Authorization", "")):
+    if deletes and _is_valid_bearer(case.headers.get("Authorization", "")):
         case.headers["Authorization"] = f"Bearer {signed_token(uuid.uuid4().hex, _SECRET)}"
 
 
 @schemathesis.hook
 def filter_body(context: HookContext, body: object) -> bool:
-    """Leaves out passwords with a character above U+FFFF.
+    """Filter out bodies whose password has a character above U+FFFF.
 
-    A schema counts a length in code points, and this one is counted in UTF-16 code units, as
-    Better Auth does it: near the bounds the two would not agree on these.
+    JSON Schema counts the length in code points, but Taskport counts UTF-16 code units, as Better
+    Auth does. Near the bounds of the length the two disagree on such passwords.
     """
     password = body.get("password") if isinstance(body, dict) else None
     return not (isinstance(password, str) and any(character > "\uffff" for character in password))
 
 
-def _is_ours(shown: str) -> bool:
+def _is_valid_bearer(header: str) -> bool:
     try:
         jwt.decode(
-            shown.removeprefix("Bearer "), _SECRET, algorithms=["HS256"], audience="taskport"
+            header.removeprefix("Bearer "), _SECRET, algorithms=["HS256"], audience="taskport"
         )
     except jwt.InvalidTokenError:
         return False

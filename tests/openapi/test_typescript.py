@@ -1,4 +1,4 @@
-"""A client in TypeScript, made from the document that is served."""
+"""A TypeScript client, generated from the OpenAPI document that the service returns."""
 
 import json
 import os
@@ -26,17 +26,17 @@ import createClient from "openapi-fetch";
 import type { components, paths } from "./openapi.js";
 export const api = createClient<paths>();
 """
-_USES: Final = {
-    "a_task": 'await api.POST("/api/tasks", { body: { title: "Buy milk" } });',
-    "a_name": 'export const name = (await api.GET("/api/users/me")).data?.name;',
-    "a_part": 'export const body: components["schemas"]["TaskUpdate"] = { description: null };',
+_VALID: Final = {
+    "new_task": 'await api.POST("/api/tasks", { body: { title: "Buy milk" } });',
+    "name": 'export const name = (await api.GET("/api/users/me")).data?.name;',
+    "update": 'export const body: components["schemas"]["TaskUpdate"] = { description: null };',
 }
-_MISUSES: Final = {
-    # The code by which TypeScript refuses it, and the line.
+_INVALID: Final = {
+    # Expected error code of TypeScript, and the line of code.
     "unknown_path": ("TS2345", 'await api.GET("/api/tusks", {});'),
     "unknown_method": ("TS2345", 'await api.DELETE("/api/tasks", {});'),
     "no_id": ("TS2554", 'await api.GET("/api/tasks/{task_id}");'),
-    "text_for_an_id": (
+    "text_as_id": (
         "TS2322",
         'await api.GET("/api/tasks/{task_id}", { params: { path: { task_id: "7" } } });',
     ),
@@ -44,17 +44,17 @@ _MISUSES: Final = {
         "TS2353",
         'await api.GET("/api/tasks", { params: { query: { colour: "red" } } });',
     ),
-    "unknown_order": (
+    "unknown_sort": (
         "TS2322",
         'await api.GET("/api/tasks", { params: { query: { sort: "colour" } } });',
     ),
     "no_title": ("TS2322", 'await api.POST("/api/tasks", { body: {} });'),
-    "number_for_a_title": ("TS2322", 'await api.POST("/api/tasks", { body: { title: 7 } });'),
-    "null_for_a_title": (
+    "number_as_title": ("TS2322", 'await api.POST("/api/tasks", { body: { title: 7 } });'),
+    "null_as_title": (
         "TS2322",
         'export const body: components["schemas"]["TaskUpdate"] = { title: null };',
     ),
-    # openapi-fetch itself lets further members pass.
+    # openapi-fetch itself accepts unknown members.
     "unknown_member": (
         "TS2353",
         'export const body: components["schemas"]["NewTask"] = { title: "x", colour: "red" };',
@@ -63,9 +63,15 @@ _MISUSES: Final = {
         "TS2322",
         'export const body: components["schemas"]["NewTask"] = { title: "x", status: "Lost" };',
     ),
-    "unread_member": ("TS2339", 'export const age = (await api.GET("/api/users/me")).data?.age;'),
-    "unread_error": ("TS2339", 'export const code = (await api.GET("/health")).error?.code;'),
-    "success_taken_for_granted": (
+    "unknown_response_member": (
+        "TS2339",
+        'export const age = (await api.GET("/api/users/me")).data?.age;',
+    ),
+    "unknown_error_member": (
+        "TS2339",
+        'export const code = (await api.GET("/health")).error?.code;',
+    ),
+    "unchecked_success": (
         "TS2532",
         'export const name = (await api.GET("/api/users/me")).data.name;',
     ),
@@ -74,13 +80,13 @@ _MISUSES: Final = {
 
 @dataclass(frozen=True)
 class Project:
-    """A folder with the programs, and the types that were made from the served document."""
+    """A folder with the sources and the generated types, and the running service."""
 
     folder: Path
     service: Service
 
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
-        """What a program of Node.js says."""
+        """Run a Node.js program in the folder."""
         return subprocess.run(
             [node(), *command],
             cwd=self.folder,
@@ -93,16 +99,16 @@ class Project:
         )
 
     def generate(self, document: str, target: str) -> None:
-        """Make types of a document."""
-        done = self.run(
+        """Generate types from a document. Both paths are relative to the folder."""
+        completed = self.run(
             "node_modules/openapi-typescript/bin/cli.js",
             document,
             f"--output={target}",
         )
-        assert done.returncode == 0, done.stderr
+        assert completed.returncode == 0, completed.stderr
 
     def compile(self, *options: str) -> subprocess.CompletedProcess[str]:
-        """What `tsc` says, with the settings of the project."""
+        """Run `tsc` with the settings of the project."""
         return self.run("node_modules/typescript/bin/tsc", "--pretty", "false", *options)
 
 
@@ -111,7 +117,7 @@ def project(
     postgres_18_server: PostgresServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Project]:
     node_modules(FOLDER)
-    # The sources lie beside what is made, for that is how they import it.
+    # The sources import the generated types from their own folder.
     folder = tmp_path_factory.mktemp("typescript") / "project"
     shutil.copytree(FOLDER, folder, ignore=shutil.ignore_patterns("node_modules"))
     (folder / "node_modules").symlink_to(FOLDER / "node_modules")
@@ -124,7 +130,7 @@ def project(
             yield project
 
 
-def test_a_generated_client_runs_a_whole_session(project: Project) -> None:
+def test_generated_client_runs_a_complete_session(project: Project) -> None:
     compiled = project.compile()
     assert compiled.returncode == 0, compiled.stdout
 
@@ -134,30 +140,30 @@ def test_a_generated_client_runs_a_whole_session(project: Project) -> None:
     assert ran.stdout == "done\n"
 
 
-def test_the_compiler_refuses_misuse(project: Project) -> None:
-    """Each for its own reason; and what is right compiles beside it."""
-    folder = project.folder / "misuse"
+def test_compiler_rejects_invalid_use_of_the_client(project: Project) -> None:
+    """Each invalid line fails with its own error; the valid lines compile."""
+    folder = project.folder / "invalid"
     folder.mkdir()
     (folder / "openapi.ts").symlink_to(project.folder / "openapi.ts")
-    lines = _USES | {name: line for name, (_, line) in _MISUSES.items()}
+    lines = _VALID | {name: line for name, (_, line) in _INVALID.items()}
     for name, line in lines.items():
         (folder / f"{name}.ts").write_text(f"{_PREAMBLE}{line}\n")
     (folder / "tsconfig.json").write_text(
         '{"extends": "../tsconfig.json", "files": [], "include": ["."]}'
     )
 
-    # Not every program needs all of the preamble.
+    # Not every file uses all imports of the preamble.
     options = ("--noEmit", "--noUnusedLocals", "false")
-    said = project.compile("--project", "misuse", *options).stdout
+    output = project.compile("--project", "invalid", *options).stdout
 
-    found = re.findall(r"^misuse/(\w+)\.ts\((\d+),\d+\): error (TS\d+)", said, re.MULTILINE)
-    wanted = [(name, "4", code) for name, (code, _) in _MISUSES.items()]
-    assert sorted(found) == sorted(wanted), said
+    found = re.findall(r"^invalid/(\w+)\.ts\((\d+),\d+\): error (TS\d+)", output, re.MULTILINE)
+    expected = [(name, "4", code) for name, (code, _) in _INVALID.items()]
+    assert sorted(found) == sorted(expected), output
 
 
-def test_the_session_compiles_for_no_looser_document(project: Project) -> None:
-    """One in which some members may be anything; the compiler says which."""
-    folder = project.folder / "looser"
+def test_session_does_not_compile_if_the_document_is_less_exact(project: Project) -> None:
+    """Members without a type are compile errors that name the member."""
+    folder = project.folder / "loose"
     folder.mkdir()
     for name in ("session.ts", "exact.ts", "tsconfig.json"):
         shutil.copy(project.folder / name, folder)
@@ -166,9 +172,9 @@ def test_the_session_compiles_for_no_looser_document(project: Project) -> None:
     for schema, member in loose:
         document["components"]["schemas"][schema]["properties"][member] = {}
     (folder / "openapi.json").write_text(json.dumps(document))
-    project.generate("looser/openapi.json", "looser/openapi.ts")
+    project.generate("loose/openapi.json", "loose/openapi.ts")
 
-    said = project.compile("--project", "looser", "--noEmit").stdout
+    output = project.compile("--project", "loose", "--noEmit").stdout
 
     for schema, member in loose:
-        assert f'"/{schema}/{member}"' in said
+        assert f'"/{schema}/{member}"' in output

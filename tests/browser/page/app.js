@@ -1,32 +1,32 @@
-// What the page shows, and what its buttons do.
+// Renders the page and handles its forms and buttons.
 import { auth } from "./auth.js";
-import { Refused, ask, forgetJwt } from "./taskport.js";
+import { TaskportError, forgetJwt, request } from "./taskport.js";
 
 const element = (id) => document.getElementById(id);
 const LOG_LENGTH = 6;
 let userId;
 let queue = Promise.resolve();
 
-// The client keeps the session up to date: in this page, and in its other tabs.
+// The client keeps the session up to date across tabs.
 auth.useSession.subscribe(({ data, isPending }) => {
   if (isPending) return;
-  element("door").hidden = data !== null;
-  for (const id of ["room", "who"]) element(id).hidden = data === null;
+  element("signed-out").hidden = data !== null;
+  for (const id of ["signed-in", "user"]) element(id).hidden = data === null;
   element("name").textContent = data?.user.name || data?.user.email;
   if (data?.user.id === userId) return;
   userId = data?.user.id;
   forgetJwt();
   showTasks([]);
   element("log").replaceChildren();
-  if (data) act(load);
+  if (data) enqueue(load);
 });
 
-onSubmit("sign-in", ({ email, password }) => byAuth(auth.signIn.email({ email, password })));
-onSubmit("sign-up", (account) => byAuth(auth.signUp.email(account)));
-element("sign-out").onclick = () => act(() => byAuth(auth.signOut()));
+onSubmit("sign-in", ({ email, password }) => callAuth(auth.signIn.email({ email, password })));
+onSubmit("sign-up", (account) => callAuth(auth.signUp.email(account)));
+element("sign-out").onclick = () => enqueue(() => callAuth(auth.signOut()));
 
 onSubmit("add", ({ title }) => change("POST", "/api/tasks", { body: { title } }));
-element("credential").onchange = () => act(load);
+element("credential").onchange = () => enqueue(load);
 
 async function load() {
   showTasks((await taskport("GET", "/api/tasks?sort=created_at")).data);
@@ -36,18 +36,18 @@ async function change(method, path, options) {
   try {
     await taskport(method, path, options);
   } finally {
-    // Where it failed because somebody else was faster, this shows what they did.
+    // If the version was stale, this shows the newer one.
     await load();
   }
 }
 
 function taskport(method, path, options) {
-  const by = document.querySelector("[name=credential]:checked").value;
-  return ask(method, path, { by, told: showRequest, ...options });
+  const credential = document.querySelector("[name=credential]:checked").value;
+  return request(method, path, { credential, onResponse: showRequest, ...options });
 }
 
-async function byAuth(answer) {
-  const { error } = await answer;
+async function callAuth(call) {
+  const { error } = await call;
   if (error) throw new Error(error.message);
 }
 
@@ -57,18 +57,18 @@ function onSubmit(id, handle) {
     event.preventDefault();
     const values = Object.fromEntries(new FormData(form));
     lock(form, true);
-    act(() => handle(values).then(() => form.reset())).then(() => lock(form, false));
+    enqueue(() => handle(values).then(() => form.reset())).then(() => lock(form, false));
   };
 }
 
-// What is typed while a form is being sent would be lost with the rest.
+// Text typed while the form is being submitted would be lost when it is reset.
 function lock(form, isLocked) {
   for (const input of form.querySelectorAll("input")) input.readOnly = isLocked;
   form.querySelector("button").disabled = isLocked;
 }
 
-// One thing after the other: an older list must not come after a newer one.
-function act(work) {
+// Runs one operation at a time, so that an older list never replaces a newer one.
+function enqueue(work) {
   queue = queue.then(() => attempt(work));
   return queue;
 }
@@ -80,8 +80,9 @@ async function attempt(work) {
   } catch (error) {
     element("alert").textContent = error.message;
     element("alert").hidden = false;
-    // The session may have been ended elsewhere: the client finds out, and the door is shown.
-    if (error instanceof Refused && error.status === 401) await auth.useSession.get().refetch();
+    // The session may have ended elsewhere: refetch it, so that the sign-in form is shown.
+    const isUnauthenticated = error instanceof TaskportError && error.status === 401;
+    if (isUnauthenticated) await auth.useSession.get().refetch();
   }
 }
 
@@ -96,9 +97,9 @@ function showTasks(tasks) {
 function itemOf({ id, title, status, version }) {
   const item = document.createElement("li");
   const changeIt = (method, path, options) => {
-    // Until the list is shown anew: this version of the task is about to be an old one.
+    // Until the list is rendered again: this version of the task is about to be stale.
     item.inert = true;
-    act(() => change(method, path, { version, ...options })).then(() => (item.inert = false));
+    enqueue(() => change(method, path, { version, ...options })).then(() => (item.inert = false));
   };
 
   const path = `/api/tasks/${id}`;
@@ -119,9 +120,9 @@ function itemOf({ id, title, status, version }) {
   return item;
 }
 
-function showRequest({ method, path, by, status, id }) {
+function showRequest({ method, path, credential, status, id }) {
   const line = document.createElement("li");
-  line.textContent = `${method} ${path} by ${by}: ${status}, request ${id}`;
+  line.textContent = `${method} ${path} by ${credential}: ${status}, request ${id}`;
   element("log").append(line);
   if (element("log").children.length > LOG_LENGTH) element("log").firstChild.remove();
 }

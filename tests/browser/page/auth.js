@@ -1,4 +1,4 @@
-// Better Auth's own client. It belongs to the server that serves this page, so it needs no address.
+// Better Auth's own client. Its server also serves this page, so it needs no base URL.
 import { createAuthClient } from "better-auth/client";
 import { jwtClient } from "better-auth/client/plugins";
 

@@ -1,13 +1,13 @@
-// How a page asks Taskport: by Better Auth's session cookie, or by a JWT of its `jwt` plugin.
+// Calls Taskport with Better Auth's session cookie, or with a JWT of its `jwt` plugin.
 import { auth } from "./auth.js";
 
-/* global TASKPORT_URL -- the build puts it in: http://localhost:8000 */
+/* global TASKPORT_URL -- defined by the build, for example http://localhost:8000 */
 
 const MARGIN_MS = 60_000;
 let jwt;
 
-// What Taskport says when it does not do what it is asked: every error has the same shape.
-export class Refused extends Error {
+// An error response of Taskport; all have the same shape.
+export class TaskportError extends Error {
   constructor(problem) {
     const { field, error } = problem.details;
     super(field ? `${field} ${error}` : problem.message);
@@ -16,32 +16,33 @@ export class Refused extends Error {
   }
 }
 
-// Whoever signs in next must not be taken for whoever was here before.
+// The JWT belongs to one user: drop it when the user changes.
 export function forgetJwt() {
   jwt = undefined;
 }
 
-// `told` hears what was asked and answered; `by` is "cookie" or "jwt".
-export async function ask(method, path, { by, body, version, told }) {
+// `credential` is "cookie" or "jwt"; `onResponse` gets a summary of each request.
+export async function request(method, path, { credential, body, version, onResponse }) {
   const headers = {};
   if (body) headers["Content-Type"] = "application/json";
-  // Only if nobody has changed the task since this page read it; else the answer is a 412.
+  // Optimistic locking: if the task has changed since this page read it, the response is a 412.
   if (version) headers["If-Match"] = `"${version}"`;
-  if (by === "jwt") headers["Authorization"] = `Bearer ${await bearer()}`;
-  const answer = await fetch(TASKPORT_URL + path, {
+  if (credential === "jwt") headers["Authorization"] = `Bearer ${await validJwt()}`;
+  const response = await fetch(TASKPORT_URL + path, {
     method,
     headers,
     body: body && JSON.stringify(body),
-    // Taskport is another origin: without "include" the browser keeps the cookie back.
-    credentials: by === "cookie" ? "include" : "omit",
+    // Taskport is cross-origin: without "include" the browser does not send the cookie.
+    credentials: credential === "cookie" ? "include" : "omit",
   });
-  told({ method, path, by, status: answer.status, id: answer.headers.get("X-Request-ID") });
-  if (!answer.ok) throw new Refused(await answer.json());
-  return answer.status === 204 ? undefined : answer.json();
+  const { status, headers: responseHeaders } = response;
+  onResponse({ method, path, credential, status, id: responseHeaders.get("X-Request-ID") });
+  if (!response.ok) throw new TaskportError(await response.json());
+  return status === 204 ? undefined : response.json();
 }
 
-// A JWT lives for minutes: one serves until shortly before its end.
-async function bearer() {
+// A JWT is valid for minutes: reuse it until `MARGIN_MS` before it expires.
+async function validJwt() {
   if (!jwt || jwt.expires < Date.now() + MARGIN_MS) {
     const { data, error } = await auth.token();
     if (error) throw new Error(error.message ?? "You are not signed in any more.");

@@ -1,4 +1,7 @@
-"""A front end and Taskport as they are run: two origins of one site, and a database for both."""
+"""The servers of a deployment: front end with Better Auth, Taskport, and one database for both.
+
+Front end and Taskport are two origins of the same site.
+"""
 
 import fcntl
 import socket
@@ -20,22 +23,24 @@ from tests.processes.service import SECRET, new_home
 from tests.waiting import LIMIT_SECONDS
 
 PAGE: Final = Path(__file__).parent / "page"
-_USUAL_PORTS: Final = (3000, 8000)
-_ANY: Final = 0
+_README_PORTS: Final = (3000, 8000)
+_ANY_PORT: Final = 0
 
 Rows = dict[str, list[tuple[Any, ...]]]
 
 
 @dataclass(frozen=True)
-class Stage:
-    """Two origins that answer: of the page and its Better Auth, and of Taskport."""
+class Stack:
+    """The URLs of the running servers and of their database."""
 
-    page: str
-    api: str
+    #: Origin of the page and of Better Auth.
+    front_end_url: str
+    #: Origin of Taskport.
+    api_url: str
     database_url: str
 
     def rows(self) -> Rows:
-        """All that the database holds, by table."""
+        """All rows of the `public` schema, by table."""
         with psycopg.connect(self.database_url) as connection:
             tables = connection.execute(
                 "select quote_ident(tablename) from pg_tables where schemaname = 'public'"
@@ -47,30 +52,30 @@ class Stage:
 
 
 @contextmanager
-def staged(database_url: str) -> Iterator[Stage]:
-    """Both servers on a migrated database, on the ports of the README where those are free."""
+def running_stack(database_url: str) -> Iterator[Stack]:
+    """Start both servers on a migrated database, on the ports of the README if they are free."""
     with (
-        _usual_ports() as (page_port, api_port),
+        _free_readme_ports() as (page_port, api_port),
         tempfile.TemporaryDirectory() as folder,
-        _better_auth(database_url, folder, page_port) as page,
+        _better_auth(database_url, folder, page_port) as front_end_url,
         new_home() as home,
     ):
         settings = {
             "DATABASE_URL": database_url,
             "BETTER_AUTH_SECRET": SECRET,
-            "BETTER_AUTH_URL": page,
-            "CORS_ORIGINS": page,
+            "BETTER_AUTH_URL": front_end_url,
+            "CORS_ORIGINS": front_end_url,
         }
         with home.serving(f"--port={api_port}", env=settings) as service:
-            api = f"http://localhost:{urlsplit(service.url).port}"
-            _build(Path(folder), api)
-            yield Stage(page, api, database_url)
+            api_url = f"http://localhost:{urlsplit(service.url).port}"
+            _build(Path(folder), api_url)
+            yield Stack(front_end_url, api_url, database_url)
             assert "Traceback" not in service.err
 
 
 @contextmanager
 def _better_auth(database_url: str, folder: str, port: int) -> Iterator[str]:
-    """The origin of a Better Auth that serves what is in a folder as well."""
+    """Start a Better Auth server that also serves the files of `folder`; its origin."""
     server = BetterAuthServer(
         {
             "DATABASE_URL": database_url,
@@ -86,8 +91,8 @@ def _better_auth(database_url: str, folder: str, port: int) -> Iterator[str]:
         server.stop()
 
 
-def _build(target: Path, api: str) -> None:
-    """The page as a browser takes it."""
+def _build(target: Path, api_url: str) -> None:
+    """Bundle the scripts of the page into `target`, and copy its other files."""
     subprocess.run(
         [
             node(),
@@ -96,7 +101,7 @@ def _build(target: Path, api: str) -> None:
             "--bundle",
             "--format=esm",
             "--log-level=warning",
-            f'--define:TASKPORT_URL="{api}"',
+            f'--define:TASKPORT_URL="{api_url}"',
             f"--outdir={target}",
         ],
         env={"NODE_PATH": str(NODE / "node_modules")},
@@ -108,20 +113,23 @@ def _build(target: Path, api: str) -> None:
 
 
 @contextmanager
-def _usual_ports() -> Iterator[tuple[int, ...]]:
-    """The ports, for one process of the tests at a time; whoever comes second takes any."""
+def _free_readme_ports() -> Iterator[tuple[int, ...]]:
+    """The ports of the README that are free, for one test process at a time.
+
+    A second process gets `_ANY_PORT` for both.
+    """
     with (PAGE / "index.html").open() as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            yield _ANY, _ANY
+            yield _ANY_PORT, _ANY_PORT
         else:
-            yield tuple(port if _is_free(port) else _ANY for port in _USUAL_PORTS)
+            yield tuple(port if _is_free(port) else _ANY_PORT for port in _README_PORTS)
 
 
 def _is_free(port: int) -> bool:
     with socket.socket() as probe, suppress(OSError):
-        # One that was just used counts as free for a server, too.
+        # As servers do: a port in TIME_WAIT counts as free.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         probe.bind(("127.0.0.1", port))
         return True
