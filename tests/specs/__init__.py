@@ -1,1 +1,1 @@
-"""What the documents say, held against the code."""
+"""The documents agree with the code."""
