@@ -40,10 +40,12 @@ class Stack:
     database_url: str
 
     def rows(self) -> Rows:
-        """All rows of the `public` schema, by table."""
+        """All rows, by table: Better Auth's as `"user"`, ours as `taskport.tasks`."""
         with psycopg.connect(self.database_url) as connection:
             tables = connection.execute(
-                "select quote_ident(tablename) from pg_tables where schemaname = 'public'"
+                "select case schemaname when 'public' then '' else schemaname || '.' end"
+                " || quote_ident(tablename) from pg_tables"
+                " where schemaname in ('public', 'taskport')"
             ).fetchall()
             return {
                 name: connection.execute(f"select * from {name} order by 1".encode()).fetchall()

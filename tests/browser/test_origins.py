@@ -114,6 +114,9 @@ class Visitor:
     def rows(self) -> Rows:
         return self._origins.stack.rows()
 
+    def task_ids(self) -> set[str]:
+        return {str(row[0]) for row in self.rows()["taskport.tasks"]}
+
     async def cookies(self) -> list[str]:
         return [f"{c['name']}={c['value']}" for c in await self.page.context.cookies()]
 
@@ -135,8 +138,9 @@ async def test_front_end_can_send_and_read_every_request(visitor: Visitor) -> No
     assert created.startswith("cors 201 ")
     path = f"{TASKS}/{json.loads(created.split(' ', 2)[2])['id']}"
     assert (await visitor.request("PATCH", f"{path}/complete")).startswith("cors 200 ")
+    assert path.rpartition("/")[2] in visitor.task_ids()
     assert await visitor.request("DELETE", path) == "cors 204 "
-    assert path.rpartition("/")[2] not in {str(row[0]) for row in visitor.rows().get("task", [])}
+    assert path.rpartition("/")[2] not in visitor.task_ids()
     assert await visitor.request("POST", LOG_OUT) == "cors 204 "
     assert not await visitor.is_signed_in()
     body = json.dumps({"email": visitor.email, "password": PASSWORD})
