@@ -154,8 +154,8 @@ def test_a_python_that_will_not_do_is_named(
 ) -> None:
     done = folder.make_run(**env)
     assert done.returncode != 0
-    said, *rest = done.stderr.splitlines()
-    assert sentence in said
+    first, *rest = done.stderr.splitlines()
+    assert sentence in first
     # The second line is make's own.
     assert len(rest) == 1
     assert not (folder.path / ".venv").exists()

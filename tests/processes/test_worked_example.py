@@ -61,7 +61,7 @@ _CHECK: Final = """
 
 
 @dataclass(frozen=True)
-class House:
+class RepositoryCopy:
     """A copy of the repository, and a home of its own."""
 
     home: Home
@@ -105,7 +105,7 @@ class House:
 
 
 @pytest.fixture
-def house(monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
+def copy(monkeypatch: pytest.MonkeyPatch) -> Iterator[RepositoryCopy]:
     program("git", "git")
     program("make", "make")
     # What runs there is not what is measured here.
@@ -114,13 +114,13 @@ def house(monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
     with new_home() as home:
         copy_repository(home.folder)
         _give_environment(home.folder)
-        house = House(Home(home.folder, home.user_options, library=str(home.folder)))
-        begun = house.shell(
+        copy = RepositoryCopy(Home(home.folder, home.user_options, library=str(home.folder)))
+        begun = copy.shell(
             "git init -q && git add -A"
             " && git -c user.name=x -c user.email=x@example.com commit -qm begin"
         )
         assert begun.code == 0, begun.err
-        yield house
+        yield copy
 
 
 def _give_environment(folder: Path) -> None:
@@ -179,18 +179,18 @@ def _line(lines: list[str], pattern: str) -> int:
 STEPS: Final = [Step(*found) for found in _STEP.findall(GUIDE.read_text())]
 
 
-def test_the_steps_lead_to_a_field(house: House) -> None:
+def test_steps_of_the_guide_add_a_field(copy: RepositoryCopy) -> None:
     """From the first insertion to the response over HTTP; nothing is done beside the guide."""
     has_drifted = False
     for number, step in enumerate(STEPS):
         if step.text == "make run\n":
             [last] = STEPS[number + 1 :]
-            _ask(house, last)
+            _ask(copy, last)
             break
         if not step.kind.startswith("sh"):
-            step.insert(house.folder)
+            step.insert(copy.folder)
             continue
-        done = house.shell(_CHECK if step.text == "make check\n" else step.text)
+        done = copy.shell(_CHECK if step.text == "make check\n" else step.text)
         if (done.code != 0) is not (step.kind == "sh fails"):
             pytest.fail(f"{step.text}: {done.code}\n{done.out[-6000:]}{done.err[-2000:]}")
         if step.kind == "sh fails":
@@ -198,58 +198,58 @@ def test_the_steps_lead_to_a_field(house: House) -> None:
             has_drifted = True
         if step.text.startswith("make migration "):
             assert has_drifted, "the drift test comes first"
-            [draft] = house.folder.glob("alembic/versions/*_add_a_priority.py")
+            [draft] = copy.folder.glob("alembic/versions/*_add_a_priority.py")
             assert _DRAFT in draft.read_text()
     else:
         pytest.fail("the guide does not start the service")
-    changed = house.changed()
+    changed = copy.changed()
     listed = {name.removesuffix(" (new)").replace("`", "") for _, name, *_ in _TABLE}
     assert {re.sub(r"/\d+_add", "/*_add", name) for name in changed} == listed
     assert len(changed) <= 11
 
 
-def _ask(house: House, step: Step) -> None:
+def _ask(copy: RepositoryCopy, step: Step) -> None:
     """The database that was migrated before the last migration is brought to head and serves."""
-    with house.home.serving() as service:
-        done = house.shell(step.text.replace("http://localhost:8000", service.url))
+    with copy.home.serving() as service:
+        done = copy.shell(step.text.replace("http://localhost:8000", service.url))
         assert done.code == 0, done.err
         created, got, cleared = done.out.strip().splitlines()
         assert f'"{_FIELD}":2' in created
         assert got == created
         assert f'"{_FIELD}":null' in cleared
-        token = house.home.token("bob@example.com")
+        token = copy.home.token("bob@example.com")
         wanted = {"title": "x", _FIELD: 5}
         made = service.request("POST", "/api/tasks", token=token, json=wanted)
         assert made.status_code == 201, made.text
         read = service.request("GET", made.headers["location"], token=token).json()
         assert read == made.json()
         assert read[_FIELD] == wanted[_FIELD]
-        refused = service.request("POST", "/api/tasks", token=token, json={**wanted, _FIELD: 6})
-        assert refused.json()["details"]["field"] == _FIELD
+        rejected = service.request("POST", "/api/tasks", token=token, json={**wanted, _FIELD: 6})
+        assert rejected.json()["details"]["field"] == _FIELD
 
 
-def test_another_store_holds_what_it_promises(house: House) -> None:
+def test_example_store_passes_the_contracts_it_claims(copy: RepositoryCopy) -> None:
     """The adapter for SQLite is complete but for what the document says that it lacks."""
     steps = {code.kind: code.text for code in OTHER_STORE.codes if code.kind != "text"}
     assert steps.keys() == {"python", "diff", "sh fails"}
-    said = next(code.text for code in OTHER_STORE.codes if code.kind == "text")
-    package = house.folder / "adapters" / "sqlite"
+    expected = next(code.text for code in OTHER_STORE.codes if code.kind == "text")
+    package = copy.folder / "adapters" / "sqlite"
     package.mkdir()
     (package / "__init__.py").write_text('"""SQLite."""\n')
     (package / "tasks.py").write_text(steps["python"])
-    applied = house.apply(steps["diff"])
+    applied = copy.apply(steps["diff"])
     assert applied.code == 0, applied.err
-    checked = house.shell(
+    checked = copy.shell(
         ".venv/bin/ruff format --check adapters tests/contracts\n"
         ".venv/bin/ruff check adapters tests/contracts\n"
         ".venv/bin/mypy -p adapters.sqlite\n"
     )
     assert checked.code == 0, checked.out
 
-    done = house.shell(steps["sh fails"])
+    done = copy.shell(steps["sh fails"])
 
-    missing = {line for line in said.splitlines() if line.startswith("FAILED ")}
+    missing = {line for line in expected.splitlines() if line.startswith("FAILED ")}
     assert missing
     found = re.findall(r"^FAILED \S+", done.out, re.MULTILINE)
     assert set(found) == missing, done.out[-4000:]
-    assert said.splitlines()[-1] in done.out
+    assert expected.splitlines()[-1] in done.out
