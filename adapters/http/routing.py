@@ -18,7 +18,7 @@ from starlette.types import Receive, Scope, Send
 
 from adapters.asgi.body import ABSENT, JsonRequest
 from adapters.asgi.request_record import record_of
-from adapters.http.dependencies import current_user, dependencies
+from adapters.http.dependencies import Dependencies, current_user, dependencies
 from adapters.http.fastapi_internals import ModelField
 
 # A body of 64 KiB can hold thousands of errors, and the response would be ten times as large.
@@ -35,14 +35,16 @@ class DirectRoute(APIRoute):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         dependant = self.dependant
-        calls = {dependency.call for dependency in dependant.dependencies}
+        names = {dependency.call: dependency.name for dependency in dependant.dependencies}
         unsupported = (*dependant.header_params, *dependant.cookie_params)
-        if calls - {current_user, dependencies} or unsupported or len(dependant.body_params) > 1:
+        if (
+            names.keys() - {current_user, dependencies}
+            or unsupported
+            or len(dependant.body_params) > 1
+        ):
             raise TypeError(f"{self.path}: DirectRoute does not support this signature")
-        self.is_protected = current_user in calls
-        self._dependencies: list[tuple[str, Any]] = [
-            (dependency.name or "", dependency.call) for dependency in dependant.dependencies
-        ]
+        self._user_name, self._deps_name = names.get(current_user), names.get(dependencies)
+        self.is_protected = self._user_name is not None
         self._known = frozenset(field.alias for field in dependant.query_params)
         # The defaults are immutable, so that all requests can share them.
         self._defaults = {
@@ -66,14 +68,18 @@ class DirectRoute(APIRoute):
     async def _arguments(self, request: JsonRequest) -> dict[str, Any]:
         """The arguments of the endpoint.
 
-        Raises what `JsonRequest` and `current_user` raise, and `RequestValidationError`.
+        Raises what `JsonRequest` and `RequestAuthenticator` raise, and `RequestValidationError`.
         """
         dependant = self.dependant
         arguments: dict[str, Any] = {}
         errors: list[Any] = []
         body = await request.parse_json() if dependant.body_params else ABSENT
-        for name, resolve in self._dependencies:
-            arguments[name] = await resolve(request)
+        # What `current_user` and `dependencies` return, without a call of each.
+        deps: Dependencies = request.scope["app"].state.dependencies
+        if self._user_name is not None:
+            arguments[self._user_name] = await deps.authenticator.identify(request)
+        if self._deps_name is not None:
+            arguments[self._deps_name] = deps
         if dependant.request_param_name is not None:
             arguments[dependant.request_param_name] = request
 
