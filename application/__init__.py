@@ -1,1 +1,1 @@
-"""What a user can do: one use case per verb, and the ports that the use cases need."""
+"""The use cases, one per verb, and the ports that they need. Plain Python."""

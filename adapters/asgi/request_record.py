@@ -24,7 +24,7 @@ _VALID_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 
 @dataclass(slots=True)
 class RequestRecord:
-    """What is known about one request; it is filled in while the request is handled."""
+    """The known facts about one request, filled in while the request is handled."""
 
     #: The client's `X-Request-ID` if it is valid, else a new one.
     request_id: bytes

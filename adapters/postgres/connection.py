@@ -145,7 +145,7 @@ def translating_errors() -> Iterator[None]:
 
 
 def translate_error(error: Exception) -> Exception:
-    """What a `Database` raises instead of an error of the driver; unexpected ones stay the same."""
+    """The error that a `Database` raises instead of one of the driver; unexpected ones stay."""
     match error:
         case errors.IntegrityError():
             return ConstraintViolated(

@@ -176,7 +176,7 @@ class PostgresUsers:
 
 
 def translate_violation(violated: ConstraintViolated) -> Exception:
-    """What to raise if a row of a user cannot be stored.
+    """The error to raise if a row of a user cannot be stored.
 
     `UnknownUser` if the user does not exist, `Unavailable` if the table has constraints or columns
     of the front end's own, which we cannot satisfy.

@@ -85,7 +85,7 @@ class DocsPage:
         self.page.on("pageerror", lambda error: self.messages.append(str(error)))
 
     async def csp_violations(self) -> list[str]:
-        """What the Content-Security-Policy of the page has blocked."""
+        """The requests that the Content-Security-Policy of the page has blocked."""
         violations: list[str] = await self.page.evaluate("window.violations")
         return violations
 

@@ -71,7 +71,7 @@ class RepositoryCopy:
         return self.home.folder
 
     def shell(self, script: str) -> Outcome:
-        """What a reader pastes, in the folder of the repository."""
+        """Run commands as a reader pastes them, in the folder of the repository."""
         done = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", script],
             stdin=subprocess.DEVNULL,
@@ -108,7 +108,7 @@ class RepositoryCopy:
 def copy(monkeypatch: pytest.MonkeyPatch) -> Iterator[RepositoryCopy]:
     program("git", "git")
     program("make", "make")
-    # What runs there is not what is measured here.
+    # Coverage is not measured in the copy.
     for name in ("COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START"):
         monkeypatch.delenv(name, raising=False)
     with new_home() as home:
