@@ -24,7 +24,7 @@ from typing import Any
 
 CONNECTIONS = 16
 HERE = Path(__file__).parents[1]
-OPERATIONS = ("get", "list", "create")
+OPERATIONS = ("get", "list", "create", "update")
 SECRET = "x" * 32
 
 
@@ -150,6 +150,12 @@ def prepare(url: str) -> dict[str, list[str]]:
         "get": [request("GET", f"/api/tasks/{task}", token) for token, task in users],
         "list": [request("GET", "/api/tasks?limit=20", token) for token, _ in users],
         "create": [request("POST", "/api/tasks", token, b'{"title":"x"}') for token, _ in users],
+        # Two titles by turns, so that every update changes its task.
+        "update": [
+            request("PATCH", f"/api/tasks/{task}", token, title)
+            for title in (b'{"title":"a"}', b'{"title":"b"}')
+            for token, task in users
+        ],
     }
 
 
@@ -219,7 +225,10 @@ def main() -> None:
     for operation in OPERATIONS:
         before, now = figures[operation, 0], figures[operation, 1]
         difference = median(b - a for a, b in zip(before, now, strict=True))
-        print(f"| {operation} | {median(before):.1f} | {median(now):.1f} | {difference:.1f} |")
+        print(
+            f"| {operation} | {median(before):.1f} | {median(now):.1f} "
+            f"| {difference:.1f} ({difference / median(before):+.1%}) |"
+        )
 
 
 if __name__ == "__main__":
