@@ -14,7 +14,7 @@ import jwt
 from tests.interop.nodejs import FOLDER, node
 
 #: The versions of `node/package.json`. 1.7.2 is the last one with `account.issuer`.
-VERSIONS: Final = ("1.6.30", "1.7.2", "1.7.7", "1.7.24")
+VERSIONS: Final = ("1.6.30", "1.7.2", "1.7.7", "1.7.24", "1.7.25")
 KeyAlgorithm = Literal["EdDSA", "ES256", "RS256", "PS256", "ES512"]
 PASSWORD: Final = "correct horse battery"
 NO_CREDENTIAL: Final[Mapping[str, str]] = {}
@@ -46,6 +46,10 @@ class Settings(TypedDict, total=False):
     require_email_verification: bool
     #: If set, Better Auth migrates the database at its start.
     migrate: Literal["run"]
+    #: One of `node/layouts.mjs`.
+    layout: str
+    #: The time zone of the process.
+    tz: str
 
 
 class BetterAuthServer:
@@ -123,6 +127,12 @@ class BetterAuthServer:
             token, key, algorithms=[key.algorithm_name], audience=self.origin, issuer=self.origin
         )
         return claims
+
+    def delete_user(
+        self, credential: Mapping[str, str], password: str = PASSWORD
+    ) -> httpx.Response:
+        """Delete the account: only with a layout."""
+        return self.request("POST", "/delete-user", credential, json={"password": password})
 
     def sign_out(self, credential: Mapping[str, str]) -> httpx.Response:
         return self.request("POST", "/sign-out", credential, json={})

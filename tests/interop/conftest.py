@@ -7,7 +7,8 @@ import pytest
 
 from tests.interop import nodejs
 from tests.interop.better_auth import VERSIONS
-from tests.interop.sides import Sides, both_sides
+from tests.interop.layouts import SUPPORTED, sides_of_layout
+from tests.interop.sides import SharedSides, Sides, both_sides
 from tests.servers import PostgresServer
 
 
@@ -23,6 +24,15 @@ async def sides(
 ) -> AsyncIterator[Sides]:
     """Both sides, for each version of Better Auth. Tests share them, and their users."""
     async with both_sides(postgres_18_server, request.param) as sides:
+        yield sides
+
+
+@pytest.fixture(scope="session", params=SUPPORTED)
+async def shared(
+    request: pytest.FixtureRequest, node_modules: None, postgres_18_server: PostgresServer
+) -> AsyncIterator[SharedSides]:
+    """Both sides, for each layout of Better Auth's tables. Tests share them, and their users."""
+    async with sides_of_layout(postgres_18_server, request.param) as sides:
         yield sides
 
 

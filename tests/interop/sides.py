@@ -41,16 +41,12 @@ _OWN_TABLES: Final = ("1.6.30", "1.7.2")
 
 
 @dataclass(frozen=True)
-class Sides:
-    """A Better Auth server and two instances of Taskport."""
+class SharedSides:
+    """A Better Auth server, and Taskport on the same database."""
 
     better_auth: BetterAuthServer
-    #: On the database of the Better Auth server.
     taskport: Taskport
-    #: On a database of its own: it knows users only by their tokens.
-    separate: Taskport
     url: str
-    separate_url: str
 
     async def credentials(self, signed_in: httpx.Response) -> dict[str, Headers]:
         """All credentials of a session, from the sign-in response of either side."""
@@ -97,6 +93,15 @@ class Sides:
         return bearer(self.better_auth.token(cookie).raise_for_status().json()["token"])
 
 
+@dataclass(frozen=True)
+class Sides(SharedSides):
+    """Also another instance of Taskport."""
+
+    #: On a database of its own: it knows users only by their tokens.
+    separate: Taskport
+    separate_url: str
+
+
 @asynccontextmanager
 async def both_sides(
     postgres: PostgresServer,
@@ -125,7 +130,7 @@ async def both_sides(
             taskport(url, origin, better_auth_jwks_url=NO_KEYS, **cookies) as shared,
             taskport(separate_url, origin, better_auth_jwks_url=keys, **cookies) as separate,
         ):
-            yield Sides(better_auth, shared, separate, url, separate_url)
+            yield Sides(better_auth, shared, url, separate, separate_url)
 
 
 def bearer(token: str) -> Headers:

@@ -6,6 +6,7 @@ import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { basename, extname, join } from "node:path";
 import pg from "pg";
+import { optionsOf } from "./layouts.mjs";
 import { load } from "./versions.mjs";
 
 const { env } = process;
@@ -13,27 +14,32 @@ const { betterAuth, toNodeHandler, bearer, jwt, getMigrations } = await load(env
 
 const number = (text) => (text === undefined ? undefined : Number(text));
 
-function options(baseURL) {
+async function options(baseURL) {
+  const pool = new pg.Pool({ connectionString: env.DATABASE_URL });
+  const layout = await optionsOf(env.LAYOUT, pool, env.VERSION);
   return {
+    ...layout,
     baseURL,
     secret: env.BETTER_AUTH_SECRET,
     trustedOrigins: env.TRUSTED_ORIGINS?.split(","),
-    database: new pg.Pool({ connectionString: env.DATABASE_URL }),
     emailAndPassword: {
       enabled: true,
       requireEmailVerification: env.REQUIRE_EMAIL_VERIFICATION === "true",
     },
     session: {
+      ...layout.session,
       expiresIn: number(env.EXPIRES_IN),
       updateAge: number(env.UPDATE_AGE),
       cookieCache: env.COOKIE_CACHE && { enabled: true, strategy: env.COOKIE_CACHE },
     },
     advanced: {
+      ...layout.advanced,
       cookiePrefix: env.COOKIE_PREFIX,
       useSecureCookies: env.USE_SECURE_COOKIES && env.USE_SECURE_COOKIES === "true",
       crossSubDomainCookies: env.COOKIE_DOMAIN && { enabled: true, domain: env.COOKIE_DOMAIN },
     },
     plugins: [
+      ...layout.plugins,
       bearer(),
       jwt({
         jwks: {
@@ -60,7 +66,7 @@ async function page(path, response) {
 }
 
 async function handler(port) {
-  const config = options(env.BASE_URL ?? `http://${env.HOST ?? "127.0.0.1"}:${port}`);
+  const config = await options(env.BASE_URL ?? `http://${env.HOST ?? "127.0.0.1"}:${port}`);
   if (env.MIGRATE === "run") await (await getMigrations(config)).runMigrations();
   const auth = toNodeHandler(betterAuth(config));
   if (!env.PAGE) return auth;

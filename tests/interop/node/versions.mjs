@@ -2,11 +2,12 @@
 
 // Installed as better-auth; other versions are installed as better-auth-<version>.
 const DEFAULT = "1.7.7";
+const MODULES = ["", "/node", "/plugins", "/db/migration"];
 
-export async function load(version = DEFAULT) {
+// What the modules of a version export.
+export async function load(version = DEFAULT, ...modules) {
   const name = version === DEFAULT ? "better-auth" : `better-auth-${version}`;
-  const [{ betterAuth }, { toNodeHandler }, { bearer, jwt }, { getMigrations }] = await Promise.all(
-    ["", "/node", "/plugins", "/db/migration"].map((path) => import(name + path)),
-  );
-  return { betterAuth, toNodeHandler, bearer, jwt, getMigrations };
+  const paths = modules.length ? modules : MODULES;
+  const loaded = await Promise.all(paths.map((path) => import(name + path)));
+  return Object.assign({}, ...loaded);
 }

@@ -1,0 +1,94 @@
+"""Layouts of Better Auth's tables, as its adapters for Drizzle and Kysely make them."""
+
+import subprocess
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final, Literal
+
+from adapters.postgres.schema import migrate
+from tests.interop.better_auth import better_auth, server
+from tests.interop.nodejs import FOLDER, node
+from tests.interop.sides import SharedSides
+from tests.interop.taskport import NO_KEYS, SECRET, taskport
+from tests.servers import PostgresServer
+
+#: The version of Better Auth whose layouts these are.
+VERSION: Final = "1.7.25"
+#: The names of `node/layouts.mjs`.
+Layout = Literal[
+    "drizzle_default",
+    "drizzle_plural",
+    "kysely_custom",
+    "kysely_default",
+    "kysely_serial",
+    "kysely_uuid",
+]
+#: Those that Taskport works on.
+SUPPORTED: Final[tuple[Layout, ...]] = ("kysely_default",)
+# Far from UTC, which Drizzle writes into its columns without a time zone.
+_TIME_ZONE: Final = "Asia/Tokyo"
+_NO_CHANGES: Final = "[i] No changes detected"
+_CHANGED: Final = "[✓] Changes applied"
+
+
+@asynccontextmanager
+async def sides_of_layout(postgres: PostgresServer, layout: Layout) -> AsyncIterator[SharedSides]:
+    """Better Auth with tables of its own tool, and Taskport, which finds them."""
+    with postgres.database(template="template0") as url:
+        create_tables(url, layout)
+        migrate(url)
+        with server(
+            url, secret=SECRET, version=VERSION, layout=layout, tz=_TIME_ZONE
+        ) as better_auth:
+            async with taskport(url, better_auth.origin, better_auth_jwks_url=NO_KEYS) as shared:
+                yield SharedSides(better_auth, shared, url)
+
+
+def create_tables(url: str, layout: Layout) -> None:
+    """Create Better Auth's tables with the front end's own tool. Raises `RuntimeError`."""
+    if not _is_of_drizzle(layout):
+        better_auth(url, "run", LAYOUT=layout, VERSION=VERSION)
+        return
+    output = _drizzle_kit_push(url, layout)
+    if _CHANGED not in output:
+        raise RuntimeError(output)
+
+
+def proposed_changes(url: str, layout: Layout) -> str:
+    """What the front end's own tool would change in the database; empty if that is nothing."""
+    if not _is_of_drizzle(layout):
+        sql: str = better_auth(url, LAYOUT=layout, VERSION=VERSION)["sql"]
+        return sql.rstrip(";")
+    # With `--strict` it asks before each change, and without a terminal it fails then.
+    output = _drizzle_kit_push(url, layout, "--strict", "--verbose")
+    return "" if _NO_CHANGES in output else output
+
+
+def _is_of_drizzle(layout: Layout) -> bool:
+    return layout.startswith("drizzle_")
+
+
+def _drizzle_kit_push(url: str, layout: Layout, *options: str) -> str:
+    """The output of `drizzle-kit push`, which succeeds even if it changed nothing because it
+    needs a terminal."""
+    schema = f"./drizzle/{layout.removeprefix('drizzle_')}.mjs"
+    finished = subprocess.run(
+        [
+            node(),
+            "node_modules/drizzle-kit/bin.cjs",
+            "push",
+            "--dialect=postgresql",
+            f"--schema={schema}",
+            f"--url={url}",
+            *options,
+        ],
+        cwd=FOLDER,
+        env={},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    return finished.stdout
