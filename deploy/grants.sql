@@ -6,8 +6,7 @@ begin;
 grant usage on schema public, taskport to taskport_app;
 
 grant select, insert, update, delete on taskport.tasks to taskport_app;
--- Written by a trigger, with the privileges of its owner.
-grant select on taskport.deleted_users to taskport_app;
+grant select, insert, update on taskport.owners to taskport_app;
 grant select on taskport.alembic_version to taskport_app;
 
 grant select, insert, update, delete on public."user", public."session" to taskport_app;

@@ -29,6 +29,7 @@ from adapters.postgres.accounts import PostgresAccounts
 from adapters.postgres.database import Database, TransactionalDatabase
 from adapters.postgres.keys import PostgresKeys
 from adapters.postgres.optional_columns import OptionalColumns
+from adapters.postgres.owners import PostgresOwners
 from adapters.postgres.pipeline_database import PipelineDatabase
 from adapters.postgres.schema import PostgresHealth
 from adapters.postgres.sessions import PostgresSessions
@@ -144,6 +145,7 @@ def _register_postgres(container: punq.Container, database: PipelineDatabase) ->
     container.register(TransactionalDatabase, instance=database)
     container.register(OptionalColumns, instance=OptionalColumns(database))
     container.register(StorageHealth, PostgresHealth)
+    container.register(PostgresOwners)
     container.register(TaskRepository, PostgresTasks)
     container.register(UserRepository, PostgresUsers)
     container.register(SessionStore, PostgresSessions)

@@ -17,9 +17,10 @@ from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
-from adapters.postgres.better_auth_tables import UnsupportedTables, check_tables
+from adapters.postgres.better_auth_tables import UnsupportedTables, check_tables, create_missing
 from adapters.postgres.connection import conninfo
 from adapters.postgres.database import Database, Statement
+from adapters.postgres.deletion_trigger import TriggerNotInstalled, install
 from adapters.postgres.tables import BETTER_AUTH_SCHEMA, SCHEMA
 
 _SCRIPTS: Final = Path(__file__).parents[2] / "alembic"
@@ -59,9 +60,12 @@ def migrate(url: str, revision: str = "head") -> None:
         _check_search_path(conn)
         before = _revision(conn)
         if _is_behind(before):
+            create_missing(conn)
             command.upgrade(_config(conn), revision)
             #: The schema was migrated from one revision to another.
             _log.info("database_migrated", before=before, after=_revision(conn))
+        if not _is_behind(_revision(conn)):
+            _install_triggers(conn)
 
 
 def downgrade(url: str, revision: str = "base") -> None:
@@ -143,6 +147,30 @@ def _check_better_auth_tables(conn: Connection) -> None:
         check_tables(conn)
     except UnsupportedTables as unsupported:
         raise SchemaError(str(unsupported)) from unsupported
+
+
+def _install_triggers(conn: Connection) -> None:
+    """Create the triggers on the table of users, if that exists. Raises `SchemaError`."""
+    created_type = conn.scalar(
+        text(
+            "select data_type from information_schema.columns where table_schema = :schema"
+            " and table_name = 'user' and column_name = 'createdAt'"
+        ),
+        {"schema": BETTER_AUTH_SCHEMA},
+    )
+    if created_type is None:
+        return
+    try:
+        install(
+            conn,
+            schema=BETTER_AUTH_SCHEMA,
+            table="user",
+            id_column="id",
+            created_column="createdAt",
+            created_has_zone=created_type == "timestamp with time zone",
+        )
+    except TriggerNotInstalled as missing:
+        raise SchemaError(str(missing)) from missing
 
 
 def _revision(conn: Connection) -> str | None:

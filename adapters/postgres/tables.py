@@ -21,6 +21,7 @@ from sqlalchemy import (
     PrimaryKeyConstraint,
     Table,
     Text,
+    false,
 )
 from sqlalchemy.types import UserDefinedType
 from sqlmodel import Field, SQLModel
@@ -92,19 +93,27 @@ class KeyRow(SQLModel, table=True):
     expires_at: datetime | None = Field(sa_column=_time("expiresAt", nullable=True))
 
 
-class DeletedUserRow(SQLModel, table=True):
-    """The ids of deleted accounts, so that no older token restores one."""
+class OwnerRow(SQLModel, table=True):
+    """A user who owns anything here, or whose account was deleted. The first write adds the row."""
 
-    __tablename__ = "deleted_users"
+    __tablename__ = "owners"
     __table_args__ = (
-        PrimaryKeyConstraint("id", name="deleted_users_pkey"),
+        PrimaryKeyConstraint("id", name="owners_pkey"),
         {"schema": SCHEMA},
     )
 
-    #: The id of the deleted account.
+    #: The id of the user, as text whatever its type in Better Auth's table.
     id: str = Field(sa_column=Column("id", Text, nullable=False))
-    #: When the row was deleted, by the database's clock.
-    deleted_at: datetime = Field(sa_column=_time("deleted_at"))
+    #: The time of creation of the user's row, to tell the user from a later one with the same id.
+    created_at: datetime | None = Field(sa_column=_time("created_at", nullable=True))
+    #: Set while the account is deleted, by the database's clock.
+    deleted_at: datetime | None = Field(sa_column=_time("deleted_at", nullable=True))
+    #: The last deletion of an account with this id; stays if there is one again.
+    last_deleted_at: datetime | None = Field(sa_column=_time("last_deleted_at", nullable=True))
+    #: Whether the account was made by sign-up at this service.
+    signed_up_here: bool = Field(
+        sa_column=Column("signed_up_here", Boolean, server_default=false(), nullable=False)
+    )
 
 
 class TaskRow(SQLModel, table=True):
@@ -112,7 +121,7 @@ class TaskRow(SQLModel, table=True):
 
     __tablename__ = "tasks"
     __table_args__ = (
-        PrimaryKeyConstraint("id", name="tasks_pkey"),
+        PrimaryKeyConstraint("user_id", "id", name="tasks_pkey"),
         CheckConstraint(
             f"char_length(title) between 1 and {TITLE_MAX_LENGTH}", name="tasks_title_check"
         ),
@@ -131,6 +140,8 @@ class TaskRow(SQLModel, table=True):
         # For the default order in both directions, for the count, and for every other list of a
         # user's tasks. An index on updated_at or status would make each update more expensive.
         Index("tasks_user_id_created_at_id_idx", "user_id", "created_at", "id"),
+        # To tell a task of another user (403) from one that does not exist (404).
+        Index("tasks_id_idx", "id"),
         {
             "schema": SCHEMA,
             # Free space in each page for the new version of a row (HOT updates), and an early
@@ -148,9 +159,7 @@ class TaskRow(SQLModel, table=True):
         sa_column=Column(
             "user_id",
             Text,
-            ForeignKey(
-                f"{BETTER_AUTH_SCHEMA}.user.id", name="tasks_user_id_fkey", ondelete="CASCADE"
-            ),
+            ForeignKey(f"{SCHEMA}.owners.id", name="tasks_user_id_fkey", ondelete="CASCADE"),
             nullable=False,
         )
     )
@@ -164,7 +173,7 @@ class TaskRow(SQLModel, table=True):
 
 
 METADATA = SQLModel.metadata
-DELETED_USERS: Table = METADATA.tables[f"{SCHEMA}.deleted_users"]
+OWNERS: Table = METADATA.tables[f"{SCHEMA}.owners"]
 TASKS: Table = METADATA.tables[f"{SCHEMA}.tasks"]
 
 

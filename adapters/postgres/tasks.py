@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from operator import attrgetter
 from typing import Any, Final, NoReturn
 
 from sqlalchemy import (
@@ -21,7 +22,8 @@ from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
 from adapters.postgres.database import ConstraintViolated, Database, Statement
 from adapters.postgres.mapping import RowMapping
-from adapters.postgres.tables import TASKS
+from adapters.postgres.owners import PostgresOwners
+from adapters.postgres.tables import OWNERS, TASKS
 from domain.tasks import (
     StaleTask,
     Task,
@@ -34,6 +36,7 @@ from domain.tasks import (
 from domain.users import UnknownUser
 
 _ROWS: Final = RowMapping(Task, TASKS)
+_owner_of = attrgetter("user_id")
 to_task, to_values = _ROWS.from_row, _ROWS.to_values
 _INSERTED = tuple(name for name in _ROWS.names if name != "id")
 _UPDATED = tuple(name for name in _INSERTED if name not in ("user_id", "created_at"))
@@ -41,22 +44,39 @@ _BY_ID = TASKS.c.id == bindparam("id")
 _OWN = _BY_ID & (TASKS.c.user_id == bindparam("user_id"))
 _AT_VERSION = TASKS.c.version == bindparam("expected_version")
 
+# Every write locks the row of its owner first, as the trigger does that deletes the tasks of a
+# deleted account: so none deadlocks with another, and none writes for an account that is deleted.
+_owner = (
+    select(OWNERS.c.id)
+    .where(OWNERS.c.id == bindparam("user_id", type_=Text), OWNERS.c.deleted_at.is_(None))
+    .with_for_update(key_share=True)
+    .cte("owner")
+    .prefix_with("MATERIALIZED")
+)
+_new = {name: bindparam(name, type_=TASKS.c[name].type) for name in _INSERTED if name != "user_id"}
 _ADD = Statement.compile(
     "tasks.add",
-    insert(TASKS).values({name: bindparam(name) for name in _INSERTED}).returning(TASKS.c.id),
+    insert(TASKS)
+    .from_select(["user_id", *_new], select(_owner.c.id, *_new.values()))
+    .returning(TASKS.c.id),
 )
+_OF_OWNER = _BY_ID & (TASKS.c.user_id == _owner.c.id)
+# Without an owner, the violation of `not null` rolls back all rows.
 _ADD_ALL = Statement.compile(
-    "tasks.add_all", insert(TASKS).values({name: bindparam(name) for name in _INSERTED})
+    "tasks.add_all",
+    insert(TASKS).inline().values({"user_id": select(_owner.c.id).scalar_subquery(), **_new}),
 )
 _GET = Statement.compile("tasks.get", select(*_ROWS.columns).where(_OWN))
 _OWNER = Statement.compile("tasks.owner", select(TASKS.c.user_id).where(_BY_ID))
 _SAVE = Statement.compile(
     "tasks.save",
-    update(TASKS).where(_OWN, _AT_VERSION).values({name: bindparam(name) for name in _UPDATED}),
+    update(TASKS)
+    .where(_OF_OWNER, _AT_VERSION)
+    .values({name: bindparam(name) for name in _UPDATED}),
 )
-_REMOVE = Statement.compile("tasks.remove", delete(TASKS).where(_OWN))
+_REMOVE = Statement.compile("tasks.remove", delete(TASKS).where(_OF_OWNER))
 _REMOVE_AT_VERSION = Statement.compile(
-    "tasks.remove_at_version", delete(TASKS).where(_OWN, _AT_VERSION)
+    "tasks.remove_at_version", delete(TASKS).where(_OF_OWNER, _AT_VERSION)
 )
 
 
@@ -69,20 +89,27 @@ class PostgresTasks:
     """
 
     database: Database
+    owners: PostgresOwners
 
     async def add(self, task: Task) -> Task:
-        try:
-            row = await self.database.fetch_one(_ADD, to_values(task))
-        except ConstraintViolated as violated:
-            raise _translate(violated) from violated
-        assert row is not None
+        values = to_values(task)
+        row = await self.database.fetch_one(_ADD, values)
+        if row is None:
+            await self.owners.introduce(task.user_id)
+            row = await self.database.fetch_one(_ADD, values)
+        if row is None:
+            raise UnknownUser
         return replace(task, id=row[0])
 
     async def add_all(self, tasks: Sequence[Task]) -> None:
+        # In the order of the owners, which is the order of their locks.
+        tasks = sorted(tasks, key=_owner_of)
+        for user_id in sorted(set(map(_owner_of, tasks))):
+            await self.owners.introduce(user_id)
         try:
             await self.database.execute_many(_ADD_ALL, map(to_values, tasks))
         except ConstraintViolated as violated:
-            raise _translate(violated) from violated
+            raise UnknownUser from violated
 
     async def get(self, task_id: int, user_id: str) -> Task:
         row = await self.database.fetch_one(_GET, {"id": task_id, "user_id": user_id})
@@ -169,7 +196,3 @@ def list_values(user_id: str, query: TaskQuery) -> dict[str, object]:
 def _escape_like(text: str) -> str:
     """Escape the wildcards of LIKE; its escape character is the backslash."""
     return text.replace("\\", "\\\\").replace("%", r"\%").replace("_", r"\_")
-
-
-def _translate(violated: ConstraintViolated) -> Exception:
-    return UnknownUser() if violated.name == "tasks_user_id_fkey" else violated

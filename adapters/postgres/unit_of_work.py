@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from adapters.postgres.accounts import PostgresAccounts
 from adapters.postgres.database import Transaction, TransactionalDatabase
 from adapters.postgres.optional_columns import OptionalColumns
+from adapters.postgres.owners import PostgresOwners
 from adapters.postgres.sessions import PostgresSessions
 from adapters.postgres.tasks import PostgresTasks
 from adapters.postgres.users import PostgresUsers
@@ -21,7 +22,7 @@ class PostgresUnitOfWork:
 
     @property
     def tasks(self) -> PostgresTasks:
-        return PostgresTasks(self.transaction)
+        return PostgresTasks(self.transaction, PostgresOwners(self.transaction))
 
     @property
     def users(self) -> PostgresUsers:

@@ -1,4 +1,4 @@
-"""Users in Better Auth's table `"user"`, and the ids of deleted ones in `deleted_users`."""
+"""Users in Better Auth's table `"user"`, and the deletions of accounts in `owners`."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -24,7 +24,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from adapters.postgres.database import ConstraintViolated, Database, Row, Statement
 from adapters.postgres.optional_columns import Columns, OptionalColumns
-from adapters.postgres.tables import DELETED_USERS, USERS
+from adapters.postgres.tables import OWNERS, USERS
 from domain.errors import FieldError, Invalid, Unavailable
 from domain.users import EmailTaken, UnknownUser, User
 
@@ -38,8 +38,8 @@ _UPDATED = ("email", "name", "emailVerified", "image", "updatedAt")
 
 _deleted_since = (
     exists()
-    .where(DELETED_USERS.c.id == _ID)
-    .where(or_(_ISSUED_AT.is_(None), DELETED_USERS.c.deleted_at >= _ISSUED_AT))
+    .where(OWNERS.c.id == _ID, OWNERS.c.last_deleted_at.is_not(None))
+    .where(or_(_ISSUED_AT.is_(None), OWNERS.c.last_deleted_at >= _ISSUED_AT))
 )
 _EXISTS = Statement.compile("users.exists", select(exists().select_from(USERS)))
 _ADD = Statement.compile(
@@ -133,8 +133,8 @@ class PostgresUsers:
         values = {**to_values(user), "issued_at": issued_at}
         try:
             if await self.database.execute(_ADD, values):
-                # An insert that waited for a concurrent deletion has not seen its row in
-                # `deleted_users`.
+                # An insert that waited for a concurrent deletion has not seen its record in
+                # `owners`.
                 if await self.database.execute(_REMOVE_IF_DELETED, values):
                     raise UnknownUser
                 return
@@ -171,7 +171,7 @@ class PostgresUsers:
         return to_user(row)
 
     async def remove(self, user_id: str) -> None:
-        # A trigger adds the id to `deleted_users`, also when the front end deletes the row.
+        # A trigger records the deletion in `owners`, also when the front end deletes the row.
         await self.database.execute(_REMOVE, {"id": user_id})
 
 

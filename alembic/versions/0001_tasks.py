@@ -1,9 +1,7 @@
-"""Create Better Auth's tables if they are missing, `tasks` and `deleted_users`."""
+"""Create `tasks` and `deleted_users`."""
 
 import sqlalchemy as sa
 from alembic import op
-
-from adapters.postgres.better_auth_tables import create_missing
 
 revision = "0001"
 down_revision = None
@@ -14,7 +12,6 @@ SCHEMA = "taskport"
 
 
 def upgrade() -> None:
-    create_missing(op.get_bind())
     op.create_table(
         "deleted_users",
         sa.Column("id", sa.Text(), nullable=False),
@@ -34,9 +31,6 @@ def upgrade() -> None:
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("id", name="tasks_pkey"),
-        sa.ForeignKeyConstraint(
-            ["user_id"], ["public.user.id"], name="tasks_user_id_fkey", ondelete="CASCADE"
-        ),
         sa.CheckConstraint("char_length(title) between 1 and 200", name="tasks_title_check"),
         sa.CheckConstraint("char_length(description) <= 1000", name="tasks_description_check"),
         sa.CheckConstraint("status in ('Pending', 'Completed')", name="tasks_status_check"),
@@ -59,6 +53,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    # Better Auth's tables stay, even if `upgrade` created them: they contain its users.
     op.drop_table("tasks", schema=SCHEMA)
     op.drop_table("deleted_users", schema=SCHEMA)

@@ -1,7 +1,6 @@
-"""Record the ids of deleted users with a trigger, whichever side deletes them.
+"""Create the function that records the ids of deleted users.
 
-The trigger is the only thing that we add to Better Auth's table. Its function is `security
-definer`: the front end's role needs no privilege on our schema.
+No trigger calls it: `0003` replaces it. Earlier releases made a trigger here.
 """
 
 from alembic import op
@@ -26,14 +25,8 @@ def upgrade() -> None:
         $$
         """
     )
-    op.execute(
-        """
-        create trigger taskport_remember_deleted_user after delete on public."user"
-        for each row execute function taskport.remember_deleted_user()
-        """
-    )
 
 
 def downgrade() -> None:
-    # `cascade` drops the trigger, too, even if the table belongs to another role.
+    # `cascade` drops a trigger, too, even if the table belongs to another role.
     op.execute("drop function taskport.remember_deleted_user() cascade")

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from adapters.postgres.optional_columns import OptionalColumns
+from adapters.postgres.owners import PostgresOwners
 from adapters.postgres.pipeline_database import PipelineDatabase
 from adapters.postgres.tasks import PostgresTasks
 from adapters.postgres.users import PostgresUsers
@@ -68,7 +69,7 @@ async def test_task_is_read_as_it_was_stored(
         created_at=created,
         updated_at=created + age,
     )
-    tasks = PostgresTasks(database)
+    tasks = PostgresTasks(database, PostgresOwners(database))
     added = await tasks.add(task)
     assert await tasks.get(added.id, "u") == added
 

@@ -16,6 +16,7 @@ from adapters.memory.users import MemoryUsers
 from adapters.postgres.accounts import PostgresAccounts
 from adapters.postgres.keys import PostgresKeys
 from adapters.postgres.optional_columns import OptionalColumns
+from adapters.postgres.owners import PostgresOwners
 from adapters.postgres.pipeline_database import PipelineDatabase
 from adapters.postgres.pool_database import PoolDatabase
 from adapters.postgres.sessions import PostgresSessions
@@ -52,7 +53,7 @@ class Stores:
 def _postgres(database: PoolDatabase | PipelineDatabase) -> Stores:
     optional = OptionalColumns(database)
     return Stores(
-        PostgresTasks(database),
+        PostgresTasks(database, PostgresOwners(database)),
         PostgresUsers(database, optional),
         PostgresSessions(database, optional),
         PostgresAccounts(database, optional),

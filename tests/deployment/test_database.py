@@ -27,8 +27,8 @@ FORBIDDEN: Final = [
     "drop table taskport.tasks",
     "alter table taskport.tasks add column mine int",
     "truncate taskport.tasks",
-    "insert into taskport.deleted_users values ('ann', now())",
-    "delete from taskport.deleted_users",
+    "delete from taskport.owners",
+    "truncate taskport.owners",
     "update taskport.alembic_version set version_num = '0'",
     'select "privateKey" from public.jwks',
     "insert into public.jwks values ('a', 'b', 'c', now())",
@@ -108,7 +108,9 @@ def test_role_of_the_workers_can_run_all_statements(database: Database, home: Ho
             assert service.titles(jwt_plugin_token(database, "bob")) == {"of Bob"}
             assert service.problems == []
     with psycopg.connect(database.owner_url) as conn:
-        row = conn.execute("select count(*) from taskport.deleted_users").fetchone()
+        row = conn.execute(
+            "select count(*) from taskport.owners where deleted_at is not null"
+        ).fetchone()
     assert row == (1,)
 
 
@@ -181,7 +183,7 @@ def test_front_end_with_a_role_of_its_own_deletes_users(database: Database, home
         assert found is not None
         conn.execute("""delete from public."user" where id = %s""", found)
     with psycopg.connect(database.owner_url) as conn:
-        query = "select count(*) from taskport.deleted_users where id = %s"
+        query = "select count(*) from taskport.owners where id = %s and deleted_at is not null"
         assert conn.execute(query, found).fetchone() == (1,)
         query = "select count(*) from taskport.tasks where user_id = %s"
         assert conn.execute(query, found).fetchone() == (0,)
@@ -227,7 +229,7 @@ def test_tables_that_the_front_end_owns(database: Database, home: Home) -> None:
         assert "permission denied" in error_message(early)
         conn.execute("grant create on schema public to taskport_owner")
         conn.execute("grant select on all tables in schema public to taskport_owner")
-        conn.execute("""grant references, trigger on public."user" to taskport_owner""")
+        conn.execute("""grant trigger on public."user" to taskport_owner""")
     migrated = home.run("migrate", env=settings(owner))
     assert migrated.code == 0, migrated.err
     superuser = database.url("postgres", FILLED["POSTGRES_PASSWORD"], name="shared")

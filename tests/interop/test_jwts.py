@@ -28,7 +28,7 @@ MOVE: Final = """
     update "user" set email = %s, "emailVerified" = true, "updatedAt" = now() where email = %s
 """
 DELETED_THEN: Final = """
-    update taskport.deleted_users set deleted_at = to_timestamp(%s) where id = %s
+    update taskport.owners set last_deleted_at = to_timestamp(%s) where id = %s
 """
 
 

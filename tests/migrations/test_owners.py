@@ -1,4 +1,4 @@
-"""The trigger that records deleted users, whichever side deletes them."""
+"""Owners: the triggers that record deleted users, and the locks of the writers."""
 
 import re
 from collections.abc import AsyncIterator, Iterator
@@ -40,8 +40,21 @@ def insert(*ids: str) -> str:
     return f'insert into "user" (id, name, email, "emailVerified") values {rows}'
 
 
+DELETED = "select id, deleted_at from taskport.owners where deleted_at is not null"
+
+
 def deleted_users(url: str) -> dict[str, datetime]:
-    return dict(sql(url, "select id, deleted_at from taskport.deleted_users"))
+    assert sql(url, f"{DELETED} and last_deleted_at is distinct from deleted_at") == []
+    return dict(sql(url, DELETED))
+
+
+def own(user_id: str) -> str:
+    """A statement that gives a user an owner with a task."""
+    return f"""
+        with owner as (insert into taskport.owners (id) values ('{user_id}') returning id)
+        insert into taskport.tasks (user_id, title, status, version, created_at, updated_at)
+        select id, 'x', 'Pending', 1, now(), now() from owner
+    """
 
 
 def now(url: str) -> datetime:
@@ -113,7 +126,7 @@ def test_deletion_that_is_rolled_back_is_not_recorded(database_url: str) -> None
     sql(database_url, insert("ann"))
     with psycopg.connect(database_url) as connection:
         connection.execute('delete from "user"')
-        assert connection.execute("select count(*) from taskport.deleted_users").fetchone() == (1,)
+        assert connection.execute("select count(*) from taskport.owners").fetchone() == (1,)
         connection.rollback()
     assert deleted_users(database_url) == {}
 
@@ -129,11 +142,11 @@ def test_other_statements_are_not_recorded(database_url: str) -> None:
     assert deleted_users(database_url) == {}
 
 
-def test_truncate_is_not_recorded(database_url: str) -> None:
-    """It does not fire row triggers."""
-    sql(database_url, insert("ann"), 'truncate "user" cascade')
-    assert deleted_users(database_url) == {}
-    sql(database_url, insert("ann"))
+def test_truncate_is_recorded_for_every_user(database_url: str) -> None:
+    """It does not fire row triggers, but one of its own."""
+    sql(database_url, insert("ann", "bob"), own("ann"), 'truncate "user" cascade')
+    assert deleted_users(database_url).keys() == {"ann", "bob"}
+    assert sql(database_url, "select count(*) from taskport.tasks") == [(0,)]
 
 
 def test_deletion_of_many_users(database_url: str) -> None:
@@ -142,8 +155,9 @@ def test_deletion_of_many_users(database_url: str) -> None:
         database_url,
         'insert into "user" (id, name, email, "emailVerified")'
         " select 'u' || n, '', n || '@example.com', false from generate_series(1, 10000) n",
+        "insert into taskport.owners (id) select 'u' || n from generate_series(1, 5000) n",
         "insert into taskport.tasks (user_id, title, status, version, created_at, updated_at)"
-        " select 'u' || n, 'x', 'Pending', 1, now(), now() from generate_series(1, 10000) n",
+        " select 'u' || n, 'x', 'Pending', 1, now(), now() from generate_series(1, 5000) n",
         'delete from "user"',
     )
     assert deleted_users(database_url).keys() == {f"u{n}" for n in range(1, 10_001)}
@@ -157,13 +171,12 @@ def test_role_without_privileges_on_our_schema_can_delete_users(owner_url: str) 
     sql(front_end, insert("ann", "bob"))
     sql(
         as_role(owner_url, BACK_END),
-        "insert into taskport.tasks (user_id, title, status, version, created_at, updated_at)"
-        " values ('ann', 'x', 'Pending', 1, now(), now())",
+        own("ann"),
     )
     for forbidden in (
-        "select * from taskport.deleted_users",
-        "delete from taskport.deleted_users",
-        "select taskport.remember_deleted_user()",
+        "select * from taskport.owners",
+        "delete from taskport.owners",
+        "select taskport.delete_owner()",
     ):
         with pytest.raises(errors.InsufficientPrivilege):
             sql(front_end, forbidden)
@@ -195,10 +208,10 @@ def test_function_does_not_use_the_search_path_of_its_caller(owner_url: str) -> 
     with psycopg.connect(front_end, autocommit=True) as connection:
         connection.execute(malicious.format("public").encode())
         connection.execute(malicious.format("pg_temp").encode())
-        connection.execute("create temp table deleted_users (id text primary key, deleted_at text)")
+        connection.execute("create temp table owners (id text primary key, deleted_at text)")
         connection.execute("set search_path = pg_temp, public, pg_catalog")
         connection.execute("""delete from public."user" where id = 'ann'""")
-        assert connection.execute("select * from pg_temp.deleted_users").fetchall() == []
+        assert connection.execute("select * from pg_temp.owners").fetchall() == []
     assert sql(owner_url, "select who from log") == []
     assert deleted_users(owner_url)["ann"] > now(owner_url) - MINUTE
 
@@ -211,7 +224,7 @@ def test_other_roles_cannot_use_the_function(owner_url: str) -> None:
             as_role(owner_url, FRONT_END),
             "create table mine (id text)",
             "create trigger mine after delete on mine"
-            " for each row execute function taskport.remember_deleted_user()",
+            " for each row execute function taskport.delete_owner()",
         )
 
 
@@ -222,13 +235,14 @@ def test_downgrade_drops_the_trigger_on_a_table_of_another_role(owner_url: str) 
         migrate(back_end)
         check_ready(back_end)
         assert triggers_and_functions(owner_url) == [
-            "remember_deleted_user",
-            "taskport_remember_deleted_user",
+            "delete_owner",
+            "taskport_delete_all_owners",
+            "taskport_delete_owner",
         ]
         downgrade(back_end, "0001")
         assert triggers_and_functions(owner_url) == []
         sql(as_role(owner_url, FRONT_END), insert("ann"), 'delete from "user"')
-        assert deleted_users(owner_url) == {}
+        assert sql(owner_url, "select id from taskport.deleted_users") == []
     with pytest.raises(SchemaError, match="taskport migrate"):
         check_ready(back_end)
 
