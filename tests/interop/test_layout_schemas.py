@@ -1,17 +1,38 @@
 """Our migration beside the front end's own tool, in each layout of Better Auth's tables."""
 
+from typing import get_args
+
 import psycopg
 import pytest
 
 from adapters.postgres.schema import check_ready, downgrade, migrate
 from tests.interop.layouts import SUPPORTED, Layout, create_tables, proposed_changes
 from tests.interop.test_migration import public_schema
+from tests.layouts.dump import BY_NAME
+from tests.servers import PostgresServer
 
 pytestmark = [
     pytest.mark.node,
     pytest.mark.postgres,
     pytest.mark.usefixtures("node_modules"),
 ]
+
+
+@pytest.mark.parametrize("layout", get_args(Layout))
+def test_tool_creates_the_schema_of_the_dump(
+    postgres_18_server: PostgresServer, layout: Layout
+) -> None:
+    """The dumps on which `tests/layouts` runs the service are those of the versions in use."""
+    with (
+        postgres_18_server.database(template="template0") as url,
+        postgres_18_server.database(template="template0") as loaded_url,
+    ):
+        create_tables(url, layout)
+        BY_NAME[layout].load(loaded_url)
+        schema, loaded = public_schema(url), public_schema(loaded_url)
+        assert proposed_changes(loaded_url, layout) == ""
+
+    assert schema == loaded
 
 
 @pytest.mark.parametrize("layout", SUPPORTED)
