@@ -56,7 +56,7 @@ def install(
     ]
     if not missing:
         return
-    name = _quoted(connection, schema, table)
+    name = _quoted(schema, table)
     role, may_create = connection.execute(
         text("select current_user, has_table_privilege(:table, 'TRIGGER')"), {"table": name}
     ).one()
@@ -94,7 +94,7 @@ def _is_there(
         connection.scalar(
             _IS_THERE,
             {
-                "table": _quoted(connection, *table),
+                "table": _quoted(*table),
                 "name": trigger,
                 "type": TRIGGERS[trigger][1],
                 # As PostgreSQL stores them.
@@ -110,9 +110,8 @@ def _arguments(id_column: str, created_column: str | None, *, has_zone: bool) ->
     return (id_column, created_column, "with zone" if has_zone else "without zone")
 
 
-def _quoted(connection: Connection, *names: str) -> str:
-    quote = connection.dialect.identifier_preparer.quote_identifier
-    return ".".join(map(quote, names))
+def _quoted(*names: str) -> str:
+    return ".".join('"' + name.replace('"', '""') + '"' for name in names)
 
 
 def _literal(value: str) -> str:

@@ -149,6 +149,18 @@ def test_truncate_is_recorded_for_every_user(database_url: str) -> None:
     assert sql(database_url, "select count(*) from taskport.tasks") == [(0,)]
 
 
+def test_migration_creates_lost_triggers(database_url: str) -> None:
+    """Also if there is nothing else to migrate."""
+    sql(
+        database_url,
+        'drop trigger taskport_delete_owner on "user"',
+        'alter table "user" disable trigger taskport_delete_all_owners',
+    )
+    migrate(database_url)
+    sql(database_url, insert("ann"), 'delete from "user"', insert("bob"), 'truncate "user" cascade')
+    assert deleted_users(database_url).keys() == {"ann", "bob"}
+
+
 def test_deletion_of_many_users(database_url: str) -> None:
     """With all of their tasks."""
     sql(
