@@ -16,7 +16,7 @@ from application.ports.credentials import (
 from application.ports.tokens import TokenSigner
 from domain.errors import Unauthenticated
 from domain.sessions import Session, SessionStore
-from domain.users import UnknownUser, User, UserBanned, UserRepository
+from domain.users import EmailTaken, UnknownUser, User, UserBanned, UserRepository
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,7 @@ class Authenticate:
         # The request of a banned user is rejected, so it must not change anything.
         if user.is_banned(self.clock.now()):
             return user
-        return await self._update(user, claims, claims.updated_at)
+        return await self._update(user, proof, claims, claims.updated_at)
 
     async def _create(self, proof: UserProof, claims: Claims) -> User:
         user = User.create(
@@ -117,10 +117,35 @@ class Authenticate:
             image=claims.image,
             now=claims.updated_at or self.clock.now(),
         )
-        await self.users.add(user, issued_at=proof.issued_at)
+        issued_at = proof.issued_at
+        if issued_at is not None:
+            # Clocks differ, so a credential may have been issued in the future.
+            issued_at = min(issued_at, self.clock.now())
+        try:
+            await self.users.introduce(user, issued_at=issued_at)
+        except EmailTaken:
+            if not await self._release_email(proof, user.email):
+                raise
+            await self.users.introduce(user, issued_at=issued_at)
         return await self.users.get(proof.user_id, issued_at=proof.issued_at)
 
-    async def _update(self, user: User, claims: Claims, updated_at: datetime) -> User:
+    async def _release_email(self, proof: UserProof, email: str) -> bool:
+        """Release an address that a JWT proves to be verified.
+
+        Otherwise, a stranger could sign up here with the address of somebody who uses the front
+        end, and so lock that user out.
+        """
+        claims = proof.claims
+        is_verified = claims is not None and claims.email_verified is True
+        return (
+            is_verified
+            and proof.kind is CredentialKind.JWT
+            and await self.users.release_email(email)
+        )
+
+    async def _update(
+        self, user: User, proof: UserProof, claims: Claims, updated_at: datetime
+    ) -> User:
         verified = claims.email_verified
         if verified is None:
             # Without the claim the flag stays, but a new address is unverified.
@@ -133,7 +158,12 @@ class Authenticate:
             email_verified=verified,
             updated_at=updated_at,
         )
-        await self.users.save(changed)
+        try:
+            await self.users.save(changed)
+        except EmailTaken:
+            if not await self._release_email(proof, changed.email):
+                raise
+            await self.users.save(changed)
         return changed
 
 
@@ -154,6 +184,5 @@ class IssueDevelopmentToken:
         new = User.create(id=new_id, email=email, name=email.partition("@")[0], now=now)
         user = await self.users.find_by_email(new.email)
         if user is None:
-            user = new
-            await self.users.add(user, issued_at=now)
+            user = await self.users.add(new)
         return self.signer(user_id=user.id, email=user.email, now=now)

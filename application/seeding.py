@@ -22,9 +22,9 @@ class SeedUser:
         """Raises `Invalid`, `EmailTaken`, `UnknownUser`, `Unavailable`."""
         now = self.clock.now()
         user = User.create(id=user_id, email=email, name=name, now=now)
-        tasks = [Task.create(draft, user_id=user.id, now=now) for draft in drafts]
         async with self.unit_of_work() as unit:
-            await unit.users.add(user, issued_at=now)
+            user = await unit.users.add(user)
+            tasks = [Task.create(draft, user_id=user.id, now=now) for draft in drafts]
             await unit.tasks.add_all(tasks)
             await unit.commit()
         return user

@@ -131,16 +131,15 @@ class SignUp:
         now = self.clock.now()
         user = User.create(id=self.ids(), email=email, name=name, now=now)
         session = None
-        if not self.policy.require_email_verification:
-            session = new_session(user, device, self.ids, now, self.policy.sessions)
         async with self.unit_of_work() as unit:
             try:
-                await unit.users.add(user, issued_at=now)
+                user = await unit.users.add(user)
                 await unit.accounts.add_password(
                     id=self.ids(), user_id=user.id, password_hash=password_hash, now=now
                 )
-                if session is not None:
-                    await unit.sessions.add(session)
+                if not self.policy.require_email_verification:
+                    session = new_session(user, device, self.ids, now, self.policy.sessions)
+                    session = await unit.sessions.add(session)
             except UnknownUser:
                 # The ids are new, so the table has columns that only the front end can fill.
                 raise SignUpClosed from None
@@ -188,7 +187,9 @@ class LogIn:
         now = self.clock.now()
         session = new_session(user, device, self.ids, now, self.policy.sessions)
         try:
-            await self.sessions.add(session)
+            # No session for an id whose tasks are those of another account.
+            await self.users.get(user.id, issued_at=now)
+            session = await self.sessions.add(session)
         except UnknownUser:
             raise InvalidCredentials from None
         return SignedIn(user, session, self.signer(session, now))

@@ -36,4 +36,5 @@ class DeleteUser:
     users: UserRepository
 
     async def __call__(self, user_id: str) -> None:
+        """Raises `AccountInUse`."""
         await self.users.remove(user_id)

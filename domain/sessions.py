@@ -39,7 +39,7 @@ class SessionNotFound(NotFound):
 class Session:
     """A sign-in on one device: a row shared with Better Auth. An entity; times are in UTC."""
 
-    #: 32 random letters and digits, if this service created it.
+    #: The row's id as text: 32 random letters and digits, a uuid or a number.
     id: str
     #: The user who signed in.
     user_id: str
@@ -117,8 +117,12 @@ class SessionStore(Protocol):
     async def list(self, user_id: str, *, now: datetime) -> Sequence[Session]:
         """The sessions of the user that have not expired, newest first."""
 
-    async def add(self, session: Session) -> None:
-        """Raises `UnknownUser` if the user does not exist."""
+    async def add(self, session: Session) -> Session:
+        """Store a new session, and return it as it was stored: a store may have ids of another kind
+        and room for shorter texts.
+
+        Raises `UnknownUser` if the user does not exist.
+        """
 
     async def save(self, session: Session) -> None:
         """Store a prolonged session, unless the stored one expires at the same time or later.

@@ -43,6 +43,13 @@ class EmailTaken(Conflict):
     message = "This e-mail address belongs to another user."
 
 
+class AccountInUse(Conflict):
+    """A row of the front end's own references the account, so that it cannot be deleted."""
+
+    code = "ACCOUNT_IN_USE"
+    message = "The account cannot be deleted: other data depends on it."
+
+
 #: In code points.
 NAME_MAX_LENGTH: Final = 255
 
@@ -63,7 +70,8 @@ def clean_email(text: str) -> str:
 class User:
     """A person who can sign in: a row shared with Better Auth. An entity; times are in UTC."""
 
-    #: 32 random letters and digits from a sign-up, or the `sub` of a token. Never changes.
+    #: The row's id as text: from a sign-up, 32 random letters and digits, a uuid or a number, as
+    #: the front end's table has it; else the `sub` of a token. Never changes.
     id: str
     #: Unique; in lower case.
     email: str
@@ -119,8 +127,8 @@ class UserRepository(Protocol):
     """Stores users. Every method may raise `Unavailable`.
 
     The ids of deleted users are kept: a credential that was issued before the deletion is
-    rejected and cannot create the user again. `issued_at` is when it was issued; None counts as
-    before the deletion.
+    rejected and cannot create the user again, nor can one that was issued within an hour after it.
+    `issued_at` is when it was issued; None counts as before the deletion.
     """
 
     async def get(self, user_id: str, *, issued_at: datetime | None) -> User:
@@ -131,10 +139,19 @@ class UserRepository(Protocol):
     async def exists(self) -> bool:
         """Whether there is any user."""
 
-    async def add(self, user: User, *, issued_at: datetime | None) -> None:
-        """Store a new user. If the id exists, nothing changes: another request was first.
+    async def add(self, user: User) -> User:
+        """Store a new user of this service, and return it with its id.
 
-        Raises `EmailTaken`; `UnknownUser` if the user was deleted after `issued_at`.
+        The id is the user's own, unless the store has ids of another kind. Raises `EmailTaken`,
+        `Invalid`; `UnknownUser` if the store has columns that only the front end can fill.
+        """
+
+    async def introduce(self, user: User, *, issued_at: datetime | None) -> None:
+        """Store a user whom a credential names. If the id exists, nothing changes: another request
+        was first.
+
+        Raises `EmailTaken`; `UnknownUser` if the user was deleted, and the credential was not
+        issued an hour after that, or if the store cannot have such an id.
         """
 
     async def save(self, user: User) -> None:
@@ -149,5 +166,14 @@ class UserRepository(Protocol):
         Raises `UnknownUser`.
         """
 
+    async def release_email(self, email: str) -> bool:
+        """Take the address from a user who signed up at this service and never verified it.
+
+        False if no such user has it. The user keeps everything else.
+        """
+
     async def remove(self, user_id: str) -> None:
-        """Delete the user with everything that belongs to it, and keep its id and the time."""
+        """Delete the user with everything that belongs to it, and keep its id and the time.
+
+        Raises `AccountInUse`.
+        """

@@ -1,4 +1,4 @@
-"""The command line: `taskport serve`, `migrate`, `seed`, `token`, `check`."""
+"""The command line: `taskport serve`, `migrate`, `check`, `grants`, `forget`, `seed`, `token`."""
 
 import asyncio
 import secrets
@@ -11,10 +11,12 @@ from pydantic import ValidationError
 
 from adapters.logs import process_log
 from adapters.postgres import schema
+from adapters.postgres.drift import Severity
+from adapters.postgres.grants import grants as grants_of
 from adapters.postgres_server.errors import EmbeddedPostgresError
 from adapters.uvicorn.listener import PortTaken
 from domain.errors import Invalid, TaskportError
-from entrypoints import seeding, serving
+from entrypoints import inspection, seeding, serving
 from entrypoints.container import build, shared_counters_are_reachable
 from entrypoints.database import with_database, without_database
 from entrypoints.settings import Settings, problems
@@ -59,7 +61,7 @@ def migrate() -> None:
     """Migrate the schema of the database to this version."""
     with _exiting_with_message(), with_database(_settings()) as settings:
         assert settings.direct_url is not None
-        schema.migrate(settings.direct_url)
+        schema.migrate(settings.direct_url, options=settings.layout_options)
         typer.echo("The schema is at head.")
 
 
@@ -112,6 +114,27 @@ def token(
 
 
 @app.command()
+def grants(
+    role: Annotated[str, typer.Argument(help="The role that serves requests.")],
+) -> None:
+    """Print the SQL that grants a role what it needs to serve requests, and nothing else."""
+    with _exiting_with_message(), with_database(_settings()) as settings:
+        assert settings.direct_url is not None
+        layout = schema.check_ready(settings.direct_url, settings.layout_options)
+        typer.echo(grants_of(layout, role), nl=False)
+
+
+@app.command()
+def forget(
+    user: Annotated[str, typer.Argument(help="Id of the user.")],
+) -> None:
+    """Delete what a former account with this id owned, if `taskport check` names it."""
+    with _exiting_with_message(), with_database(_settings()) as settings:
+        asyncio.run(inspection.forget(settings, user))
+        typer.echo("The former account is forgotten.")
+
+
+@app.command()
 def check() -> None:
     """Check the settings, the database and its schema, and say how to fix what is wrong."""
     with _exiting_with_message():
@@ -132,20 +155,28 @@ def check() -> None:
             return
         with with_database(configured) as settings:
             assert settings.direct_url is not None
-            schema.check_ready(settings.direct_url)
+            layout = schema.check_ready(settings.direct_url, settings.layout_options)
             typer.echo("database    fine, the schema is at head")
             if settings.url is not None and settings.url != settings.direct_url:
                 schema.check_reachable(settings.url)
                 typer.echo("pooled URL  fine")
+            typer.echo(f"tables      {', '.join(str(table) for table in layout.tables)}")
+            problems = asyncio.run(inspection.find_problems(configured, settings, layout))
+            for problem in problems:
+                if problem.severity is Severity.NOTE:
+                    typer.echo(f"            {problem.message}")
+            defects = [p.message for p in problems if p.severity is not Severity.NOTE]
+            if defects:
+                _fail(*defects)
 
 
 def _prepare(configured: Settings, settings: Settings) -> None:
     """Migrate the embedded database; only check a configured one. Raises `SchemaError`."""
     assert settings.direct_url is not None
     if configured.url is None:
-        schema.migrate(settings.direct_url)
+        schema.migrate(settings.direct_url, options=settings.layout_options)
     else:
-        schema.check_ready(settings.direct_url)
+        schema.check_ready(settings.direct_url, settings.layout_options)
 
 
 async def _token(settings: Settings, email: str) -> str:

@@ -26,9 +26,9 @@ from adapters.memory.tasks import MemoryTasks
 from adapters.memory.unit_of_work import MemoryUnitOfWorkFactory
 from adapters.memory.users import MemoryUsers
 from adapters.postgres.accounts import PostgresAccounts
+from adapters.postgres.current_layout import BetterAuthDatabase, CurrentLayout
 from adapters.postgres.database import Database, TransactionalDatabase
 from adapters.postgres.keys import PostgresKeys
-from adapters.postgres.optional_columns import OptionalColumns
 from adapters.postgres.owners import PostgresOwners
 from adapters.postgres.pipeline_database import PipelineDatabase
 from adapters.postgres.schema import PostgresHealth
@@ -72,6 +72,8 @@ class Service:
     request_limit: RequestLimit
     #: None with memory storage.
     database: PipelineDatabase | None
+    #: None with memory storage.
+    layout: CurrentLayout | None
     #: None if each process counts for itself.
     shared_counters: "RedisCounters | None"
     remote_keys: RemoteKeys
@@ -81,12 +83,16 @@ class Service:
         """Keep the connections to the database and to Redis open during an `async with`."""
         if self.database is not None:
             await self.database.open()
+        if self.layout is not None:
+            self.layout.open()
         if self.shared_counters is not None:
             await self.shared_counters.open()
         try:
             yield
         finally:
             await self.remote_keys.close()
+            if self.layout is not None:
+                await self.layout.close()
             if self.shared_counters is not None:
                 await self.shared_counters.close()
             if self.database is not None:
@@ -101,11 +107,12 @@ def build(settings: Settings, replace: Mapping[Any, object] = _NOTHING) -> Servi
     """
     container = punq.Container()
     if settings.url is None:
-        database = None
+        database = layout = None
         _register_memory(container)
     else:
         database = PipelineDatabase(settings.url, slow_seconds=settings.slow_query_ms / 1000)
-        _register_postgres(container, database)
+        layout = CurrentLayout(database, settings.layout_options)
+        _register_postgres(container, database, layout)
     shared_counters = _shared_counters(settings.rate_limit_storage)
     _register_limits(container, settings, shared_counters)
     _register_identity(container, settings)
@@ -124,6 +131,7 @@ def build(settings: Settings, replace: Mapping[Any, object] = _NOTHING) -> Servi
         users=container.resolve(UserRepository),
         request_limit=container.resolve(RequestLimit),
         database=database,
+        layout=layout,
         shared_counters=shared_counters,
         remote_keys=container.resolve(RemoteKeys),
     )
@@ -140,10 +148,13 @@ def _register_memory(container: punq.Container) -> None:
     container.register(UnitOfWorkFactory, MemoryUnitOfWorkFactory)
 
 
-def _register_postgres(container: punq.Container, database: PipelineDatabase) -> None:
+def _register_postgres(
+    container: punq.Container, database: PipelineDatabase, layout: CurrentLayout
+) -> None:
     container.register(Database, instance=database)
     container.register(TransactionalDatabase, instance=database)
-    container.register(OptionalColumns, instance=OptionalColumns(database))
+    container.register(CurrentLayout, instance=layout)
+    container.register(BetterAuthDatabase, instance=BetterAuthDatabase(database, layout))
     container.register(StorageHealth, PostgresHealth)
     container.register(PostgresOwners)
     container.register(TaskRepository, PostgresTasks)

@@ -47,6 +47,8 @@ def serve_database(configured: Settings, *, workers: int, migrate: bool) -> None
     ):
         if migrate:
             _migrate(settings)
+        else:
+            _check_layout(settings)
         print(banner.on_postgres(configured, settings, listener.getsockname()[1]), flush=True)
         config = server_config(settings, workers)
         if workers > 1 and configured.rate_limit_storage == "memory://":
@@ -97,13 +99,26 @@ def _migrate(settings: Settings) -> None:
     give_up = time.monotonic() + _DATABASE_SECONDS
     while True:
         try:
-            schema.migrate(settings.direct_url)
+            schema.migrate(settings.direct_url, options=settings.layout_options)
+            return
+        except schema.TriggerMissing as missing:
+            # Requests succeed without the triggers; `taskport check` fails.
+            print(missing, flush=True)
             return
         except schema.DatabaseUnreachable as error:
             if time.monotonic() > give_up:
                 raise
             print(f"{error}; trying again", flush=True)
             time.sleep(_DATABASE_RETRY_SECONDS)
+
+
+def _check_layout(settings: Settings) -> None:
+    """Raises `SchemaError` if Better Auth's tables cannot be used; none if there is no database
+    yet.
+    """
+    assert settings.url is not None
+    with suppress(schema.DatabaseUnreachable):
+        schema.check_layout(settings.url, settings.layout_options)
 
 
 @contextmanager

@@ -3,8 +3,10 @@
 No error message quotes a value, which may be a secret.
 """
 
+import json
 import re
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
 
 from psycopg import ProgrammingError
@@ -12,8 +14,14 @@ from psycopg.conninfo import conninfo_to_dict
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_settings import NoDecode
 
+from adapters.postgres.better_auth_models import MODEL_NAMES
+from adapters.postgres.layout import ModelOptions
 from application.limits import Limits
 from entrypoints.limits import parse_limits
+
+_MODELS_EXAMPLE: Final = (
+    '{"user": {"modelName": "people", "fields": {"emailVerified": "verified"}}}'
+)
 
 
 def _origin(url: str) -> str:
@@ -91,6 +99,35 @@ def _domain(text: str) -> str:
     return domain
 
 
+def _models(text: object) -> object:
+    """The options of Better Auth's models, in the JSON form that Better Auth itself has."""
+    if not isinstance(text, str):
+        return text
+    try:
+        models = json.loads(text)
+    except ValueError:
+        raise ValueError(f"must be JSON such as {_MODELS_EXAMPLE}") from None
+    if not isinstance(models, dict):
+        raise ValueError(f"must be JSON such as {_MODELS_EXAMPLE}")
+    return {name: _model(name, options) for name, options in models.items()}
+
+
+def _model(name: str, options: Any) -> ModelOptions:
+    if name not in MODEL_NAMES:
+        raise ValueError(f"must not name a model other than {', '.join(MODEL_NAMES)}")
+    if not isinstance(options, dict):
+        raise ValueError(f"must have an object for {name}, such as {_MODELS_EXAMPLE}")
+    table, columns = options.get("modelName"), options.get("fields", {})
+    is_named = table is None or (isinstance(table, str) and table)
+    is_mapped = isinstance(columns, dict) and all(isinstance(c, str) for c in columns.values())
+    if not is_named or not is_mapped:
+        raise ValueError(
+            f"must have a text as modelName and texts in fields for {name},"
+            f" such as {_MODELS_EXAMPLE}"
+        )
+    return ModelOptions(table, columns)
+
+
 def _limits(text: object) -> object:
     return parse_limits(text) if isinstance(text, str) else text
 
@@ -144,6 +181,7 @@ UrlPath = Annotated[str, AfterValidator(_url_path)]
 HostNames = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_hosts)]
 CookiePrefix = Annotated[str, AfterValidator(_cookie_prefix)]
 CookieDomain = Annotated[str, AfterValidator(_domain)]
+Models = Annotated[Mapping[str, ModelOptions], NoDecode, BeforeValidator(_models)]
 RateLimits = Annotated[Limits, NoDecode, BeforeValidator(_limits)]
 CountersUrl = Annotated[str, AfterValidator(_counters_url), Field(repr=False)]
 LogLevel = Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)]

@@ -8,6 +8,7 @@ from typing import Annotated, Final, Literal, Self
 from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from adapters.postgres.layout import LayoutOptions
 from application.limits import Limit
 from domain.sessions import SessionPolicy
 from entrypoints.setting_types import (
@@ -19,6 +20,7 @@ from entrypoints.setting_types import (
     HttpUrl,
     LogFormat,
     LogLevel,
+    Models,
     Origin,
     Origins,
     RateLimits,
@@ -64,6 +66,13 @@ class Settings(BaseSettings):
     better_auth_url: Origin = "http://localhost:3000"
     #: Where the public keys of its JWTs are. Empty: `BETTER_AUTH_URL/api/auth/jwks`.
     better_auth_jwks_url: HttpUrl | None = None
+    #: The schema of Better Auth's tables, or the one in which they are to be created. Empty: found
+    #: in the catalog, created in `public`.
+    better_auth_schema: str = ""
+    #: The options `modelName` and `fields` of Better Auth's models, as JSON in Better Auth's own
+    #: form: `{"user": {"modelName": "people", "fields": {"emailVerified": "verified"}}}`. Only for
+    #: names that do not tell.
+    better_auth_models: Models = {}
     #: Better Auth's `advanced.cookiePrefix`.
     better_auth_cookie_prefix: CookiePrefix = "better-auth"
     #: Better Auth's `advanced.crossSubDomainCookies.domain`, such as example.com. Empty: this host
@@ -171,6 +180,10 @@ class Settings(BaseSettings):
     def jwks_url(self) -> str:
         """The URL of the public keys of the Better Auth server."""
         return self.better_auth_jwks_url or f"{self.better_auth_url}/api/auth/jwks"
+
+    @property
+    def layout_options(self) -> LayoutOptions:
+        return LayoutOptions(self.better_auth_schema, self.better_auth_models)
 
     @property
     def effective_log_level(self) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Final
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
@@ -20,6 +21,12 @@ from tests.requirements import program
 from tests.waiting import LIMIT_SECONDS, eventually
 
 _TEMPLATE = "taskport_template"
+#: The table of Better Auth's jwt plugin, as its own migration (1.7) creates it.
+JWKS_TABLE: Final = """
+    create table public."jwks" ("id" text not null primary key, "publicKey" text not null,
+    "privateKey" text not null, "createdAt" timestamptz not null, "expiresAt" timestamptz,
+    "alg" text, "crv" text)
+"""
 
 
 class PostgresServer:
@@ -37,6 +44,8 @@ class PostgresServer:
             connection.execute("select pg_reload_conf()")
             connection.execute(f"create database {_TEMPLATE}")
         migrate(self.url_of(_TEMPLATE))
+        with psycopg.connect(self.url_of(_TEMPLATE)) as connection:
+            connection.execute(JWKS_TABLE)
 
     def url_of(self, database: str) -> str:
         server = conninfo_to_dict(self.url)

@@ -72,16 +72,17 @@ async def database(request: Request, deps: Deps) -> Response:
 async def readiness(request: Request, deps: Deps) -> Response:
     """Whether the service is ready for requests.
 
-    The database responds, its schema is not behind, and the service is not about to stop.
+    The database responds, its schema is not behind, its tables can be read, and the service is not
+    about to stop.
     """
     if deps.is_draining():
         return unavailable(request.scope)
     try:
         async with asyncio.timeout(READY_SECONDS):
-            is_behind = await deps.storage.is_behind()
+            is_ready = await deps.storage.is_ready()
     except (Unavailable, TimeoutError):
-        is_behind = True
-    return unavailable(request.scope) if is_behind else _ok()
+        is_ready = False
+    return _ok() if is_ready else unavailable(request.scope)
 
 
 @health.get(

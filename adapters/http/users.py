@@ -9,7 +9,7 @@ from adapters.http.dependencies import CurrentUser, Deps
 from adapters.http.operations import Operations
 from adapters.http.user_schemas import NewName
 from adapters.http.user_schemas import User as UserSchema
-from domain.users import User
+from domain.users import AccountInUse, User
 
 users: Final = Operations("users")
 
@@ -27,7 +27,11 @@ async def rename_user(caller: CurrentUser, deps: Deps, body: NewName) -> Respons
 
 
 @users.delete(
-    "/api/users/me", status=204, description="The account has been deleted.", sets_cookie=True
+    "/api/users/me",
+    status=204,
+    description="The account has been deleted.",
+    raises=(AccountInUse,),
+    sets_cookie=True,
 )
 async def delete_user(caller: CurrentUser, deps: Deps) -> Response:
     """Delete your account, and everything in it."""

@@ -28,10 +28,11 @@ class MemorySessions:
         own.sort(key=lambda session: (session.created_at, session.id), reverse=True)
         return [copy(session) for session in own]
 
-    async def add(self, session: Session) -> None:
+    async def add(self, session: Session) -> Session:
         if session.user_id not in self.store.users:
             raise UnknownUser
         self.store.sessions[session.id] = copy(session)
+        return session
 
     async def save(self, session: Session) -> None:
         stored = self._own(session.id, session.user_id)

@@ -14,7 +14,15 @@ from domain.users import User
 K = TypeVar("K")
 V = TypeVar("V")
 
-_TABLES = ("tasks", "users", "deleted_users", "sessions", "password_hashes", "keys")
+_TABLES = (
+    "tasks",
+    "users",
+    "deleted_users",
+    "signed_up_here",
+    "sessions",
+    "password_hashes",
+    "keys",
+)
 
 
 @dataclass(slots=True)
@@ -24,6 +32,8 @@ class MemoryStore:
     tasks: dict[int, Task] = field(default_factory=dict)
     users: dict[str, User] = field(default_factory=dict)
     deleted_users: dict[str, datetime] = field(default_factory=dict)
+    #: The users who signed up at this service, as keys.
+    signed_up_here: dict[str, bool] = field(default_factory=dict)
     sessions: dict[str, Session] = field(default_factory=dict)
     password_hashes: dict[str, str] = field(default_factory=dict)
     keys: dict[str, StoredKey] = field(default_factory=dict)
@@ -49,8 +59,8 @@ class MemoryStore:
     async def ping(self) -> None:
         """Memory is always available."""
 
-    async def is_behind(self) -> bool:
-        return False
+    async def is_ready(self) -> bool:
+        return True
 
 
 def _merge(target: dict[K, V], base: dict[K, V], changed: dict[K, V]) -> None:

@@ -3,7 +3,7 @@
 from copy import copy
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from adapters.memory.store import MemoryStore
 from domain.sessions import Session
@@ -12,6 +12,7 @@ from domain.users import EmailTaken, UnknownUser, User
 
 K = TypeVar("K")
 Owned = TypeVar("Owned", Session, Task)
+_ABSENCE: Final = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +36,15 @@ class MemoryUsers:
     async def exists(self) -> bool:
         return bool(self.store.users)
 
-    async def add(self, user: User, *, issued_at: datetime | None) -> None:
-        if self._was_deleted_since(user.id, issued_at):
+    async def add(self, user: User) -> User:
+        self._claim(user.email, user.id)
+        self.store.users[user.id] = copy(user)
+        self.store.signed_up_here[user.id] = True
+        return user
+
+    async def introduce(self, user: User, *, issued_at: datetime | None) -> None:
+        deleted_at = self.store.deleted_users.get(user.id)
+        if deleted_at is not None and (issued_at is None or issued_at <= deleted_at + _ABSENCE):
             raise UnknownUser
         if user.id in self.store.users:
             return
@@ -58,9 +66,19 @@ class MemoryUsers:
         self.store.users[user_id] = replace(stored, name=name, updated_at=newer)
         return copy(self.store.users[user_id])
 
+    async def release_email(self, email: str) -> bool:
+        for user in self.store.users.values():
+            is_released = user.email == email and not user.email_verified
+            if is_released and user.id in self.store.signed_up_here:
+                nobody = f"displaced-{user.id}@example.invalid"
+                self.store.users[user.id] = replace(user, email=nobody)
+                return True
+        return False
+
     async def remove(self, user_id: str) -> None:
         if self.store.users.pop(user_id, None) is None:
             return
+        self.store.signed_up_here.pop(user_id, None)
         self.store.deleted_users[user_id] = datetime.now(UTC)
         self.store.password_hashes.pop(user_id, None)
         _drop_owned(self.store.tasks, user_id)

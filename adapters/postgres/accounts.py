@@ -1,26 +1,26 @@
-"""Password hashes in Better Auth's table `"account"`."""
+"""Password hashes in Better Auth's table `account`."""
 
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
+from typing import Any, Final
 
-from sqlalchemy import Text, bindparam, insert, select
+from sqlalchemy import bindparam, insert, select
 
-from adapters.postgres.database import ConstraintViolated, Database, Statement
-from adapters.postgres.optional_columns import Columns, OptionalColumns
-from adapters.postgres.tables import ACCOUNTS
-from adapters.postgres.users import translate_violation, utc_text
+from adapters.postgres.better_auth_times import utc_text
+from adapters.postgres.current_layout import BetterAuthDatabase
+from adapters.postgres.database import ConstraintViolated, Statement
+from adapters.postgres.layout import AnyType, BetterAuthTable, Layout
+from adapters.postgres.users import translate_violation
 
-_PASSWORD_ACCOUNT = {
+_PASSWORD_ACCOUNT: Final = {
     "providerId": "credential",
     # If the column exists, Better Auth finds passwords by this value.
     "issuer": "local:credential",
 }
-_INSERTED = (
-    "id",
+_INSERTED: Final = (
     "userId",
     "accountId",
-    "providerId",
     "password",
     "createdAt",
     "updatedAt",
@@ -28,48 +28,55 @@ _INSERTED = (
 
 
 @cache
-def _password_hash(present: Columns) -> Statement:
-    criteria = ("userId", "accountId", *_password_columns(present))
+def _password_hash(layout: Layout) -> Statement:
+    account = layout.account
+    criteria = ("userId", "accountId", *_password_columns(account))
     return Statement.compile(
         "accounts.password_hash",
-        select(ACCOUNTS.c.password)
-        .where(*(ACCOUNTS.c[name] == bindparam(name, type_=Text) for name in criteria))
+        select(account.c.password)
+        .where(*(account.c[name] == _parameter(name) for name in criteria))
         # The oldest: no constraint forbids a second password.
-        .order_by(ACCOUNTS.c.createdAt, ACCOUNTS.c.id),
+        .order_by(account.c.createdAt, account.c.id),
     )
 
 
 @cache
-def _add(present: Columns) -> Statement:
-    inserted = {*_INSERTED, *_password_columns(present)}
+def _add(layout: Layout) -> Statement:
+    account = layout.account
+    ids = () if account.new_id("") is None else ("id",)
+    names = account.writable((*ids, *_INSERTED, *_password_columns(account)))
     return Statement.compile(
-        "accounts.add",
-        insert(ACCOUNTS).values({name: bindparam(name) for name in sorted(inserted)}),
+        "accounts.add", insert(account.table).values({name: _parameter(name) for name in names})
     )
 
 
-def _password_columns(present: Columns) -> tuple[str, ...]:
+def _parameter(name: str) -> Any:
+    return bindparam(name, type_=AnyType())
+
+
+def _password_columns(account: BetterAuthTable) -> tuple[str, ...]:
     """The columns that distinguish an account with a password from one of a social provider."""
-    return ("providerId", "issuer") if ACCOUNTS.c.issuer in present else ("providerId",)
+    return tuple(name for name in _PASSWORD_ACCOUNT if name in account.columns)
 
 
 @dataclass(frozen=True, slots=True)
 class PostgresAccounts:
     """An `AccountStore`."""
 
-    database: Database
-    optional: OptionalColumns
+    database: BetterAuthDatabase
 
     async def password_hash(self, user_id: str) -> str | None:
+        if not (await self.database.layout()).account.accepts_id(user_id, "userId"):
+            return None
         values = {"userId": user_id, "accountId": user_id, **_PASSWORD_ACCOUNT}
-        row = await self.database.fetch_one(_password_hash(await self.optional()), values)
+        row = await self.database.fetch_one(_password_hash, values)
         return None if row is None else row[0]
 
     async def add_password(
         self, *, id: str, user_id: str, password_hash: str, now: datetime
     ) -> None:
         values = {
-            "id": id,
+            "id": (await self.database.layout()).account.new_id(id),
             "userId": user_id,
             "accountId": user_id,
             "password": password_hash,
@@ -78,6 +85,6 @@ class PostgresAccounts:
             **_PASSWORD_ACCOUNT,
         }
         try:
-            await self.database.execute(_add(await self.optional()), values)
+            await self.database.execute(_add, values)
         except ConstraintViolated as violated:
             raise translate_violation(violated) from violated

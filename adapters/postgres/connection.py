@@ -12,7 +12,7 @@ from psycopg.abc import PQGen, PQGenConn
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.pq import TransactionStatus
 
-from adapters.postgres.database import ConstraintViolated
+from adapters.postgres.database import ConstraintViolated, LayoutChanged
 from adapters.postgres.metrics import REFUSED_VALUES
 from adapters.postgres.psycopg_internals import (
     WaitTimeout,
@@ -163,14 +163,21 @@ def translate_error(error: Exception) -> Exception:
         case (
             errors.OperationalError()
             | errors.ReadOnlySqlTransaction()
-            # The schema is behind, a grant is missing, or a plugin's column was dropped.
-            | errors.UndefinedTable()
-            | errors.UndefinedColumn()
             | errors.InsufficientPrivilege()
             | errors.IdleInTransactionSessionTimeout()
         ):
             #: The database rejects a statement for now: 503. `error` is the type of the exception.
             _log.warning("statement_failed", error=type(error).__name__)
             return Unavailable()
+        case (
+            errors.UndefinedTable()
+            | errors.UndefinedColumn()
+            | errors.InvalidSchemaName()
+            # There is no operator for the type that a column has now.
+            | errors.UndefinedFunction()
+            | errors.DatatypeMismatch()
+        ):
+            _log.warning("statement_failed", error=type(error).__name__)
+            return LayoutChanged()
         case _:
             return error

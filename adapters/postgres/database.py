@@ -2,8 +2,8 @@
 
 Repositories run `Statement`s on a `Database` and know neither connection pool nor driver. Every
 implementation keeps its deadlines and raises only `Unavailable` (PostgreSQL is unreachable, too
-slow, or asks to try again), `Invalid` (a value that no column can hold) and `ConstraintViolated`
-(for the repository to translate).
+slow, or asks to try again; `LayoutChanged` if a table or a column is gone), `Invalid` (a value that
+no column can hold) and `ConstraintViolated` (for the repository to translate).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,6 +15,8 @@ from typing import Any, Protocol, Self
 from sqlalchemy import ClauseElement
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.sql.dml import UpdateBase
+
+from domain.errors import Unavailable
 
 Row = tuple[Any, ...]
 Values = Mapping[str, object]
@@ -34,11 +36,15 @@ class Statement:
     is_write: bool = False
 
     @classmethod
-    def compile(cls, name: str, clause: ClauseElement) -> Self:
-        """Compile a SQLAlchemy Core clause in which every value is a named `bindparam`."""
+    def compile(cls, name: str, clause: ClauseElement, *, is_write: bool = False) -> Self:
+        """Compile a SQLAlchemy Core clause in which every value is a named `bindparam`.
+
+        `is_write` is for a `select` from the changes of a CTE.
+        """
         compiled = clause.compile(dialect=_DIALECT)
         parameters = tuple(compiled.positiontup or ())  # type: ignore[attr-defined]
-        return cls(name, str(compiled), parameters, is_write=isinstance(clause, UpdateBase))
+        is_write = is_write or isinstance(clause, UpdateBase)
+        return cls(name, str(compiled), parameters, is_write=is_write)
 
     @cached_property
     def encoded(self) -> bytes:
@@ -59,6 +65,10 @@ class ConstraintViolated(Exception):
         self.name = name
         self.is_unique = is_unique
         self.is_foreign_key = is_foreign_key
+
+
+class LayoutChanged(Unavailable):
+    """A table or a column is not there, or not of the type that it had."""
 
 
 class Database(Protocol):

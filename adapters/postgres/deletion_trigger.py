@@ -4,10 +4,14 @@ They are the only thing that we add to a table of Better Auth's. They call one f
 schema, which takes the names of the columns as arguments: nothing of ours depends on their table.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 from sqlalchemy import Connection, text
 
+from adapters.postgres.blocking import fetch_all
+from adapters.postgres.database import Database, Row, Statement, Values
+from adapters.postgres.layout import DeletionTarget
 from adapters.postgres.tables import SCHEMA
 
 # Bits of `pg_trigger.tgtype`.
@@ -21,15 +25,16 @@ TRIGGERS: Final = {
     ),
 }
 
-_IS_THERE: Final = text(
+_INSTALLED: Final = Statement(
+    "deletion_trigger.installed",
     f"""
-    select exists (
-        select from pg_catalog.pg_trigger
-        where tgrelid = to_regclass(:table) and tgname = :name
-          and tgfoid = to_regprocedure('{SCHEMA}.delete_owner()')
-          and tgtype = :type and tgargs = :arguments and tgqual is null and tgenabled in ('O', 'A')
-    )
-    """  # noqa: S608
+    select tgname::text
+    from pg_catalog.pg_trigger
+    where tgrelid = to_regclass($1) and tgargs = $2 and tgqual is null and tgenabled in ('O', 'A')
+      and tgfoid = to_regprocedure('{SCHEMA}.delete_owner()')
+      and (tgname, tgtype) in ({", ".join(f"('{n}', {t})" for n, (_, t) in TRIGGERS.items())})
+    """,  # noqa: S608
+    ("table", "arguments"),
 )
 
 
@@ -37,26 +42,15 @@ class TriggerNotInstalled(Exception):
     """The role may not create the triggers. The message is one sentence for the operator."""
 
 
-def install(
-    connection: Connection,
-    *,
-    schema: str,
-    table: str,
-    id_column: str,
-    created_column: str | None,
-    created_has_zone: bool,
-) -> None:
-    """Create the triggers on a table, unless they are there.
+def install(connection: Connection, target: DeletionTarget) -> None:
+    """Create the triggers on a table of users, unless they are there.
 
     Raises `TriggerNotInstalled`. The function must exist: a migration creates it.
     """
-    arguments = _arguments(id_column, created_column, has_zone=created_has_zone)
-    missing = [
-        name for name in TRIGGERS if not _is_there(connection, name, (schema, table), arguments)
-    ]
+    missing = _missing(fetch_all(connection, _INSTALLED, _values(target)))
     if not missing:
         return
-    name = _quoted(schema, table)
+    name, arguments = _name(target), arguments_of(target)
     role, may_create = connection.execute(
         text("select current_user, has_table_privilege(:table, 'TRIGGER')"), {"table": name}
     ).one()
@@ -73,41 +67,34 @@ def install(
         )
 
 
-def is_installed(
-    connection: Connection,
-    *,
-    schema: str,
-    table: str,
-    id_column: str,
-    created_column: str | None,
-    created_has_zone: bool,
-) -> bool:
-    """Whether the triggers are on a table, enabled, and read these columns."""
-    arguments = _arguments(id_column, created_column, has_zone=created_has_zone)
-    return all(_is_there(connection, name, (schema, table), arguments) for name in TRIGGERS)
+def arguments_of(target: DeletionTarget) -> tuple[str, ...]:
+    """The arguments of the triggers: how the function reads a deleted row."""
+    if target.created_column is None:
+        return (target.id_column,)
+    zone = "with zone" if target.created_has_zone else "without zone"
+    return target.id_column, target.created_column, zone
 
 
-def _is_there(
-    connection: Connection, trigger: str, table: tuple[str, str], arguments: tuple[str, ...]
-) -> bool:
-    return bool(
-        connection.scalar(
-            _IS_THERE,
-            {
-                "table": _quoted(*table),
-                "name": trigger,
-                "type": TRIGGERS[trigger][1],
-                # As PostgreSQL stores them.
-                "arguments": b"".join(argument.encode() + b"\0" for argument in arguments),
-            },
-        )
-    )
+async def find_missing(database: Database, target: DeletionTarget) -> list[str]:
+    """The names of the triggers that are not on the table, enabled, with the right arguments."""
+    return _missing(await database.fetch_all(_INSTALLED, _values(target)))
 
 
-def _arguments(id_column: str, created_column: str | None, *, has_zone: bool) -> tuple[str, ...]:
-    if created_column is None:
-        return (id_column,)
-    return (id_column, created_column, "with zone" if has_zone else "without zone")
+def _missing(installed: Sequence[Row]) -> list[str]:
+    names = {name for (name,) in installed}
+    return [trigger for trigger in TRIGGERS if trigger not in names]
+
+
+def _values(target: DeletionTarget) -> Values:
+    return {
+        "table": _name(target),
+        # As PostgreSQL stores them.
+        "arguments": b"".join(argument.encode() + b"\0" for argument in arguments_of(target)),
+    }
+
+
+def _name(target: DeletionTarget) -> str:
+    return _quoted(target.table.schema, target.table.name)
 
 
 def _quoted(*names: str) -> str:

@@ -1,24 +1,28 @@
-"""Public keys of Better Auth's `jwt` plugin, in its table `"jwks"`."""
+"""Public keys of Better Auth's `jwt` plugin, in its table `jwks`."""
 
 from dataclasses import dataclass
 from functools import cache
 
-from sqlalchemy import Text, bindparam, null, select
+from sqlalchemy import bindparam, null, select
 
-from adapters.postgres.database import Database, Statement
-from adapters.postgres.optional_columns import Columns, OptionalColumns
-from adapters.postgres.tables import KEYS
-from adapters.postgres.users import utc
+from adapters.postgres.better_auth_times import utc
+from adapters.postgres.current_layout import BetterAuthDatabase
+from adapters.postgres.database import Statement
+from adapters.postgres.layout import AnyType, Layout
 from application.ports.keys import StoredKey
 
 
 @cache
-def _find(present: Columns) -> Statement:
-    algorithm = KEYS.c.alg if KEYS.c.alg in present else null()
+def _find(layout: Layout) -> Statement:
+    keys = layout.jwks
+    assert keys is not None
+    algorithm, expires_at = (
+        keys.c[name] if name in keys.columns else null() for name in ("alg", "expiresAt")
+    )
     return Statement.compile(
         "keys.find",
-        select(KEYS.c.id, KEYS.c.publicKey, algorithm, KEYS.c.expiresAt).where(
-            KEYS.c.id == bindparam("id", type_=Text)
+        select(keys.text("id"), keys.c.publicKey, algorithm, expires_at).where(
+            keys.c.id == bindparam("id", type_=AnyType())
         ),
     )
 
@@ -27,11 +31,13 @@ def _find(present: Columns) -> Statement:
 class PostgresKeys:
     """A `KeyStore`."""
 
-    database: Database
-    optional: OptionalColumns
+    database: BetterAuthDatabase
 
     async def find(self, key_id: str) -> StoredKey | None:
-        row = await self.database.fetch_one(_find(await self.optional()), {"id": key_id})
+        keys = (await self.database.layout()).jwks
+        if keys is None or not keys.accepts_id(key_id):
+            return None
+        row = await self.database.fetch_one(_find, {"id": key_id})
         if row is None:
             return None
         id, public_key, algorithm, expires_at = row

@@ -17,11 +17,24 @@ from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
-from adapters.postgres.better_auth_tables import UnsupportedTables, check_tables, create_missing
+from adapters.postgres import better_auth_tables
+from adapters.postgres.blocking import fetch_all
+from adapters.postgres.catalog import ALL_TABLES, to_tables
 from adapters.postgres.connection import conninfo
+from adapters.postgres.current_layout import BetterAuthDatabase
 from adapters.postgres.database import Database, Statement
 from adapters.postgres.deletion_trigger import TriggerNotInstalled, install
-from adapters.postgres.tables import BETTER_AUTH_SCHEMA, SCHEMA
+from adapters.postgres.discovery import discover
+from adapters.postgres.drift import CREATED_HERE
+from adapters.postgres.layout import (
+    ANY_LAYOUT,
+    DEFAULT_SCHEMA,
+    Layout,
+    LayoutOptions,
+    UnsupportedLayout,
+)
+from adapters.postgres.sessions import PostgresSessions
+from adapters.postgres.tables import SCHEMA
 
 _SCRIPTS: Final = Path(__file__).parents[2] / "alembic"
 # The number of the advisory lock that a migration holds: arbitrary, but the same in all versions.
@@ -33,6 +46,10 @@ _HAS_REVISION = Statement(
     "health.has_revision", f"select to_regclass('{SCHEMA}.alembic_version') is not null"
 )
 _REVISION = Statement("health.revision", f"select version_num from {SCHEMA}.alembic_version")  # noqa: S608
+_READ_TASKS = Statement(
+    "health.read_tasks",
+    f"select from {SCHEMA}.tasks where user_id = '' and id = 0",
+)
 
 _log = structlog.get_logger("taskport.postgres")
 
@@ -41,31 +58,44 @@ class SchemaError(Exception):
     """The database cannot be used. The message is one sentence for the operator."""
 
 
+class TriggerMissing(SchemaError):
+    """The role may not create the triggers that record deleted users."""
+
+
 class DatabaseUnreachable(SchemaError):
     """The database cannot be connected to. Another attempt may succeed."""
 
 
-def migrate(url: str, revision: str = "head") -> None:
+def migrate(
+    url: str,
+    revision: str = "head",
+    options: LayoutOptions = ANY_LAYOUT,
+) -> None:
     """Upgrade the schema to a revision, in one transaction, one process at a time.
 
-    Raises `SchemaError`.
+    Creates Better Auth's tables if nothing in the database could be them, and whatever of ours was
+    lost. Raises `SchemaError`, `TriggerMissing`.
     """
     with connect(url) as conn:
         conn.execute(text(f"set local lock_timeout = '{_LOCK_SECONDS}s'"))
         conn.execute(text("select pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-        _check_better_auth_tables(conn)
+        layout = _find_layout(conn, options)
         # `if not exists` would need the privilege to create a schema even if it exists.
         if conn.scalar(text(f"select to_regnamespace('{SCHEMA}') is null")):
             conn.execute(text(f"create schema {SCHEMA}"))
-        _check_search_path(conn)
+        if layout is None:
+            layout = _create_better_auth_tables(conn, options)
+            conn.execute(text(f"comment on schema {SCHEMA} is '{CREATED_HERE}'"))
         before = _revision(conn)
         if _is_behind(before):
-            create_missing(conn)
             command.upgrade(_config(conn), revision)
             #: The schema was migrated from one revision to another.
             _log.info("database_migrated", before=before, after=_revision(conn))
-        if not _is_behind(_revision(conn)):
-            _install_triggers(conn)
+        if not _is_behind(_revision(conn)) and layout.deletion_target is not None:
+            try:
+                install(conn, layout.deletion_target)
+            except TriggerNotInstalled as missing:
+                raise TriggerMissing(str(missing)) from missing
 
 
 def downgrade(url: str, revision: str = "base") -> None:
@@ -79,12 +109,16 @@ def downgrade(url: str, revision: str = "base") -> None:
         command.downgrade(_config(conn), revision)
 
 
-def check_ready(url: str) -> None:
-    """Raises `SchemaError` if the database is not ready for this version."""
+def check_ready(
+    url: str,
+    options: LayoutOptions = ANY_LAYOUT,
+) -> Layout:
+    """The layout of Better Auth's tables. Raises `SchemaError` if the database is not ready for
+    this version.
+    """
     with connect(url) as conn:
-        _check_better_auth_tables(conn)
-        _check_search_path(conn)
-        if _is_behind(_revision(conn)):
+        layout = _find_layout(conn, options)
+        if layout is None or _is_behind(_revision(conn)):
             raise SchemaError(
                 "the database is not migrated to this version: run `taskport migrate`"
             )
@@ -93,6 +127,13 @@ def check_ready(url: str) -> None:
                 "the database was created without a Unicode locale, so that searching ignores case"
                 " for ASCII letters only: create one with `locale 'C.UTF-8'`"
             )
+        return layout
+
+
+def check_layout(url: str, options: LayoutOptions = ANY_LAYOUT) -> None:
+    """Raises `SchemaError` if Better Auth's tables cannot be used."""
+    with connect(url) as conn:
+        _find_layout(conn, options)
 
 
 def check_reachable(url: str) -> None:
@@ -130,47 +171,57 @@ class PostgresHealth:
     """A `StorageHealth`."""
 
     database: Database
+    better_auth: BetterAuthDatabase
 
     async def ping(self) -> None:
         await self.database.fetch_one(_PING, {})
 
-    async def is_behind(self) -> bool:
+    async def is_ready(self) -> bool:
         exists = await self.database.fetch_one(_HAS_REVISION, {})
         if exists is None or not exists[0]:
-            return True
+            return False
         row = await self.database.fetch_one(_REVISION, {})
-        return _is_behind(None if row is None else row[0])
+        if _is_behind(None if row is None else row[0]):
+            return False
+        # What each request reads: the tables are there, and the role may read them.
+        await self.better_auth.layout.read()
+        await PostgresSessions(self.better_auth).find_by_token("")
+        await self.database.fetch_one(_READ_TASKS, {})
+        return True
 
 
-def _check_better_auth_tables(conn: Connection) -> None:
+def _find_layout(conn: Connection, options: LayoutOptions) -> Layout | None:
     try:
-        check_tables(conn)
-    except UnsupportedTables as unsupported:
+        return discover(to_tables(fetch_all(conn, ALL_TABLES)), options)
+    except UnsupportedLayout as unsupported:
         raise SchemaError(str(unsupported)) from unsupported
 
 
-def _install_triggers(conn: Connection) -> None:
-    """Create the triggers on the table of users, if that exists. Raises `SchemaError`."""
-    created_type = conn.scalar(
-        text(
-            "select data_type from information_schema.columns where table_schema = :schema"
-            " and table_name = 'user' and column_name = 'createdAt'"
-        ),
-        {"schema": BETTER_AUTH_SCHEMA},
-    )
-    if created_type is None:
-        return
-    try:
-        install(
-            conn,
-            schema=BETTER_AUTH_SCHEMA,
-            table="user",
-            id_column="id",
-            created_column="createdAt",
-            created_has_zone=created_type == "timestamp with time zone",
+def _create_better_auth_tables(conn: Connection, options: LayoutOptions) -> Layout:
+    """Create the tables of Better Auth's own migration. Raises `SchemaError`."""
+    schema = options.schema or DEFAULT_SCHEMA
+    if options.models:
+        raise SchemaError(
+            "BETTER_AUTH_MODELS names tables, but there is none that could be Better Auth's: run"
+            " Better Auth's own migration first"
         )
-    except TriggerNotInstalled as missing:
-        raise SchemaError(str(missing)) from missing
+    if conn.scalar(text("select to_regnamespace(quote_ident(:name)) is null"), {"name": schema}):
+        raise SchemaError(
+            f'there is no schema "{schema}" for Better Auth\'s tables: create it, or correct'
+            " BETTER_AUTH_SCHEMA"
+        )
+    if not options.schema:
+        _check_search_path(conn)
+    better_auth_tables.create(conn, schema)
+    #: The database had no table that could be Better Auth's.
+    _log.warning(
+        "better_auth_tables_created",
+        schema=schema,
+        hint="with Drizzle or Prisma, let its own migration go first: on a database without them",
+    )
+    layout = _find_layout(conn, options)
+    assert layout is not None
+    return layout
 
 
 def _revision(conn: Connection) -> str | None:
@@ -187,11 +238,11 @@ def _check_search_path(conn: Connection) -> None:
     role, database, first = conn.execute(
         text("select current_user, current_database(), current_schema()")
     ).one()
-    if first != BETTER_AUTH_SCHEMA:
+    if first != DEFAULT_SCHEMA:
         raise SchemaError(
             f'the search path of the role "{role}" begins with the schema "{first}", so that Better'
-            f' Auth would not find its tables in "{BETTER_AUTH_SCHEMA}": run `alter role "{role}"'
-            f' in database "{database}" set search_path = {BETTER_AUTH_SCHEMA}`'
+            f' Auth would not find its tables in "{DEFAULT_SCHEMA}": run `alter role "{role}"'
+            f' in database "{database}" set search_path = {DEFAULT_SCHEMA}`'
         )
 
 

@@ -1,23 +1,24 @@
-"""Sessions in Better Auth's table `"session"`."""
+"""Sessions in Better Auth's table."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Text, bindparam, delete, insert, select, update
+from sqlalchemy import ColumnElement, bindparam, delete, insert, or_, select, update
 
-from adapters.postgres.database import ConstraintViolated, Database, Row, Statement
-from adapters.postgres.optional_columns import Columns, OptionalColumns
-from adapters.postgres.tables import SESSIONS, USERS
-from adapters.postgres.users import to_user, translate_violation, user_columns, utc, utc_text
+from adapters.postgres.better_auth_times import first_time, utc_text
+from adapters.postgres.current_layout import BetterAuthDatabase
+from adapters.postgres.database import ConstraintViolated, Row, Statement
+from adapters.postgres.layout import AnyType, BetterAuthTable, Layout
+from adapters.postgres.tables import OWNERS
+from adapters.postgres.user_statements import is_other_account, user_columns
+from adapters.postgres.users import is_of_other_account, to_user, translate_violation
 from domain.sessions import Session, SessionNotFound
 from domain.users import User
 
-_COLUMNS = (
-    "id",
-    "userId",
+_TIMES_AND_TEXTS: Final = (
     "token",
     "createdAt",
     "updatedAt",
@@ -25,80 +26,158 @@ _COLUMNS = (
     "ipAddress",
     "userAgent",
 )
-_SESSION = [SESSIONS.c[name] for name in _COLUMNS]
-_OWN = (SESSIONS.c.id == bindparam("id", type_=Text)) & (
-    SESSIONS.c.userId == bindparam("userId", type_=Text)
-)
+_WIDTH: Final = len(_TIMES_AND_TEXTS) + 2
 
-_LIST = Statement.compile(
-    "sessions.list",
-    select(*_SESSION)
-    .where(SESSIONS.c.userId == bindparam("userId"), SESSIONS.c.expiresAt >= bindparam("now"))
-    .order_by(SESSIONS.c.createdAt.desc(), SESSIONS.c.id.desc()),
-)
-_ADD = Statement.compile(
-    "sessions.add", insert(SESSIONS).values({name: bindparam(name) for name in _COLUMNS})
-)
-_SAVE = Statement.compile(
-    "sessions.save",
-    update(SESSIONS)
-    .where(_OWN, SESSIONS.c.expiresAt < bindparam("expiresAt"))
-    .values(expiresAt=bindparam("expiresAt"), updatedAt=bindparam("updatedAt")),
-)
-_EXISTS = Statement.compile("sessions.exists", select(SESSIONS.c.id).where(_OWN))
-_REMOVE = Statement.compile("sessions.remove", delete(SESSIONS).where(_OWN))
+
+def _parameter(name: str) -> Any:
+    return bindparam(name, type_=AnyType())
+
+
+def _columns(session: BetterAuthTable) -> list[ColumnElement[Any]]:
+    return [
+        session.text("id"),
+        session.text("userId"),
+        *(session.c[name] for name in _TIMES_AND_TEXTS),
+    ]
+
+
+def _is_own(session: BetterAuthTable) -> ColumnElement[bool]:
+    own: ColumnElement[bool] = (session.c.id == _parameter("id")) & (
+        session.c.userId == _parameter("userId")
+    )
+    return own
+
+
+def _find(name: str, by: str, layout: Layout) -> Statement:
+    session, user = layout.session, layout.user
+    return Statement.compile(
+        name,
+        select(*_columns(session), *user_columns(user, is_other_account(user)))
+        .select_from(
+            session.table.join(user.table, user.c.id == session.c.userId).outerjoin(
+                OWNERS, OWNERS.c.id == user.text("id")
+            )
+        )
+        .where(session.c[by] == _parameter("value")),
+    )
 
 
 @cache
-def _find(by: ColumnElement[Any], present: Columns) -> Statement:
+def _find_by_token(layout: Layout) -> Statement:
+    return _find("sessions.find_by_token", "token", layout)
+
+
+@cache
+def _find_by_id(layout: Layout) -> Statement:
+    return _find("sessions.find_by_id", "id", layout)
+
+
+@cache
+def _list(layout: Layout) -> Statement:
+    session = layout.session
     return Statement.compile(
-        "sessions.find",
-        select(*_SESSION, *user_columns(present))
-        .join_from(SESSIONS, USERS, USERS.c.id == SESSIONS.c.userId)
-        .where(by == bindparam("value", type_=Text)),
+        "sessions.list",
+        select(*_columns(session))
+        .where(session.c.userId == _parameter("userId"), session.c.expiresAt >= _parameter("now"))
+        .order_by(session.c.createdAt.desc(), session.c.id.desc()),
     )
+
+
+@cache
+def _add(layout: Layout) -> Statement:
+    session = layout.session
+    ids = ("userId",) if session.new_id("") is None else ("id", "userId")
+    names = session.writable((*ids, *_TIMES_AND_TEXTS))
+    return Statement.compile(
+        "sessions.add",
+        insert(session.table)
+        .values({name: _parameter(name) for name in names})
+        .returning(session.text("id")),
+    )
+
+
+@cache
+def _save(layout: Layout) -> Statement:
+    session, expires_at = layout.session, _parameter("expiresAt")
+    return Statement.compile(
+        "sessions.save",
+        update(session.table)
+        .where(
+            _is_own(session),
+            or_(session.c.expiresAt.is_(None), session.c.expiresAt < expires_at),
+        )
+        .values({n: _parameter(n) for n in session.writable(("expiresAt", "updatedAt"))}),
+    )
+
+
+@cache
+def _exists(layout: Layout) -> Statement:
+    session = layout.session
+    return Statement.compile("sessions.exists", select(session.c.id).where(_is_own(session)))
+
+
+@cache
+def _remove(layout: Layout) -> Statement:
+    session = layout.session
+    return Statement.compile("sessions.remove", delete(session.table).where(_is_own(session)))
 
 
 @dataclass(frozen=True, slots=True)
 class PostgresSessions:
     """A `SessionStore`."""
 
-    database: Database
-    optional: OptionalColumns
+    database: BetterAuthDatabase
 
     async def find_by_token(self, token: str) -> tuple[Session, User] | None:
-        return await self._find(SESSIONS.c.token, token)
+        found = await self._find(_find_by_token, token)
+        # A column may ignore case.
+        return None if found is None or found[0].token != token else found
 
     async def find_by_id(self, session_id: str) -> tuple[Session, User] | None:
-        return await self._find(SESSIONS.c.id, session_id)
+        if not (await self.database.layout()).session.accepts_id(session_id):
+            return None
+        found = await self._find(_find_by_id, session_id)
+        return None if found is None or found[0].id != session_id else found
 
     async def list(self, user_id: str, *, now: datetime) -> Sequence[Session]:
-        rows = await self.database.fetch_all(_LIST, {"userId": user_id, "now": utc_text(now)})
-        return [to_session(row) for row in rows]
+        values = {"userId": user_id, "now": utc_text(now)}
+        return [to_session(row) for row in await self.database.fetch_all(_list, values)]
 
-    async def add(self, session: Session) -> None:
+    async def add(self, session: Session) -> Session:
+        table = (await self.database.layout()).session
+        stored = replace(
+            session,
+            id=table.new_id(session.id) or "",
+            ip_address=table.cut("ipAddress", session.ip_address),
+            user_agent=table.cut("userAgent", session.user_agent),
+        )
         try:
-            await self.database.execute(_ADD, to_values(session))
+            row = await self.database.fetch_one(_add, to_values(stored))
         except ConstraintViolated as violated:
             raise translate_violation(violated) from violated
+        assert row is not None
+        return replace(stored, id=row[0])
 
     async def save(self, session: Session) -> None:
         values = to_values(session)
-        if await self.database.execute(_SAVE, values):
+        if await self.database.execute(_save, values):
             return
-        if await self.database.fetch_one(_EXISTS, values) is None:
+        if await self.database.fetch_one(_exists, values) is None:
             raise SessionNotFound
 
     async def remove(self, session_id: str, user_id: str) -> None:
-        if await self.database.execute(_REMOVE, {"id": session_id, "userId": user_id}) == 0:
+        if not (await self.database.layout()).session.accepts_id(session_id):
+            raise SessionNotFound
+        if await self.database.execute(_remove, {"id": session_id, "userId": user_id}) == 0:
             raise SessionNotFound
 
-    async def _find(self, by: ColumnElement[Any], value: str) -> tuple[Session, User] | None:
-        find = _find(by, await self.optional())
-        row = await self.database.fetch_one(find, {"value": value})
-        if row is None:
+    async def _find(
+        self, compile: Callable[[Layout], Statement], value: str
+    ) -> tuple[Session, User] | None:
+        row = await self.database.fetch_one(compile, {"value": value})
+        if row is None or is_of_other_account(row):
             return None
-        return to_session(row[: len(_COLUMNS)]), to_user(row[len(_COLUMNS) :])
+        return to_session(row[:_WIDTH]), to_user(row[_WIDTH:])
 
 
 def to_session(row: Row) -> Session:
@@ -107,9 +186,10 @@ def to_session(row: Row) -> Session:
         id=id,
         user_id=user_id,
         token=token,
-        created_at=utc(created_at),
-        updated_at=utc(updated_at),
-        expires_at=utc(expires_at),
+        created_at=first_time(created_at, updated_at),
+        updated_at=first_time(updated_at, created_at),
+        # A session without an end has ended.
+        expires_at=first_time(expires_at),
         # Better Auth stores an empty text if it does not know the value.
         ip_address=ip_address or None,
         user_agent=user_agent or None,

@@ -1,11 +1,10 @@
-"""The tables: ours in the schema `taskport`, Better Auth's in `public`.
+"""Our tables, in the schema `taskport`. Better Auth's are described by a `Layout`.
 
 They are Alembic's target and the source of every column name in a statement; the classes are never
-instantiated. Of Better Auth's tables, only the columns that this service uses are declared.
+instantiated.
 """
 
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import (
     BigInteger,
@@ -17,80 +16,20 @@ from sqlalchemy import (
     Identity,
     Index,
     Integer,
-    MetaData,
     PrimaryKeyConstraint,
     Table,
     Text,
     false,
 )
-from sqlalchemy.types import UserDefinedType
 from sqlmodel import Field, SQLModel
 
 from domain.tasks import DESCRIPTION_MAX_LENGTH, TITLE_MAX_LENGTH, TaskStatus
 
 SCHEMA = "taskport"
-BETTER_AUTH_SCHEMA = "public"
 
 
 def _time(name: str, *, nullable: bool = False) -> Column[datetime]:
     return Column(name, DateTime(timezone=True), nullable=nullable)
-
-
-class UserRow(SQLModel, table=True):
-    """Better Auth's `"user"`, which takes the place of a `users` table of ours."""
-
-    __tablename__ = "user"
-    __table_args__ = ({"schema": BETTER_AUTH_SCHEMA},)
-
-    id: str = Field(sa_column=Column("id", Text, primary_key=True))
-    name: str = Field(sa_column=Column("name", Text, nullable=False))
-    email: str = Field(sa_column=Column("email", Text, nullable=False, unique=True))
-    email_verified: bool = Field(sa_column=Column("emailVerified", Boolean, nullable=False))
-    image: str | None = Field(sa_column=Column("image", Text))
-    created_at: datetime = Field(sa_column=_time("createdAt"))
-    updated_at: datetime = Field(sa_column=_time("updatedAt"))
-
-
-class SessionRow(SQLModel, table=True):
-    """Better Auth's `"session"`."""
-
-    __tablename__ = "session"
-    __table_args__ = ({"schema": BETTER_AUTH_SCHEMA},)
-
-    id: str = Field(sa_column=Column("id", Text, primary_key=True))
-    expires_at: datetime = Field(sa_column=_time("expiresAt"))
-    token: str = Field(sa_column=Column("token", Text, nullable=False, unique=True))
-    created_at: datetime = Field(sa_column=_time("createdAt"))
-    updated_at: datetime = Field(sa_column=_time("updatedAt"))
-    ip_address: str | None = Field(sa_column=Column("ipAddress", Text))
-    user_agent: str | None = Field(sa_column=Column("userAgent", Text))
-    user_id: str = Field(sa_column=Column("userId", Text, nullable=False))
-
-
-class AccountRow(SQLModel, table=True):
-    """Better Auth's `"account"`, as far as passwords are concerned."""
-
-    __tablename__ = "account"
-    __table_args__ = ({"schema": BETTER_AUTH_SCHEMA},)
-
-    id: str = Field(sa_column=Column("id", Text, primary_key=True))
-    account_id: str = Field(sa_column=Column("accountId", Text, nullable=False))
-    provider_id: str = Field(sa_column=Column("providerId", Text, nullable=False))
-    user_id: str = Field(sa_column=Column("userId", Text, nullable=False))
-    password: str | None = Field(sa_column=Column("password", Text))
-    created_at: datetime = Field(sa_column=_time("createdAt"))
-    updated_at: datetime = Field(sa_column=_time("updatedAt"))
-
-
-class KeyRow(SQLModel, table=True):
-    """Better Auth's `"jwks"`, without the private keys."""
-
-    __tablename__ = "jwks"
-    __table_args__ = ({"schema": BETTER_AUTH_SCHEMA},)
-
-    id: str = Field(sa_column=Column("id", Text, primary_key=True))
-    public_key: str = Field(sa_column=Column("publicKey", Text, nullable=False))
-    expires_at: datetime | None = Field(sa_column=_time("expiresAt", nullable=True))
 
 
 class OwnerRow(SQLModel, table=True):
@@ -175,46 +114,3 @@ class TaskRow(SQLModel, table=True):
 METADATA = SQLModel.metadata
 OWNERS: Table = METADATA.tables[f"{SCHEMA}.owners"]
 TASKS: Table = METADATA.tables[f"{SCHEMA}.tasks"]
-
-
-class _TimestampAnyZone(UserDefinedType[datetime]):
-    """A time with or without a time zone, as the front end has declared the column.
-
-    Parameters of this type are not cast, so that PostgreSQL gives them the type of the column.
-    """
-
-    cache_ok = True
-
-    def get_col_spec(self, **_: Any) -> str:
-        return "timestamp"
-
-
-def _better_auth_table(name: str, *optional: Column[Any]) -> Table:
-    """A table of Better Auth's, with the columns that only some of its versions and plugins add."""
-    declared = METADATA.tables[f"{BETTER_AUTH_SCHEMA}.{name}"].to_metadata(MetaData())
-    for column in optional:
-        declared.append_column(column)
-    for column in declared.columns:
-        if isinstance(column.type, DateTime):
-            column.type = _TimestampAnyZone()
-    return declared
-
-
-USERS: Table = _better_auth_table(
-    "user",
-    Column("twoFactorEnabled", Boolean),
-    Column("banned", Boolean),
-    Column("banExpires", DateTime(timezone=True)),
-)
-SESSIONS: Table = _better_auth_table("session")
-ACCOUNTS: Table = _better_auth_table("account", Column("issuer", Text))
-KEYS: Table = _better_auth_table("jwks", Column("alg", Text))
-OPTIONAL_COLUMNS = frozenset(
-    {
-        USERS.c.twoFactorEnabled,
-        USERS.c.banned,
-        USERS.c.banExpires,
-        ACCOUNTS.c.issuer,
-        KEYS.c.alg,
-    }
-)

@@ -5,8 +5,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from adapters.postgres.accounts import PostgresAccounts
+from adapters.postgres.current_layout import BetterAuthDatabase, CurrentLayout
 from adapters.postgres.database import Transaction, TransactionalDatabase
-from adapters.postgres.optional_columns import OptionalColumns
 from adapters.postgres.owners import PostgresOwners
 from adapters.postgres.sessions import PostgresSessions
 from adapters.postgres.tasks import PostgresTasks
@@ -18,23 +18,23 @@ class PostgresUnitOfWork:
     """A `UnitOfWork`."""
 
     transaction: Transaction
-    optional: OptionalColumns
+    better_auth: BetterAuthDatabase
 
     @property
     def tasks(self) -> PostgresTasks:
-        return PostgresTasks(self.transaction, PostgresOwners(self.transaction))
+        return PostgresTasks(self.transaction, PostgresOwners(self.better_auth))
 
     @property
     def users(self) -> PostgresUsers:
-        return PostgresUsers(self.transaction, self.optional)
+        return PostgresUsers(self.better_auth)
 
     @property
     def sessions(self) -> PostgresSessions:
-        return PostgresSessions(self.transaction, self.optional)
+        return PostgresSessions(self.better_auth)
 
     @property
     def accounts(self) -> PostgresAccounts:
-        return PostgresAccounts(self.transaction, self.optional)
+        return PostgresAccounts(self.better_auth)
 
     async def commit(self) -> None:
         await self.transaction.commit()
@@ -45,9 +45,10 @@ class PostgresUnitOfWorkFactory:
     """A `UnitOfWorkFactory`: opens a unit of work on a transaction of its own."""
 
     database: TransactionalDatabase
-    optional: OptionalColumns
+    layout: CurrentLayout
 
     @asynccontextmanager
     async def __call__(self) -> AsyncIterator[PostgresUnitOfWork]:
         async with self.database.transaction() as transaction:
-            yield PostgresUnitOfWork(transaction, self.optional)
+            better_auth = BetterAuthDatabase(transaction, self.layout, is_transaction=True)
+            yield PostgresUnitOfWork(transaction, better_auth)

@@ -1,158 +1,105 @@
-"""Users in Better Auth's table `"user"`, and the deletions of accounts in `owners`."""
+"""Users in Better Auth's table, and what `taskport.owners` remembers of them."""
 
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from functools import cache
-from typing import Any
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Final
 
 import structlog
-from sqlalchemy import (
-    ColumnElement,
-    DateTime,
-    Text,
-    bindparam,
-    delete,
-    exists,
-    func,
-    literal_column,
-    null,
-    or_,
-    select,
-    update,
-)
-from sqlalchemy.dialects.postgresql import insert
 
-from adapters.postgres.database import ConstraintViolated, Database, Row, Statement
-from adapters.postgres.optional_columns import Columns, OptionalColumns
-from adapters.postgres.tables import OWNERS, USERS
+from adapters.postgres import user_statements as statements
+from adapters.postgres.better_auth_times import first_time, utc, utc_text
+from adapters.postgres.current_layout import BetterAuthDatabase
+from adapters.postgres.database import ConstraintViolated, Row
 from domain.errors import FieldError, Invalid, Unavailable
-from domain.users import EmailTaken, UnknownUser, User
+from domain.users import AccountInUse, EmailTaken, UnknownUser, User
+
+# The columns of `user_columns`.
+_WIDTH: Final = 1 + len(statements.FIELDS) + len(statements.PLUGINS) + 1
 
 _log = structlog.get_logger("taskport.postgres")
-_ID = bindparam("id", type_=Text)
-_ISSUED_AT = bindparam("issued_at", type_=DateTime(timezone=True))
-_COLUMNS = ("id", "email", "name", "emailVerified", "image", "createdAt", "updatedAt")
-_USER = [USERS.c[name] for name in _COLUMNS]
-_PLUGINS = [USERS.c[name] for name in ("twoFactorEnabled", "banned", "banExpires")]
-_UPDATED = ("email", "name", "emailVerified", "image", "updatedAt")
-
-_deleted_since = (
-    exists()
-    .where(OWNERS.c.id == _ID, OWNERS.c.last_deleted_at.is_not(None))
-    .where(or_(_ISSUED_AT.is_(None), OWNERS.c.last_deleted_at >= _ISSUED_AT))
-)
-_EXISTS = Statement.compile("users.exists", select(exists().select_from(USERS)))
-_ADD = Statement.compile(
-    "users.add",
-    insert(USERS)
-    .from_select(
-        _COLUMNS,
-        select(*[bindparam(name, type_=USERS.c[name].type) for name in _COLUMNS]).where(
-            ~_deleted_since
-        ),
-    )
-    # On a conflict of the id or of the address: of two concurrent sign-ups of the same user, either
-    # can come first. Without an error, because an error would abort the transaction.
-    .on_conflict_do_nothing(),
-)
-_WHY_NOT_ADDED = Statement.compile(
-    "users.why_not_added",
-    select(_deleted_since, exists().select_from(USERS).where(USERS.c.id == _ID)),
-)
-_SAVE = Statement.compile(
-    "users.save",
-    update(USERS)
-    .where(USERS.c.id == _ID, USERS.c.updatedAt < bindparam("updatedAt"))
-    .values({name: bindparam(name) for name in _UPDATED}),
-)
-_REMOVE = Statement.compile("users.remove", delete(USERS).where(USERS.c.id == _ID))
-_REMOVE_IF_DELETED = Statement.compile(
-    "users.remove_if_deleted", delete(USERS).where(USERS.c.id == _ID, _deleted_since)
-)
-
-
-def user_columns(present: Columns) -> list[ColumnElement[Any]]:
-    """The columns that `to_user` reads; null for a plugin's column that does not exist."""
-    return [*_USER, *(column if column in present else null() for column in _PLUGINS)]
-
-
-@cache
-def _get(present: Columns) -> Statement:
-    return Statement.compile(
-        "users.get", select(*user_columns(present)).where(USERS.c.id == _ID, ~_deleted_since)
-    )
-
-
-@cache
-def _find_by_email(present: Columns) -> Statement:
-    return Statement.compile(
-        "users.find_by_email",
-        select(*user_columns(present)).where(USERS.c.email == bindparam("email")),
-    )
-
-
-@cache
-def _rename(present: Columns) -> Statement:
-    newer = func.greatest(
-        bindparam("now", type_=USERS.c.updatedAt.type),
-        USERS.c.updatedAt + literal_column("interval '1 microsecond'"),
-    )
-    return Statement.compile(
-        "users.rename",
-        update(USERS)
-        .where(USERS.c.id == _ID)
-        .values(name=bindparam("name"), updatedAt=newer)
-        .returning(*user_columns(present)),
-    )
 
 
 @dataclass(frozen=True, slots=True)
 class PostgresUsers:
     """A `UserRepository`."""
 
-    database: Database
-    optional: OptionalColumns
+    database: BetterAuthDatabase
 
     async def get(self, user_id: str, *, issued_at: datetime | None) -> User:
-        get = _get(await self.optional())
-        row = await self.database.fetch_one(get, {"id": user_id, "issued_at": issued_at})
-        if row is None:
+        values = {"id": user_id, "issued_at": issued_at}
+        if not (await self.database.layout()).user.accepts_id(user_id):
+            raise UnknownUser
+        row = await self.database.fetch_one(statements.get, values)
+        # A column may ignore case.
+        if row is None or row[0] != user_id or is_of_other_account(row):
             raise UnknownUser
         return to_user(row)
 
     async def find_by_email(self, email: str) -> User | None:
-        find = _find_by_email(await self.optional())
-        row = await self.database.fetch_one(find, {"email": email})
+        row = await self.database.fetch_one(statements.find_by_email, {"email": email})
         return None if row is None else to_user(row)
 
     async def exists(self) -> bool:
-        row = await self.database.fetch_one(_EXISTS, {})
+        row = await self.database.fetch_one(statements.any_exists, {})
         return row is not None and bool(row[0])
 
-    async def add(self, user: User, *, issued_at: datetime | None) -> None:
-        values = {**to_values(user), "issued_at": issued_at}
+    async def add(self, user: User) -> User:
+        layout = await self.database.layout()
+        table = layout.user
+        for needed in (layout.user, layout.account, layout.session):
+            if needed.unfilled:
+                _log_refusal(needed.unfilled[0])
+                raise UnknownUser
+        for name, value in (("name", user.name), ("email", user.email)):
+            if table.cut(name, value) != value:
+                raise Invalid(FieldError(name, "is too long here"))
+        values = to_values(replace(user, id=table.new_id(user.id) or ""))
         try:
-            if await self.database.execute(_ADD, values):
-                # An insert that waited for a concurrent deletion has not seen its record in
-                # `owners`.
-                if await self.database.execute(_REMOVE_IF_DELETED, values):
+            row = await self.database.fetch_one(statements.add, values)
+        except ConstraintViolated as violated:
+            _log_refusal(violated.name)
+            raise UnknownUser from violated
+        if row is None:
+            raise EmailTaken
+        return replace(user, id=row[0])
+
+    async def introduce(self, user: User, *, issued_at: datetime | None) -> None:
+        table = (await self.database.layout()).user
+        is_storable = (
+            table.accepts_id(user.id)
+            # A number that another database has given may be that of another user here.
+            and table.new_id("") is not None
+            and table.cut("id", user.id) == user.id
+            and table.cut("email", user.email) == user.email
+        )
+        if not is_storable:
+            raise UnknownUser
+        image = user.image if table.cut("image", user.image) == user.image else None
+        stored = replace(user, name=table.cut("name", user.name) or "", image=image)
+        values = {**to_values(stored), "issued_at": issued_at}
+        try:
+            if await self.database.fetch_one(statements.introduce, values) is not None:
+                # An insert that waited for a concurrent deletion has not seen its record.
+                if await self.database.execute(statements.remove_if_deleted, values):
                     raise UnknownUser
                 return
         except ConstraintViolated as violated:
             # A `not null` column of the front end's own, which we cannot fill.
-            #: A constraint of the front end's tables rejects a row.
-            _log.error("row_refused", constraint=violated.name)
+            _log_refusal(violated.name)
             raise UnknownUser from violated
-        row = await self.database.fetch_one(_WHY_NOT_ADDED, values)
-        was_deleted, is_there = row or (False, False)
-        if was_deleted:
+        row = await self.database.fetch_one(statements.why_not_introduced, values)
+        is_reserved, is_there = row or (False, False)
+        if is_reserved:
             raise UnknownUser
         if not is_there:
             raise EmailTaken
 
     async def save(self, user: User) -> None:
+        table = (await self.database.layout()).user
+        image = user.image if table.cut("image", user.image) == user.image else None
+        stored = replace(user, name=table.cut("name", user.name) or "", image=image)
         try:
-            await self.database.execute(_SAVE, to_values(user))
+            await self.database.execute(statements.save, to_values(stored))
         except ConstraintViolated as violated:
             # The email's, whatever its name: the id does not change.
             if violated.is_unique:
@@ -160,19 +107,34 @@ class PostgresUsers:
             raise translate_violation(violated) from violated
 
     async def rename(self, user_id: str, name: str, *, now: datetime) -> User:
-        rename = _rename(await self.optional())
         values = {"id": user_id, "name": name, "now": utc_text(now)}
         try:
-            row = await self.database.fetch_one(rename, values)
+            row = await self.database.fetch_one(statements.rename, values)
         except ConstraintViolated as violated:
             raise Invalid(FieldError("name", "is not allowed here")) from violated
         if row is None:
             raise UnknownUser
         return to_user(row)
 
+    async def release_email(self, email: str) -> bool:
+        released = await self.database.execute(statements.release_email, {"email": email})
+        if released:
+            #: A verified address is taken from an account that was made by sign-up here and never
+            #: verified.
+            _log.warning("email_released")
+        return bool(released)
+
     async def remove(self, user_id: str) -> None:
-        # A trigger records the deletion in `owners`, also when the front end deletes the row.
-        await self.database.execute(_REMOVE, {"id": user_id})
+        try:
+            await self.database.execute(statements.remove, {"id": user_id})
+        except ConstraintViolated as violated:
+            if violated.is_foreign_key:
+                #: A row of another table references the account, so that it cannot be deleted.
+                _log.error("account_in_use", constraint=violated.name)
+                raise AccountInUse from violated
+            raise translate_violation(violated) from violated
+        # The trigger has done it, unless the front end has rebuilt its table.
+        await self.database.database.execute(statements.REMOVE_TASKS, {"id_text": user_id})
 
 
 def translate_violation(violated: ConstraintViolated) -> Exception:
@@ -183,21 +145,37 @@ def translate_violation(violated: ConstraintViolated) -> Exception:
     """
     if violated.is_foreign_key:
         return UnknownUser()
-    _log.error("row_refused", constraint=violated.name)
+    _log_refusal(violated.name)
     return Unavailable()
 
 
+def _log_refusal(constraint: str) -> None:
+    #: A constraint of the front end's tables rejects a row.
+    _log.error("row_refused", constraint=constraint)
+
+
+def is_of_other_account(row: Row) -> bool:
+    """Whether a row, which ends with `user_columns`, is of another account than its owner row."""
+    if row[-1]:
+        #: The id was given to another account before, whose tasks are still there, or the account
+        #: was deleted and is there again. `taskport check` tells how to mend it.
+        _log.warning(
+            "owner_conflict", user_id=row[-len(statements.FIELDS) - len(statements.PLUGINS) - 2]
+        )
+    return bool(row[-1])
+
+
 def to_user(row: Row) -> User:
-    (id, email, name, email_verified, image, created_at, updated_at), plugins = row[:7], row[7:]
+    (id, email, name, email_verified, image, created_at, updated_at), plugins = row[:7], row[7:10]
     second_factor, banned, ban_expires_at = plugins
     return User(
         id=id,
-        email=email,
-        name=name,
-        email_verified=email_verified,
+        email=email or "",
+        name=name or "",
+        email_verified=bool(email_verified),
         image=image,
-        created_at=utc(created_at),
-        updated_at=utc(updated_at),
+        created_at=first_time(created_at, updated_at),
+        updated_at=first_time(updated_at, created_at),
         has_second_factor=bool(second_factor),
         banned=bool(banned),
         ban_expires_at=None if ban_expires_at is None else utc(ban_expires_at),
@@ -207,6 +185,7 @@ def to_user(row: Row) -> User:
 def to_values(user: User) -> dict[str, Any]:
     return {
         "id": user.id,
+        "id_text": user.id,
         "email": user.email,
         "name": user.name,
         "emailVerified": user.email_verified,
@@ -214,17 +193,3 @@ def to_values(user: User) -> dict[str, Any]:
         "createdAt": utc_text(user.created_at),
         "updatedAt": utc_text(user.updated_at),
     }
-
-
-def utc(time: datetime) -> datetime:
-    """A time from one of Better Auth's tables; a column without a time zone is in UTC."""
-    return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
-
-
-def utc_text(time: datetime) -> str:
-    """A time for one of Better Auth's tables, as text.
-
-    For a column without a time zone, PostgreSQL ignores the offset in a text, but converts a
-    `timestamptz` to the server's time zone.
-    """
-    return time.astimezone(UTC).isoformat()

@@ -9,5 +9,9 @@ class StorageHealth(Protocol):
     async def ping(self) -> None:
         """Check that the storage responds. Raises `Unavailable`."""
 
-    async def is_behind(self) -> bool:
-        """Whether the schema is older than this code expects. Raises `Unavailable`."""
+    async def is_ready(self) -> bool:
+        """Whether requests can succeed: the schema is not older than this code expects, and the
+        tables can be read.
+
+        Raises `Unavailable`.
+        """

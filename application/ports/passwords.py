@@ -13,7 +13,11 @@ class AccountStore(Protocol):
     async def add_password(
         self, *, id: str, user_id: str, password_hash: str, now: datetime
     ) -> None:
-        """Store the password hash of a user who has none. Raises `UnknownUser`."""
+        """Store the password hash of a user who has none, under `id` or an id of the store's own
+        kind.
+
+        Raises `UnknownUser`.
+        """
 
 
 class Passwords(Protocol):

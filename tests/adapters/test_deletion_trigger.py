@@ -1,5 +1,6 @@
 """The triggers on the table of users: any names and types, installed once, mended if changed."""
 
+import asyncio
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -9,7 +10,10 @@ import psycopg
 import pytest
 from sqlalchemy import text
 
-from adapters.postgres.deletion_trigger import TriggerNotInstalled, install, is_installed
+from adapters.postgres.catalog import CatalogTable
+from adapters.postgres.deletion_trigger import TriggerNotInstalled, find_missing, install
+from adapters.postgres.layout import DeletionTarget
+from adapters.postgres.pool_database import PoolDatabase
 from adapters.postgres.schema import connect, migrate
 from tests.servers import PostgresServer
 
@@ -54,8 +58,15 @@ class Users:
         self.id, self.created = quoted(id_column), quoted(created_column)
         self.types = id_type, created_type
         self.arguments: dict[str, Any] = {
-            "schema": schema,
-            "table": table,
+            "table": CatalogTable(
+                oid=0,
+                schema=schema,
+                name=table,
+                is_view=False,
+                columns=(),
+                unique=frozenset(),
+                foreign_keys=(),
+            ),
             "id_column": id_column,
             "created_column": created_column,
             "created_has_zone": TIMES.get(created_type, False),
@@ -93,11 +104,17 @@ class Users:
 
     def install(self, **arguments: Any) -> None:
         with connect(self.url) as connection:
-            install(connection, **{**self.arguments, **arguments})
+            install(connection, DeletionTarget(**{**self.arguments, **arguments}))
 
     def is_installed(self, **arguments: Any) -> bool:
-        with connect(self.url) as connection:
-            return is_installed(connection, **{**self.arguments, **arguments})
+        return asyncio.run(self._is_installed(DeletionTarget(**{**self.arguments, **arguments})))
+
+    async def _is_installed(self, target: DeletionTarget) -> bool:
+        database = PoolDatabase(self.url, size=1)
+        await database.open()
+        missing = await find_missing(database, target)
+        await database.close()
+        return not missing
 
     def deleted(self) -> dict[str, datetime | None]:
         """The time of creation of each deleted user. None of them has a task."""
@@ -233,7 +250,7 @@ def test_installed_triggers_are_left_alone(users: Users) -> None:
         connection.execute("lock table auth.users in row exclusive mode")
         with connect(users.url) as installing:
             installing.execute(text("set local lock_timeout = '1ms'"))
-            install(installing, **users.arguments)
+            install(installing, DeletionTarget(**users.arguments))
     assert users.run(marks) == before
 
 
@@ -254,20 +271,24 @@ def role(postgres_18_server: PostgresServer) -> Iterator[str]:
 def test_role_that_may_not_create_triggers(role: str, empty_database_url: str) -> None:
     """The message contains the statement that permits it, for the owner of the table."""
     url = re.sub(r"//[^@]*@", "//mig'rator:x@", empty_database_url)
+    database = url.rpartition("/")[2]
+    with psycopg.connect(empty_database_url) as connection:
+        connection.execute(
+            f"grant create on database {database} to {quoted(role)};"
+            f" grant create on schema public to {quoted(role)}".encode()
+        )
+    migrate(url)
     users = Users(empty_database_url)
     users.run(
-        f"grant create on database {url.rpartition('/')[2]} to {quoted(role)}",
-        f"grant create on schema public to {quoted(role)}",
         f"grant usage on schema auth to {quoted(role)}",
         f"grant select on auth.users to {quoted(role)}",
     )
-    migrate(url)
     with pytest.raises(TriggerNotInstalled) as raised, connect(url) as connection:
-        install(connection, **users.arguments)
+        install(connection, DeletionTarget(**users.arguments))
     [cure] = re.findall("`(.*)`", str(raised.value))
     users.run(cure)
     with connect(url) as connection:
-        install(connection, **users.arguments)
+        install(connection, DeletionTarget(**users.arguments))
     users.add("ann", "bob")
     users.run("delete from auth.users where id = 'ann'", "truncate auth.users")
     assert users.deleted() == dict.fromkeys(("ann", "bob"), CREATED)

@@ -16,6 +16,7 @@ from adapters.postgres.tasks import PostgresTasks
 from domain.tasks import StaleTask, Task, TaskDraft, TaskNotFound, TaskQuery
 from domain.users import UnknownUser
 from tests.contracts.conftest import NOW
+from tests.databases import better_auth
 from tests.waiting import LIMIT_SECONDS, eventually_async
 
 pytestmark = pytest.mark.postgres
@@ -82,7 +83,7 @@ async def database(
 
 @pytest.fixture
 def tasks(database: PoolDatabase) -> PostgresTasks:
-    return PostgresTasks(database, PostgresOwners(database))
+    return PostgresTasks(database, PostgresOwners(better_auth(database)))
 
 
 FrontEnd = psycopg.AsyncConnection[Any]
@@ -163,7 +164,7 @@ async def test_deletion_waits_for_a_write(
     task = await tasks.add(new()) if is_known else new()
     async with await connected(database_url) as deleting:
         async with database.transaction() as transaction:
-            await write(PostgresTasks(transaction, PostgresOwners(transaction)), task)
+            await write(PostgresTasks(transaction, PostgresOwners(better_auth(transaction))), task)
             ended = asyncio.create_task(deleting.execute(deletion.encode()))
             await eventually_async(lambda: rows(front_end, WAITING), "the deletion waits")
             if commits:
@@ -197,7 +198,7 @@ class DeletingOwners(PostgresOwners):
 async def test_user_deleted_between_introduction_and_write(
     database: PoolDatabase, front_end: FrontEnd, write: Write
 ) -> None:
-    tasks = PostgresTasks(database, DeletingOwners(database, front_end=front_end))
+    tasks = PostgresTasks(database, DeletingOwners(better_auth(database), front_end=front_end))
     with pytest.raises(UnknownUser):
         await write(tasks, new())
     assert await is_deleted(front_end)
@@ -215,7 +216,7 @@ class CountingOwners(PostgresOwners):
 async def test_only_the_first_write_introduces_the_owner(
     database: PoolDatabase, front_end: FrontEnd
 ) -> None:
-    owners = CountingOwners(database)
+    owners = CountingOwners(better_auth(database))
     tasks = PostgresTasks(database, owners)
     task = await tasks.add(new())
     for write in (add, save, remove):

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from adapters.postgres.optional_columns import OptionalColumns
 from adapters.postgres.owners import PostgresOwners
 from adapters.postgres.pipeline_database import PipelineDatabase
 from adapters.postgres.tasks import PostgresTasks
 from adapters.postgres.users import PostgresUsers
 from domain.tasks import Task, TaskStatus
 from domain.users import UnknownUser, User
+from tests.databases import better_auth
 
 pytestmark = pytest.mark.postgres
 
@@ -35,7 +35,7 @@ async def database(database_url: str) -> AsyncIterator[PipelineDatabase]:
     database = PipelineDatabase(database_url)
     await database.open()
     user = User.create(id="u", email="u@example.com", now=CREATED_AT)
-    await PostgresUsers(database, OptionalColumns(database)).add(user, issued_at=None)
+    await PostgresUsers(better_auth(database)).add(user)
     yield database
     await database.close()
 
@@ -69,7 +69,7 @@ async def test_task_is_read_as_it_was_stored(
         created_at=created,
         updated_at=created + age,
     )
-    tasks = PostgresTasks(database, PostgresOwners(database))
+    tasks = PostgresTasks(database, PostgresOwners(better_auth(database)))
     added = await tasks.add(task)
     assert await tasks.get(added.id, "u") == added
 
@@ -90,7 +90,7 @@ async def test_user_is_read_as_it_was_stored(
     created: datetime,
     key: UUID,
 ) -> None:
-    users = PostgresUsers(database, OptionalColumns(database))
+    users = PostgresUsers(better_auth(database))
     user = User(
         id=str(key),
         email=f"{key}@example.com",
@@ -104,5 +104,5 @@ async def test_user_is_read_as_it_was_stored(
     try:
         user = await users.get(user.id, issued_at=None)
     except UnknownUser:
-        await users.add(user, issued_at=None)
+        await users.introduce(user, issued_at=None)
     assert await users.get(user.id, issued_at=None) == user

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from adapters.memory.users import MemoryUsers
 from application.sign_in import (
     EmailNotVerified,
     InvalidCredentials,
@@ -14,7 +15,7 @@ from application.sign_in import (
 )
 from domain.errors import FieldError, Invalid, TaskportError, Unavailable
 from domain.sessions import SESSION_LIFETIME, Session
-from domain.users import EmailTaken, User, UserBanned
+from domain.users import EmailTaken, UnknownUser, User, UserBanned
 from tests.application.conftest import EMAIL, PASSWORD, SignInScenario, sign
 
 EMOJI = "👩"
@@ -87,9 +88,15 @@ async def test_email_address_taken_during_hashing_is_rejected(scenario: SignInSc
     assert (scenario.store.password_hashes, scenario.store.sessions) == ({}, {})
 
 
-async def test_sign_up_is_closed_if_the_table_rejects_new_users(scenario: SignInScenario) -> None:
-    """The repository reports it like a deleted id."""
-    scenario.store.deleted_users["id1"] = scenario.clock.now()
+async def test_sign_up_is_closed_if_the_table_rejects_new_users(
+    scenario: SignInScenario, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The repository reports it like a user who does not exist."""
+
+    async def add(_users: MemoryUsers, _user: User) -> User:
+        raise UnknownUser
+
+    monkeypatch.setattr(MemoryUsers, "add", add)
     with pytest.raises(SignUpClosed):
         await scenario.sign_up()
     assert (scenario.store.users, scenario.store.password_hashes, scenario.store.sessions) == (

@@ -44,7 +44,7 @@ class ContestedTasks(MemoryTasks):
 async def tasks(clock: FixedClock) -> ContestedTasks:
     store = MemoryStore()
     ann = User.create(id="ann", email="ann@example.com", now=clock.now())
-    await MemoryUsers(store).add(ann, issued_at=None)
+    await MemoryUsers(store).add(ann)
     ContestedTasks.races = 0
     return ContestedTasks(store)
 

@@ -15,7 +15,6 @@ from adapters.memory.unit_of_work import MemoryUnitOfWorkFactory
 from adapters.memory.users import MemoryUsers
 from adapters.postgres.accounts import PostgresAccounts
 from adapters.postgres.keys import PostgresKeys
-from adapters.postgres.optional_columns import OptionalColumns
 from adapters.postgres.owners import PostgresOwners
 from adapters.postgres.pipeline_database import PipelineDatabase
 from adapters.postgres.pool_database import PoolDatabase
@@ -29,6 +28,7 @@ from application.ports.unit_of_work import UnitOfWorkFactory
 from domain.sessions import SessionStore
 from domain.tasks import TaskRepository
 from domain.users import User, UserRepository
+from tests.databases import better_auth
 
 NOW = datetime(2026, 11, 20, 18, 0, 0, 123456, tzinfo=UTC)
 
@@ -46,19 +46,19 @@ class Stores:
 
     async def user(self, user_id: str) -> User:
         user = User.create(id=user_id, email=f"{user_id}@example.com", name=user_id, now=NOW)
-        await self.users.add(user, issued_at=NOW)
+        await self.users.introduce(user, issued_at=NOW)
         return user
 
 
 def _postgres(database: PoolDatabase | PipelineDatabase) -> Stores:
-    optional = OptionalColumns(database)
+    tables = better_auth(database)
     return Stores(
-        PostgresTasks(database, PostgresOwners(database)),
-        PostgresUsers(database, optional),
-        PostgresSessions(database, optional),
-        PostgresAccounts(database, optional),
-        PostgresKeys(database, optional),
-        PostgresUnitOfWorkFactory(database, optional),
+        PostgresTasks(database, PostgresOwners(tables)),
+        PostgresUsers(tables),
+        PostgresSessions(tables),
+        PostgresAccounts(tables),
+        PostgresKeys(tables),
+        PostgresUnitOfWorkFactory(database, tables.layout),
     )
 
 

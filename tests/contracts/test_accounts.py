@@ -7,10 +7,10 @@ import psycopg
 import pytest
 
 from adapters.postgres.accounts import PostgresAccounts
-from adapters.postgres.optional_columns import OptionalColumns
 from adapters.postgres.pipeline_database import PipelineDatabase
 from domain.users import UnknownUser, User
 from tests.contracts.conftest import NOW, Stores
+from tests.databases import better_auth
 
 HASH = "0123456789abcdef" * 2 + ":" + "ab" * 64
 
@@ -44,7 +44,7 @@ async def test_deleting_a_user_deletes_the_password(stores: Stores, ann: User) -
     """Also if the user is created again."""
     await add(stores, ann.id)
     await stores.users.remove(ann.id)
-    await stores.users.add(ann, issued_at=NOW + timedelta(days=10_000))
+    await stores.users.introduce(ann, issued_at=NOW + timedelta(days=10_000))
     assert await stores.accounts.password_hash(ann.id) is None
 
 
@@ -58,7 +58,7 @@ async def accounts(database_url: str) -> AsyncIterator[PostgresAccounts]:
         )
     database = PipelineDatabase(database_url)
     await database.open()
-    yield PostgresAccounts(database, OptionalColumns(database))
+    yield PostgresAccounts(better_auth(database))
     await database.close()
 
 

@@ -40,7 +40,7 @@ async def put(stores: Stores, key: StoredKey) -> None:
         "created_at": NOW,
         "expires_at": key.expires_at,
     }
-    await stores.keys.database.execute(INSERT, values)
+    await stores.keys.database.database.execute(INSERT, values)
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ from datetime import timedelta
 import psycopg
 import pytest
 
-from adapters.postgres.optional_columns import OptionalColumns
 from adapters.postgres.pool_database import PoolDatabase
 from adapters.postgres.sessions import PostgresSessions
 from application.authentication import Identity
@@ -19,6 +18,7 @@ from domain.sessions import SESSION_LIFETIME, Session, SessionNotFound
 from domain.users import UnknownUser, User
 from tests.conftest import FixedClock
 from tests.contracts.conftest import NOW, Stores
+from tests.databases import better_auth
 
 DAY = timedelta(days=1)
 TICK = timedelta.resolution
@@ -69,7 +69,7 @@ async def test_empty_device_of_better_auth_is_none(database_url: str) -> None:
             'insert into session (id, "userId", token, "expiresAt", "updatedAt", "ipAddress",'
             " \"userAgent\") values ('s', 'ann', 't', now(), now(), '', '')"
         )
-    found = await PostgresSessions(database, OptionalColumns(database)).find_by_token("t")
+    found = await PostgresSessions(better_auth(database)).find_by_token("t")
     assert found is not None
     assert (found[0].ip_address, found[0].user_agent) == (None, None)
     await database.close()
@@ -120,7 +120,7 @@ async def test_deleting_a_user_deletes_the_sessions(stores: Stores, ann: User, b
     await stores.sessions.add(of_ann)
     await stores.sessions.add(of_bob)
     await stores.users.remove(ann.id)
-    await stores.users.add(ann, issued_at=NOW + 10_000 * DAY)
+    await stores.users.introduce(ann, issued_at=NOW + 10_000 * DAY)
     assert await stores.sessions.find_by_token(of_ann.token) is None
     assert await stores.sessions.find_by_id(of_ann.id) is None
     assert list(await stores.sessions.list(ann.id, now=NOW)) == []

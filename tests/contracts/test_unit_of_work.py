@@ -36,7 +36,7 @@ async def _is_there(stores: Stores, user_id: str) -> bool:
 
 async def test_committed_changes_are_stored(stores: Stores) -> None:
     async with stores.unit_of_work() as unit:
-        await unit.users.add(a_user("new"), issued_at=NOW)
+        await unit.users.introduce(a_user("new"), issued_at=NOW)
         added = await unit.tasks.add(Task.create(TaskDraft(title="x"), user_id="new", now=NOW))
         await unit.tasks.add_all([Task.create(TaskDraft(title="y"), user_id="new", now=NOW)])
         await unit.commit()
@@ -47,7 +47,7 @@ async def test_committed_changes_are_stored(stores: Stores) -> None:
 async def test_uncommitted_changes_are_rolled_back(stores: Stores, ann: User) -> None:
     task = await stores.tasks.add(Task.create(TaskDraft(title="x"), user_id=ann.id, now=NOW))
     async with stores.unit_of_work() as unit:
-        await unit.users.add(a_user("new"), issued_at=NOW)
+        await unit.users.introduce(a_user("new"), issued_at=NOW)
         await unit.tasks.remove(task.id, ann.id)
         await unit.users.remove(ann.id)
     assert not await _is_there(stores, "new")
@@ -57,8 +57,8 @@ async def test_uncommitted_changes_are_rolled_back(stores: Stores, ann: User) ->
 async def test_error_rolls_back(stores: Stores, ann: User) -> None:
     with pytest.raises(EmailTaken):
         async with stores.unit_of_work() as unit:
-            await unit.users.add(a_user("new"), issued_at=NOW)
-            await unit.users.add(a_user("other", email=ann.email), issued_at=NOW)
+            await unit.users.introduce(a_user("new"), issued_at=NOW)
+            await unit.users.introduce(a_user("other", email=ann.email), issued_at=NOW)
             await unit.commit()
     assert not await _is_there(stores, "new")
 
@@ -66,7 +66,7 @@ async def test_error_rolls_back(stores: Stores, ann: User) -> None:
 async def test_concurrent_writes_outside_are_kept(stores: Stores, ann: User) -> None:
     """Writes outside an open unit of work are neither lost nor rolled back."""
     async with stores.unit_of_work() as unit:
-        await unit.users.add(a_user("new"), issued_at=NOW)
+        await unit.users.introduce(a_user("new"), issued_at=NOW)
         outside = await stores.tasks.add(Task.create(TaskDraft(title="x"), user_id=ann.id, now=NOW))
         inside = await unit.tasks.add(Task.create(TaskDraft(title="y"), user_id="new", now=NOW))
         await unit.commit()
@@ -78,7 +78,9 @@ async def test_concurrent_writes_outside_are_kept(stores: Stores, ann: User) -> 
 async def test_units_of_work_can_follow_each_other(stores: Stores) -> None:
     for number in range(12):
         async with stores.unit_of_work() as unit:
-            await unit.users.add(a_user(f"u{number}", f"u{number}@example.com"), issued_at=NOW)
+            await unit.users.introduce(
+                a_user(f"u{number}", f"u{number}@example.com"), issued_at=NOW
+            )
             if number % 2:
                 await unit.commit()
     there = [number for number in range(12) if await _is_there(stores, f"u{number}")]
@@ -86,7 +88,7 @@ async def test_units_of_work_can_follow_each_other(stores: Stores) -> None:
 
 
 async def sign_up(unit: UnitOfWork) -> None:
-    await unit.users.add(a_user("new"), issued_at=NOW)
+    await unit.users.introduce(a_user("new"), issued_at=NOW)
     await unit.accounts.add_password(id="a", user_id="new", password_hash="x:y", now=NOW)
     await unit.sessions.add(SESSION)
 

@@ -7,13 +7,13 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 import pytest
 
-from adapters.postgres.optional_columns import OptionalColumns
 from adapters.postgres.pipeline_database import PipelineDatabase
 from adapters.postgres.users import PostgresUsers
 from domain.errors import Invalid, Unavailable
 from domain.tasks import Task, TaskDraft, TaskNotFound
 from domain.users import EmailTaken, UnknownUser, User
 from tests.contracts.conftest import NOW, Stores
+from tests.databases import better_auth
 from tests.waiting import eventually_async
 
 BEFORE, AFTER = NOW - timedelta(seconds=1), NOW + timedelta(seconds=1)
@@ -26,7 +26,7 @@ async def test_added_entity_is_found(stores: Stores) -> None:
         id="u", email="u@example.com", name="Zoë 👩", image="https://x/y.png", now=NOW
     )
     assert not await stores.users.exists()
-    await stores.users.add(user, issued_at=None)
+    await stores.users.introduce(user, issued_at=None)
     assert await stores.users.exists()
     assert await stores.users.get("u", issued_at=None) == user
     assert await stores.users.find_by_email("u@example.com") == user
@@ -39,13 +39,13 @@ async def test_missing_user_is_unknown(stores: Stores) -> None:
 
 
 async def test_adding_an_existing_id_changes_nothing(stores: Stores, ann: User) -> None:
-    await stores.users.add(replace(ann, name="Other"), issued_at=NOW)
+    await stores.users.introduce(replace(ann, name="Other"), issued_at=NOW)
     assert await stores.users.get(ann.id, issued_at=NOW) == ann
 
 
 async def test_email_address_is_unique(stores: Stores, ann: User, bob: User) -> None:
     with pytest.raises(EmailTaken):
-        await stores.users.add(replace(ann, id="other"), issued_at=NOW)
+        await stores.users.introduce(replace(ann, id="other"), issued_at=NOW)
     with pytest.raises(EmailTaken):
         await stores.users.save(replace(bob, email=ann.email, updated_at=AFTER))
 
@@ -74,7 +74,7 @@ async def test_rename_is_newer_than_the_stored_user(stores: Stores) -> None:
     """Also if the front end's clock is ahead, so that its last update does not undo the rename."""
     for id, ahead in (("a", timedelta(days=-1)), ("b", timedelta(0)), ("c", timedelta(days=365))):
         before = User.create(id=id, email=f"{id}@example.com", name="before", now=NOW + ahead)
-        await stores.users.add(before, issued_at=NOW)
+        await stores.users.introduce(before, issued_at=NOW)
         renamed = await stores.users.rename(id, "renamed", now=NOW)
         assert renamed.updated_at == max(NOW, before.updated_at + timedelta.resolution)
         await stores.users.save(before)
@@ -130,8 +130,8 @@ async def test_credential_from_before_the_deletion_is_rejected(
     """Also if a later credential has created the user again."""
     await stores.users.remove(ann.id)
     with pytest.raises(UnknownUser):
-        await stores.users.add(ann, issued_at=issued_at)
-    await stores.users.add(ann, issued_at=LATER)
+        await stores.users.introduce(ann, issued_at=issued_at)
+    await stores.users.introduce(ann, issued_at=LATER)
     assert await stores.users.get(ann.id, issued_at=LATER) == ann
     with pytest.raises(UnknownUser):
         await stores.users.get(ann.id, issued_at=issued_at)
@@ -139,13 +139,13 @@ async def test_credential_from_before_the_deletion_is_rejected(
 
 async def test_removing_a_missing_user_records_nothing(stores: Stores, ann: User) -> None:
     await stores.users.remove("u")
-    await stores.users.add(replace(ann, id="u", email="u@example.com"), issued_at=BEFORE)
+    await stores.users.introduce(replace(ann, id="u", email="u@example.com"), issued_at=BEFORE)
     assert (await stores.users.get("u", issued_at=BEFORE)).id == "u"
 
 
 async def test_concurrent_creations_make_one_user(stores: Stores) -> None:
     user = User.create(id="u", email="u@example.com", now=NOW)
-    await asyncio.gather(*(stores.users.add(user, issued_at=NOW) for _ in range(20)))
+    await asyncio.gather(*(stores.users.introduce(user, issued_at=NOW) for _ in range(20)))
     assert await stores.users.get("u", issued_at=NOW) == user
 
 
@@ -154,10 +154,10 @@ async def test_constraints_of_the_front_end_are_respected(database_url: str) -> 
     """It may also have columns that only the front end can fill."""
     database = PipelineDatabase(database_url)
     await database.open()
-    users = PostgresUsers(database, OptionalColumns(database))
+    users = PostgresUsers(better_auth(database))
     for name in ("ann", "bob"):
         user = User.create(id=name, email=f"{name}@example.com", now=NOW)
-        await users.add(user, issued_at=None)
+        await users.introduce(user, issued_at=None)
     async with await psycopg.AsyncConnection.connect(database_url) as connection:
         await connection.execute(
             'alter table "user" rename constraint user_email_key to user_email_unique'
@@ -168,7 +168,7 @@ async def test_constraints_of_the_front_end_are_respected(database_url: str) -> 
         await connection.execute('alter table "user" add tier text not null default 0')
         await connection.execute('alter table "user" alter tier drop default')
     with pytest.raises(UnknownUser):
-        await users.add(User.create(id="c", email="c@example.com", now=NOW), issued_at=None)
+        await users.introduce(User.create(id="c", email="c@example.com", now=NOW), issued_at=None)
     async with await psycopg.AsyncConnection.connect(database_url) as connection:
         await connection.execute("""alter table "user" add check (name <> 'Eve')""")
     with pytest.raises(Invalid):
@@ -183,12 +183,12 @@ async def test_creation_concurrent_with_a_deletion_does_not_undo_it(database_url
     """The row is being deleted while an old token creates its user again."""
     database = PipelineDatabase(database_url)
     await database.open()
-    users = PostgresUsers(database, OptionalColumns(database))
+    users = PostgresUsers(better_auth(database))
     ann = User.create(id="ann", email="ann@example.com", now=NOW)
-    await users.add(ann, issued_at=NOW)
+    await users.introduce(ann, issued_at=NOW)
     async with await psycopg.AsyncConnection.connect(database_url) as connection:
         await connection.execute('delete from "user"')
-        adding = asyncio.create_task(users.add(ann, issued_at=NOW))
+        adding = asyncio.create_task(users.introduce(ann, issued_at=NOW))
         with psycopg.connect(database_url, autocommit=True) as other:
             waiting = "select 1 from pg_stat_activity where wait_event_type = 'Lock'"
             await eventually_async(lambda: other.execute(waiting).fetchone())

@@ -9,7 +9,7 @@ import pytest
 import redis as client
 from psycopg import errors, sql
 
-from adapters.postgres.better_auth_tables import TABLES
+from adapters.postgres.better_auth_tables import statements
 from entrypoints.settings import Settings
 from tests.better_auth.signer import signer
 from tests.deployment import stage
@@ -222,9 +222,8 @@ def test_tables_that_the_front_end_owns(database: Database, home: Home) -> None:
         conn.execute("grant create on database shared to taskport_owner")
     front_end = database.url("front_end", "of-the-front-end", name="shared")
     with psycopg.connect(front_end, autocommit=True) as conn:
-        for statements in TABLES.values():
-            for statement in statements:
-                conn.execute(statement.encode())
+        for statement in statements("public"):
+            conn.execute(statement.encode())
         early = home.run("migrate", env=settings(owner))
         assert "permission denied" in error_message(early)
         conn.execute("grant create on schema public to taskport_owner")

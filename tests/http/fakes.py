@@ -12,11 +12,12 @@ from starlette.types import Receive, Scope, Send
 
 from adapters.better_auth.keys import PublicKey
 from adapters.memory.counters import MemoryCounters
+from adapters.memory.users import MemoryUsers
 from application.ports.clock import Clock
 from application.ports.counters import WindowCount, WindowKey
 from domain.errors import Unavailable
 from domain.tasks import TaskPage, TaskQuery
-from domain.users import User
+from domain.users import AccountInUse, User
 
 
 @dataclass(slots=True)
@@ -108,9 +109,9 @@ class FakeHealth:
         if self.is_unavailable:
             raise Unavailable
 
-    async def is_behind(self) -> bool:
+    async def is_ready(self) -> bool:
         await self.ping()
-        return self.is_old
+        return not self.is_old
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,3 +151,10 @@ async def crashing_endpoint(scope: Scope, receive: Receive, send: Send) -> None:
 async def unavailable_endpoint(scope: Scope, receive: Receive, send: Send) -> None:
     """The ASGI application of a route whose database is unreachable."""
     raise Unavailable
+
+
+class ReferencedUsers(MemoryUsers):
+    """A `UserRepository` whose users cannot be deleted: other rows reference them."""
+
+    async def remove(self, user_id: str) -> None:
+        raise AccountInUse

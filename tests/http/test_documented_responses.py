@@ -15,6 +15,8 @@ from starlette.routing import Route as StarletteRoute
 from starlette.types import ASGIApp, Message
 
 from adapters.asgi import body as json_body
+from adapters.memory.store import MemoryStore
+from domain.users import UserRepository
 from tests.conftest import AdvanceTime
 from tests.http.api import (
     COMPLETE,
@@ -31,7 +33,7 @@ from tests.http.backend import Backend, build_backend
 from tests.http.client import ORIGIN, problem_of, response_of, scope_of, shared_secret_token
 from tests.http.common_headers import assert_common_headers, items_of
 from tests.http.credentials import COOKIE, Headers, access_token, bearer, signed
-from tests.http.fakes import crashing_endpoint, unavailable_endpoint
+from tests.http.fakes import ReferencedUsers, crashing_endpoint, unavailable_endpoint
 from tests.http.fields import Route
 from tests.http.scenario import PUBLIC, Scenario
 
@@ -125,7 +127,9 @@ class Provoker:
         await self.scenario.app(scope, receive, send)
         return response_of(messages)
 
-    async def conflict(self, route: Route, _code: str) -> httpx.Response:
+    async def conflict(self, route: Route, code: str) -> httpx.Response:
+        if code == "ACCOUNT_IN_USE":
+            return await Scenario(self.backends["referenced"]).request(route)
         if route[1] == SIGN_UP:
             return await self.scenario.request(route)
         return await self.scenario.request(
@@ -178,6 +182,7 @@ def with_endpoints(endpoint: ASGIApp) -> Backend:
 @pytest.fixture(scope="module")
 def other_backends() -> dict[str, Backend]:
     return {
+        "referenced": build_backend({UserRepository: ReferencedUsers(MemoryStore())}),
         "closed": build_backend(sign_up=False, require_email_verification=True),
         "limited": build_backend(rate_limit="1/day"),
         "crashing": with_endpoints(crashing_endpoint),

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 from psycopg.rows import dict_row
 
-from adapters.postgres.better_auth_tables import TABLES
+from adapters.postgres.better_auth_tables import TABLE_NAMES
 from adapters.postgres.schema import SchemaError, check_ready, downgrade, migrate
 from adapters.postgres_server.binaries import PostgresBinaries
 from adapters.postgres_server.os_user import OsUser
@@ -161,7 +161,7 @@ def better_auth_rows(url: str) -> Rows:
     with psycopg.connect(url, row_factory=dict_row) as connection:
         return {
             table: connection.execute(f'select * from public."{table}" order by id').fetchall()
-            for table in TABLES
+            for table in TABLE_NAMES
         }
 
 

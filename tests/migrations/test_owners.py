@@ -9,8 +9,7 @@ import psycopg
 import pytest
 from psycopg import errors
 
-from adapters.postgres.better_auth_tables import TABLES
-from adapters.postgres.optional_columns import OptionalColumns
+from adapters.postgres.better_auth_tables import TABLE_NAMES, statements
 from adapters.postgres.pipeline_database import PipelineDatabase
 from adapters.postgres.schema import SchemaError, check_ready, downgrade, migrate
 from adapters.postgres.sessions import PostgresSessions
@@ -19,11 +18,12 @@ from application.authentication import Authenticate
 from application.ports.credentials import Claims, CredentialKind, Credentials, UserProof
 from domain.users import UnknownUser, User
 from tests.conftest import FixedClock
+from tests.databases import better_auth
 from tests.servers import PostgresServer
 
 pytestmark = pytest.mark.postgres
 
-MINUTE = timedelta(minutes=1)
+MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 FRONT_END, BACK_END = "deleting_front_end", "deleting_back_end"
 
 
@@ -87,7 +87,7 @@ def owner_url(roles: None, empty_database_url: str) -> str:
     )
     sql(
         as_role(url, FRONT_END),
-        *(statement for statements in TABLES.values() for statement in statements),
+        *statements("public"),
         "grant select, insert, update, delete, references, trigger on all tables in schema public"
         f" to {BACK_END}",
     )
@@ -200,7 +200,7 @@ def test_role_without_privileges_on_our_schema_can_delete_users(owner_url: str) 
 def test_privilege_to_delete_is_sufficient(owner_url: str) -> None:
     """Neither role owns the table here: it belongs to an administrator."""
     migrate(owner_url)
-    sql(owner_url, *(f'alter table "{table}" owner to postgres' for table in TABLES))
+    sql(owner_url, *(f'alter table "{table}" owner to postgres' for table in TABLE_NAMES))
     sql(owner_url, f'grant select, insert, delete on "user" to {FRONT_END}')
     sql(as_role(owner_url, FRONT_END), insert("ann"), 'delete from "user"')
     assert deleted_users(owner_url).keys() == {"ann"}
@@ -280,7 +280,7 @@ def triggers_and_functions(url: str) -> list[str]:
 async def users(database_url: str) -> AsyncIterator[PostgresUsers]:
     database = PipelineDatabase(database_url)
     await database.open()
-    yield PostgresUsers(database, OptionalColumns(database))
+    yield PostgresUsers(better_auth(database))
     await database.close()
 
 
@@ -289,17 +289,20 @@ async def test_user_deleted_by_the_front_end_is_not_created_again(
 ) -> None:
     """A token from before the deletion neither finds nor creates its user."""
     ann = User.create(id="ann", email="ann@example.com", now=now(database_url))
-    await users.add(ann, issued_at=None)
+    await users.introduce(ann, issued_at=None)
     sql(database_url, """delete from "user" where id = 'ann'""")
     deleted_at = deleted_users(database_url)["ann"]
     for issued_at in (None, deleted_at - MINUTE, deleted_at):
         with pytest.raises(UnknownUser):
             await users.get("ann", issued_at=issued_at)
         with pytest.raises(UnknownUser):
-            await users.add(ann, issued_at=issued_at)
+            await users.introduce(ann, issued_at=issued_at)
     assert sql(database_url, 'select id from "user"') == []
-    later = deleted_at + timedelta.resolution
-    await users.add(ann, issued_at=later)
+    for issued_at in (deleted_at + MINUTE, deleted_at + HOUR):
+        with pytest.raises(UnknownUser):
+            await users.introduce(ann, issued_at=issued_at)
+    later = deleted_at + HOUR + timedelta.resolution
+    await users.introduce(ann, issued_at=later)
     assert await users.get("ann", issued_at=later) == ann
     with pytest.raises(UnknownUser):
         await users.get("ann", issued_at=deleted_at)
@@ -322,7 +325,7 @@ async def test_shared_secret_token_does_not_create_a_deleted_user(
     clock.time = now(database_url) - MINUTE
     claims = Claims("ann@example.com", "Ann", None, email_verified=None, updated_at=None)
     proof = UserProof(CredentialKind.SHARED_SECRET, "ann", clock.now(), claims)
-    sessions = PostgresSessions(users.database, users.optional)
+    sessions = PostgresSessions(users.database)
     authenticate = Authenticate(FixedAuthenticator(proof), users, sessions, clock)
     assert (await authenticate(Credentials())).user.email == "ann@example.com"
     sql(database_url, 'delete from "user"')

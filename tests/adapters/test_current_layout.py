@@ -11,15 +11,15 @@ import psycopg
 import pytest
 
 from adapters.better_auth.ids import random_id
-from adapters.postgres import optional_columns
+from adapters.postgres import current_layout
 from adapters.postgres.accounts import PostgresAccounts
-from adapters.postgres.database import Row, Statement, Values
+from adapters.postgres.current_layout import BetterAuthDatabase, CurrentLayout
+from adapters.postgres.database import Database, Row, Statement, Values
 from adapters.postgres.keys import PostgresKeys
-from adapters.postgres.optional_columns import REFRESH_SECONDS, OptionalColumns
+from adapters.postgres.layout import ANY_LAYOUT
 from adapters.postgres.pipeline_database import PipelineDatabase
 from adapters.postgres.pool_database import PoolDatabase
 from adapters.postgres.sessions import PostgresSessions
-from adapters.postgres.tables import OPTIONAL_COLUMNS
 from adapters.postgres.unit_of_work import PostgresUnitOfWorkFactory
 from adapters.postgres.users import PostgresUsers
 from application.ports.keys import StoredKey
@@ -29,6 +29,7 @@ from domain.errors import TaskportError, Unavailable
 from domain.sessions import Session, SessionNotFound
 from domain.users import User
 from tests.conftest import NO_LIMITS, FixedClock
+from tests.waiting import eventually_async
 
 NOW = datetime(2026, 11, 20, 18, 0, 0, 123456, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -107,16 +108,19 @@ def opening(request: pytest.FixtureRequest) -> Opening:
     async def opened(url: str) -> AsyncIterator[Repositories]:
         database: PoolDatabase | PipelineDatabase = request.param(url)
         await database.open()
-        optional = OptionalColumns(database)
+        layout = CurrentLayout(database, ANY_LAYOUT)
+        layout.open()
+        tables = BetterAuthDatabase(database, layout)
         try:
             yield Repositories(
-                PostgresUsers(database, optional),
-                PostgresSessions(database, optional),
-                PostgresAccounts(database, optional),
-                PostgresKeys(database, optional),
-                PostgresUnitOfWorkFactory(database, optional),
+                PostgresUsers(tables),
+                PostgresSessions(tables),
+                PostgresAccounts(tables),
+                PostgresKeys(tables),
+                PostgresUnitOfWorkFactory(database, layout),
             )
         finally:
+            await layout.close()
             await database.close()
 
     return opened
@@ -125,9 +129,9 @@ def opening(request: pytest.FixtureRequest) -> Opening:
 async def add_ann(url: str) -> str:
     database = PipelineDatabase(url)
     await database.open()
-    optional = OptionalColumns(database)
-    await PostgresUsers(database, optional).add(ANN, issued_at=NOW)
-    await PostgresSessions(database, optional).add(SESSION)
+    tables = BetterAuthDatabase(database, CurrentLayout(database, ANY_LAYOUT))
+    await PostgresUsers(tables).introduce(ANN, issued_at=NOW)
+    await PostgresSessions(tables).add(SESSION)
     await database.close()
     return url
 
@@ -206,7 +210,7 @@ async def test_columns_of_other_tables_do_not_count(opening: Opening, url: str) 
         'create table other."user" (banned boolean, "twoFactorEnabled" boolean)',
         'create table users (banned boolean, "banExpires" timestamptz)',
         'alter table session add banned boolean, add "twoFactorEnabled" boolean default true',
-        'alter table "user" add "Banned" boolean default true, add issuer text, add alg text',
+        'alter table "user" add issuer text, add alg text',
     )
     async with opening(url) as repositories:
         assert {plugin_values(user) for user in await repositories.find_ann()} == {
@@ -218,13 +222,24 @@ async def test_columns_of_other_tables_do_not_count(opening: Opening, url: str) 
 async def test_plugin_that_is_added_later_counts(
     opening: Opening, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And a plugin that is removed counts no longer."""
-    monkeypatch.setattr(optional_columns, "REFRESH_SECONDS", 0)
+    """Within a minute, without a request that fails."""
+    monkeypatch.setattr(current_layout, "REFRESH_SECONDS", 0.01)
     async with opening(url) as repositories:
-        assert {plugin_values(user) for user in await repositories.find_ann()} == {
-            (False, False, None)
-        }
+
+        async def has_plugins() -> bool:
+            values = {plugin_values(user) for user in await repositories.find_ann()}
+            return values == {(True, True, None)}
+
+        assert not await has_plugins()
         sql(url, PLUGINS, 'update "user" set "twoFactorEnabled" = true, banned = true')
+        await eventually_async(has_plugins)
+
+
+@pytest.mark.postgres
+async def test_plugin_that_is_removed_counts_no_longer(opening: Opening, url: str) -> None:
+    """No request fails: each reads the layout again when it finds a column gone."""
+    sql(url, PLUGINS, 'update "user" set "twoFactorEnabled" = true, banned = true')
+    async with opening(url) as repositories:
         assert {plugin_values(user) for user in await repositories.find_ann()} == {
             (True, True, None)
         }
@@ -234,20 +249,44 @@ async def test_plugin_that_is_added_later_counts(
         }
 
 
+@pytest.mark.postgres
+async def test_renamed_tables_and_columns_are_found_again(opening: Opening, url: str) -> None:
+    async with opening(url) as repositories:
+        await repositories.find_ann()
+        sql(
+            url,
+            'alter table "user" rename to users',
+            "alter table session rename to sessions",
+            'alter table users rename "emailVerified" to email_verified',
+            'alter table sessions rename "expiresAt" to expires_at',
+        )
+        assert len(await repositories.find_ann()) == 5
+
+
+@pytest.mark.postgres
+async def test_tables_that_are_gone_are_unavailable(opening: Opening, url: str) -> None:
+    async with opening(url) as repositories:
+        await repositories.find_ann()
+        sql(url, 'drop table "user", session, account cascade')
+        for _ in range(2):
+            with pytest.raises(Unavailable):
+                await repositories.sessions.find_by_token("t")
+
+
 @dataclass
 class FakeDatabase:
-    """A `Database` that returns which columns exist, and counts the look-ups."""
+    """A `Database` that counts how often the catalog is read, and waits or fails."""
 
-    rows: Sequence[Row] = ()
-    lookups: int = 0
+    database: Database
+    reads: int = 0
     is_unavailable: bool = False
 
     async def fetch_all(self, statement: Statement, values: Values) -> Sequence[Row]:
-        self.lookups += 1
+        self.reads += 1
         await asyncio.sleep(0)
         if self.is_unavailable:
             raise Unavailable
-        return self.rows
+        return await self.database.fetch_all(statement, values)
 
     async def fetch_one(self, statement: Statement, values: Values) -> Row | None:
         raise NotImplementedError
@@ -259,51 +298,38 @@ class FakeDatabase:
         raise NotImplementedError
 
 
-async def test_columns_are_looked_up_once_a_minute(advance_time: Callable[[float], None]) -> None:
-    database = FakeDatabase([(c.table.name, c.name) for c in OPTIONAL_COLUMNS] + [("user", "id")])
-    optional = OptionalColumns(database)
-    for minute in (1, 2):
-        for _ in range(100):
-            assert await optional() == OPTIONAL_COLUMNS
-            advance_time(REFRESH_SECONDS / 128)
-        assert database.lookups == minute
-        advance_time(REFRESH_SECONDS * 28 / 128)
-    database.rows = []
-    assert await optional() == frozenset()
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[FakeDatabase]:
+    pool = PoolDatabase(database_url)
+    await pool.open()
+    yield FakeDatabase(pool)
+    await pool.close()
 
 
-async def test_one_of_many_concurrent_callers_looks_up(
-    advance_time: Callable[[float], None],
-) -> None:
-    """The others get the expired value at once."""
-    database = FakeDatabase([("user", "banned")])
-    optional = OptionalColumns(database)
-    known = await optional()
-    advance_time(REFRESH_SECONDS)
-    database.rows = []
-    found = await asyncio.gather(*(optional() for _ in range(50)))
-    assert database.lookups == 2
-    assert (found[0], found[1:]) == (frozenset(), [known] * 49)
-    assert await optional() == frozenset()
+@pytest.mark.postgres
+async def test_concurrent_first_callers_share_one_read(database: FakeDatabase) -> None:
+    """Also if the caller that started it is cancelled."""
+    layout = CurrentLayout(database, ANY_LAYOUT)
+    cancelled = asyncio.create_task(layout())
+    others = [asyncio.create_task(layout()) for _ in range(1_000)]
+    await asyncio.sleep(0)
+    cancelled.cancel()
+    found = await asyncio.gather(*others)
+    assert database.reads == 1
+    assert len(set(map(id, found))) == 1
 
 
-async def test_failed_look_up_is_unavailable(advance_time: Callable[[float], None]) -> None:
-    """The column `banned` must not be taken to be missing because the database is unavailable."""
-    database = FakeDatabase([("user", "banned")], is_unavailable=True)
-    optional = OptionalColumns(database)
-    for _ in range(2):
-        with pytest.raises(Unavailable):
-            await optional()
-    database.is_unavailable = False
-    assert {column.name for column in await optional()} == {"banned"}
-    assert database.lookups == 3
-    advance_time(REFRESH_SECONDS)
+@pytest.mark.postgres
+async def test_layout_that_cannot_be_read_is_unavailable(database: FakeDatabase) -> None:
+    """A column is never taken to be missing because the database is unavailable."""
+    layout = CurrentLayout(database, ANY_LAYOUT)
     database.is_unavailable = True
     for _ in range(2):
         with pytest.raises(Unavailable):
-            await optional()
-    database.is_unavailable, database.rows = False, []
-    assert await optional() == frozenset()
+            await layout()
+    database.is_unavailable = False
+    assert "email" in (await layout()).user.columns
+    assert layout.refusal is None
 
 
 @pytest.mark.postgres
@@ -347,7 +373,7 @@ def a_token(session: Session, now: datetime) -> AccessToken:
 @pytest.mark.postgres
 @pytest.mark.parametrize(
     ("table", "refusal"),
-    [("user", SignUpClosed), ("session", Unavailable), ("account", Unavailable)],
+    [("user", SignUpClosed), ("session", SignUpClosed), ("account", SignUpClosed)],
 )
 async def test_required_column_of_the_front_end_closes_sign_up(
     opening: Opening,
@@ -476,7 +502,7 @@ async def test_times_with_a_zone_do_not_depend_on_the_zone_of_the_server(
 ) -> None:
     sql(database_url, SERVER_IN_INDIA)
     async with opening(database_url) as repositories:
-        await repositories.users.add(ANN, issued_at=NOW)
+        await repositories.users.introduce(ANN, issued_at=NOW)
         await repositories.sessions.add(SESSION)
         assert await repositories.sessions.find_by_token("t") == (SESSION, ANN)
         assert list(await repositories.sessions.list("ann", now=SESSION.expires_at)) == [SESSION]
@@ -485,16 +511,3 @@ async def test_times_with_a_zone_do_not_depend_on_the_zone_of_the_server(
     assert sql(database_url, 'select "createdAt" = "updatedAt", "createdAt" from session') == [
         (True, NOW)
     ]
-
-
-async def test_first_callers_share_one_look_up() -> None:
-    """Also if the caller that started it is cancelled."""
-    database = FakeDatabase([("user", "banned")])
-    optional = OptionalColumns(database)
-    cancelled = asyncio.create_task(optional())
-    others = [asyncio.create_task(optional()) for _ in range(1_000)]
-    await asyncio.sleep(0)
-    cancelled.cancel()
-    found = await asyncio.gather(*others)
-    assert database.lookups == 1
-    assert {column.name for columns in found for column in columns} == {"banned"}

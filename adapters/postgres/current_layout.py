@@ -1,0 +1,148 @@
+"""The layout of Better Auth's tables while the service runs, kept up to date.
+
+The front end's own migrations change its tables while this service runs: a plugin adds columns, a
+table is rebuilt. The layout is read again once a minute, and when a statement finds a table or a
+column gone.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Final
+
+import structlog
+
+from adapters.postgres.catalog import ALL_TABLES, SOME_TABLES, to_tables
+from adapters.postgres.database import Database, LayoutChanged, Row, Statement, Values
+from adapters.postgres.discovery import discover
+from adapters.postgres.layout import Layout, LayoutOptions, UnsupportedLayout
+from domain.errors import Unavailable
+
+REFRESH_SECONDS: Final = 60.0
+
+_log = structlog.get_logger("taskport.postgres")
+
+
+class CurrentLayout:
+    """The layout, read at the first use. Keeps it up to date between `open` and `close`."""
+
+    def __init__(self, database: Database, options: LayoutOptions) -> None:
+        self._database = database
+        self._options = options
+        self._layout: Layout | None = None
+        self._reading: asyncio.Task[Layout] | None = None
+        self._refreshing: asyncio.Task[None] | None = None
+        #: Why the layout cannot be used; None if it can, or has not been read.
+        self.refusal: str | None = None
+
+    def open(self) -> None:
+        self._refreshing = asyncio.create_task(self._refresh())
+
+    async def close(self) -> None:
+        for task in (self._refreshing, self._reading):
+            if task is not None:
+                task.cancel()
+                await asyncio.wait((task,))
+
+    async def __call__(self) -> Layout:
+        """The layout. Raises `Unavailable`, also if the tables cannot be used."""
+        return self._layout if self._layout is not None else await self.read()
+
+    async def read(self) -> Layout:
+        """Read the layout from the catalog; concurrent callers share one read."""
+        if self._reading is None or self._reading.done():
+            self._reading = asyncio.create_task(self._read())
+        # Unlike `await`, this does not cancel a read that others wait for.
+        await asyncio.wait((self._reading,))
+        return self._reading.result()
+
+    async def _read(self) -> Layout:
+        found = await self._find()
+        if self._layout is None or not self._layout.is_same(found):
+            if self._layout is not None:
+                #: The front end has changed its tables.
+                _log.info("layout_changed", tables=[str(table) for table in found.tables])
+            self._layout = found
+        return self._layout
+
+    async def _find(self) -> Layout:
+        try:
+            if self._layout is not None and self._layout.jwks is not None:
+                # No table can be added to these: without the rest of the database, they are enough
+                # to see a change.
+                rows = await self._database.fetch_all(SOME_TABLES, {"oids": self._layout.oids})
+                known = {t.catalog.oid: t.catalog for t in self._layout.tables}
+                if {t.oid: t for t in to_tables(rows)} == known:
+                    self._accept()
+                    return self._layout
+            rows = await self._database.fetch_all(ALL_TABLES, {})
+            found = discover(to_tables(rows), self._options)
+            if found is None:
+                raise UnsupportedLayout("Better Auth's tables are gone: run `taskport migrate`")
+        except UnsupportedLayout as refusal:
+            self._refuse(str(refusal))
+            raise Unavailable from refusal
+        self._accept()
+        return found
+
+    def _accept(self) -> None:
+        self.refusal = None
+
+    def _refuse(self, refusal: str) -> None:
+        self._layout = None
+        if refusal != self.refusal:
+            #: Better Auth's tables cannot be used. Requests are 503 until they can.
+            _log.error("layout_refused", reason=refusal)
+        self.refusal = refusal
+
+    async def _refresh(self) -> None:
+        while True:
+            await asyncio.sleep(REFRESH_SECONDS)
+            with suppress(Unavailable):
+                await self.read()
+
+
+@dataclass(frozen=True, slots=True)
+class BetterAuthDatabase:
+    """Runs statements on Better Auth's tables, each compiled from the current layout.
+
+    A statement that finds a table or a column gone is compiled again from the layout that is there
+    now, once. In a transaction it is not: the error has aborted the transaction.
+    """
+
+    database: Database
+    layout: CurrentLayout
+    is_transaction: bool = field(default=False)
+
+    async def fetch_one(self, compile: Callable[[Layout], Statement], values: Values) -> Row | None:
+        layout = await self.layout()
+        try:
+            return await self.database.fetch_one(compile(layout), values)
+        except LayoutChanged:
+            layout = await self._read_again()
+            return await self.database.fetch_one(compile(layout), values)
+
+    async def fetch_all(
+        self, compile: Callable[[Layout], Statement], values: Values
+    ) -> Sequence[Row]:
+        layout = await self.layout()
+        try:
+            return await self.database.fetch_all(compile(layout), values)
+        except LayoutChanged:
+            layout = await self._read_again()
+            return await self.database.fetch_all(compile(layout), values)
+
+    async def execute(self, compile: Callable[[Layout], Statement], values: Values) -> int:
+        layout = await self.layout()
+        try:
+            return await self.database.execute(compile(layout), values)
+        except LayoutChanged:
+            layout = await self._read_again()
+            return await self.database.execute(compile(layout), values)
+
+    async def _read_again(self) -> Layout:
+        layout = await self.layout.read()
+        if self.is_transaction:
+            raise Unavailable
+        return layout

@@ -1,0 +1,316 @@
+"""What is wrong with a database that Taskport shares with Better Auth, and how to mend it.
+
+The front end's own migrations may drop our triggers, rename columns or leave out a grant. All is
+examined as the role that serves requests.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Final
+
+from sqlalchemy import and_, func, literal_column, or_, select
+
+from adapters.postgres.database import Database, Statement
+from adapters.postgres.deletion_trigger import find_missing
+from adapters.postgres.layout import Layout
+from adapters.postgres.privileges import needed_privileges
+from adapters.postgres.tables import OWNERS, SCHEMA
+from adapters.postgres.user_statements import is_other_account
+from domain.errors import Unavailable
+
+
+class Severity(IntEnum):
+    """How bad a problem is."""
+
+    #: Worth knowing.
+    NOTE = 0
+    #: Some requests fail, or something that the service promises does not happen.
+    DEFECT = 1
+    #: No request succeeds.
+    FAILURE = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One problem, in a sentence for the operator, with its cure."""
+
+    severity: Severity
+    message: str
+
+
+_MISSING_PRIVILEGES: Final = Statement(
+    "drift.missing_privileges",
+    """
+    select n::int from unnest($1::text[], $2::text[], $3::text[]) with ordinality
+      as needed (name, col, privilege, n)
+    where not coalesce(
+      case when to_regclass(name) is null then false
+           when not has_schema_privilege(
+             (select relnamespace from pg_catalog.pg_class where oid = to_regclass(name)), 'USAGE')
+             then false
+           when col is null then has_table_privilege(to_regclass(name), privilege)
+           else has_column_privilege(to_regclass(name), col, privilege) end, false)
+    """,
+    ("names", "columns", "privileges"),
+)
+_HIDDEN_ROWS: Final = Statement(
+    "drift.hidden_rows",
+    """
+    select current_user::text, n.nspname::text, c.relname::text
+    from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+    where (c.oid = any($1::text::oid[]) or n.nspname = 'taskport' and c.relkind = 'r')
+      and row_security_active(c.oid)
+      and (not exists (
+             select from pg_catalog.pg_policy p
+             where p.polrelid = c.oid and p.polpermissive and p.polcmd in ('*', 'r')
+               and pg_get_expr(p.polqual, p.polrelid) = 'true'
+               and (p.polroles = '{0}' or exists (
+                 select from unnest(p.polroles) r where pg_has_role(r, 'USAGE'))))
+           or exists (select from pg_catalog.pg_policy p
+                      where p.polrelid = c.oid and not p.polpermissive))
+    """,
+    ("oids",),
+)
+_ORIGIN: Final = Statement(
+    "drift.origin", f"select obj_description('{SCHEMA}'::regnamespace, 'pg_namespace')"
+)
+CREATED_HERE: Final = "The tables of Better Auth were created by Taskport."
+"""The comment on our schema if it did."""
+
+
+async def find_problems(database: Database, layout: Layout) -> list[Problem]:
+    """The problems that are quick to find. Raises `Unavailable`."""
+    problems = [*_type_problems(layout), *_column_problems(layout), *_constraint_problems(layout)]
+    problems += await _privilege_problems(database, layout)
+    problems += await _row_security_problems(database, layout)
+    problems += await _trigger_problems(database, layout)
+    return sorted(problems, key=lambda problem: -problem.severity)
+
+
+async def find_problems_in_rows(
+    database: Database, layout: Layout, *, sign_up: bool
+) -> list[Problem]:
+    """The problems that only all rows show, as far as a statement's deadline allows."""
+    problems: list[Problem] = []
+    for find in (_time_problems, _owner_problems):
+        try:
+            problems += await find(database, layout)
+        except Unavailable:
+            name = find.__name__.strip("_").partition("_")[0]
+            problems.append(
+                Problem(Severity.NOTE, f"the {name}s of all rows could not be read in time")
+            )
+    if sign_up:
+        problems += await _sign_up_problems(database, layout)
+    return problems
+
+
+async def find_notes(database: Database, layout: Layout, jwks_url: str) -> list[Problem]:
+    """What an operator should know about a database that is shared with a front end."""
+    messages = []
+    row = await database.fetch_one(_ORIGIN, {})
+    if row is not None and row[0] == CREATED_HERE:
+        messages.append(
+            "Taskport created Better Auth's tables: with Drizzle or Prisma, let its own migration"
+            " go first, on a database without them"
+        )
+    if layout.jwks is None:
+        messages.append(f"there is no table of the jwt plugin: keys of JWTs come from {jwks_url}")
+    return [Problem(Severity.NOTE, message) for message in messages]
+
+
+def _type_problems(layout: Layout) -> Iterator[Problem]:
+    user, session, account = layout.user, layout.session, layout.account
+    texts, times = {"text"}, {"timestamp", "timestamptz"}
+    for table, kinds in (
+        (
+            user,
+            {"name": texts, "emailVerified": {"boolean"}, "image": texts}
+            | dict.fromkeys(("createdAt", "updatedAt"), times),
+        ),
+        (
+            session,
+            dict.fromkeys(("ipAddress", "userAgent"), texts)
+            | dict.fromkeys(("createdAt", "updatedAt"), times),
+        ),
+        (
+            account,
+            dict.fromkeys(("accountId", "providerId", "password"), texts)
+            | {"id": {"text", "uuid", "integer", "bigint"}, "userId": {user.id.kind}}
+            | dict.fromkeys(("createdAt", "updatedAt"), times),
+        ),
+    ):
+        for name, allowed in kinds.items():
+            column = table.columns[name]
+            if column.kind not in allowed:
+                yield Problem(
+                    Severity.DEFECT,
+                    f'the column "{column.name}" of {table} is of type {column.type}, which sign-up'
+                    f" and log-in cannot fill: make it {' or '.join(sorted(allowed))}, as Better"
+                    " Auth's own migration does",
+                )
+    for table in (user, session, account):
+        if table.new_id("") is None and not table.id.has_default:
+            yield Problem(
+                Severity.DEFECT,
+                f'the column "{table.id.name}" of {table} is a number without a default, so that no'
+                " row can be added: run Better Auth's own migration, which numbers it",
+            )
+
+
+def _column_problems(layout: Layout) -> Iterator[Problem]:
+    for table, severity, effect in (
+        (layout.user, Severity.NOTE, "sign-up here is 403 SIGN_UP_CLOSED"),
+        (layout.account, Severity.NOTE, "sign-up here is 403 SIGN_UP_CLOSED"),
+        (layout.session, Severity.DEFECT, "sign-up and log-in here fail"),
+    ):
+        if table.unfilled:
+            yield Problem(
+                severity,
+                f'the column "{table.unfilled[0]}" of {table} is required and unknown here, so that'
+                f" {effect}: give it a default",
+            )
+
+
+def _constraint_problems(layout: Layout) -> Iterator[Problem]:
+    for table, name, effect in (
+        (layout.user, "email", "two users may get one address"),
+        (layout.session, "token", "each request reads the whole table"),
+    ):
+        column = table.columns[name].name
+        if not table.catalog.is_view and frozenset({column}) not in table.catalog.unique:
+            yield Problem(
+                Severity.NOTE,
+                f'the column "{column}" of {table} has no unique constraint, so that {effect}:'
+                f' `create unique index on {table} ("{column}")`',
+            )
+
+
+async def _privilege_problems(database: Database, layout: Layout) -> list[Problem]:
+    needed = needed_privileges(layout)
+    rows = await database.fetch_all(
+        _MISSING_PRIVILEGES,
+        {
+            "names": [f"{_quoted(p.schema)}.{_quoted(p.table)}" for p in needed],
+            "columns": [p.column for p in needed],
+            "privileges": [p.privilege for p in needed],
+        },
+    )
+    missing = [needed[number - 1] for (number,) in rows]
+    if not missing:
+        return []
+    first = max(missing, key=lambda privilege: privilege.is_essential)
+    on = f'"{first.schema}"."{first.table}"'
+    return [
+        Problem(
+            Severity.FAILURE if first.is_essential else Severity.DEFECT,
+            f"the role that serves has no privilege to {first.privilege.lower()} on {on}"
+            + (f" and {len(missing) - 1} more are missing" if len(missing) > 1 else "")
+            + ": run `taskport grants ROLE | psql` as the owner of the tables",
+        )
+    ]
+
+
+async def _row_security_problems(database: Database, layout: Layout) -> list[Problem]:
+    rows = await database.fetch_all(_HIDDEN_ROWS, {"oids": layout.oids})
+    return [
+        Problem(
+            Severity.DEFECT,
+            f'row level security hides rows of "{schema}"."{table}" from the role "{role}":'
+            f' `create policy taskport on "{schema}"."{table}" to "{role}" using (true) with check'
+            " (true)`",
+        )
+        for role, schema, table in rows
+    ]
+
+
+async def _trigger_problems(database: Database, layout: Layout) -> list[Problem]:
+    target = layout.deletion_target
+    if target is None:
+        return [
+            Problem(
+                Severity.NOTE,
+                f"{layout.user} is a view of more than one table, so that deletions by the front"
+                " end cannot be seen: its deleted users keep their tasks until `taskport forget`",
+            )
+        ]
+    if not await find_missing(database, target):
+        return []
+    return [
+        Problem(
+            Severity.DEFECT,
+            f"{target.table} has lost the triggers that record deleted users, so that users whom"
+            " the front end deletes keep their tasks: run `taskport migrate`",
+        )
+    ]
+
+
+async def _time_problems(database: Database, layout: Layout) -> list[Problem]:
+    session = layout.session
+    later = func.now() + literal_column("interval '5 minutes'")
+    is_later = or_(*(session.time(name) > later for name in ("createdAt", "updatedAt")))
+    future = select(session.c.id).where(is_later).exists()
+    statement = Statement.compile("drift.sessions_of_the_future", select(future))
+    row = await database.fetch_one(statement, {})
+    if row is None or not row[0]:
+        return []
+    return [
+        Problem(
+            Severity.NOTE,
+            f"{session} has sessions from the future: start the Node.js process of Better Auth with"
+            " TZ=UTC, or give the columns a time zone, or sessions end hours too late or too early",
+        )
+    ]
+
+
+async def _owner_problems(database: Database, layout: Layout) -> list[Problem]:
+    user = layout.user
+    conflicts = (
+        select(func.min(OWNERS.c.id), func.count())
+        .select_from(OWNERS.outerjoin(user.table, user.text("id") == OWNERS.c.id))
+        .where(
+            or_(
+                and_(user.c.id.is_(None), OWNERS.c.deleted_at.is_(None)),
+                and_(user.c.id.is_not(None), is_other_account(user)),
+            )
+        )
+    )
+    row = await database.fetch_one(Statement.compile("drift.owner_conflicts", conflicts), {})
+    first, total = row or (None, 0)
+    if not total:
+        return []
+    others = f" and {total - 1} others" if total > 1 else ""
+    return [
+        Problem(
+            Severity.DEFECT,
+            f'the user "{first}"{others} was deleted, or made again, without a trace here, so that'
+            " the account is rejected: `taskport forget USER` deletes what it owned before",
+        )
+    ]
+
+
+async def _sign_up_problems(database: Database, layout: Layout) -> list[Problem]:
+    if layout.jwks is not None:
+        return []
+    user, account = layout.user, layout.account
+    # Named columns: `*` would need the privilege to read the tokens of other providers.
+    of_user = account.text("userId") == user.text("id")
+    has_account = select(account.c.userId).where(of_user).exists()
+    introduced = select(user.c.id).where(~has_account).exists()
+    row = await database.fetch_one(
+        Statement.compile("drift.introduced_users", select(introduced)), {}
+    )
+    if row is None or not row[0]:
+        return []
+    return [
+        Problem(
+            Severity.NOTE,
+            "users come from another database, while anybody can sign up here with their addresses:"
+            " set SIGN_UP=false",
+        )
+    ]
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'

@@ -1,0 +1,44 @@
+"""Examines a database for `taskport check`, and mends it for `taskport forget`."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from adapters.postgres.current_layout import BetterAuthDatabase, CurrentLayout
+from adapters.postgres.drift import Problem, Severity, find_notes, find_problems_in_rows
+from adapters.postgres.drift import find_problems as find_quickly
+from adapters.postgres.layout import Layout
+from adapters.postgres.owners import PostgresOwners
+from adapters.postgres.pool_database import PoolDatabase
+from entrypoints.settings import Settings
+
+
+async def find_problems(configured: Settings, settings: Settings, layout: Layout) -> list[Problem]:
+    """All problems, as the role that serves requests. Raises `Unavailable`."""
+    assert settings.url is not None
+    async with _database(settings.url) as database:
+        problems = await find_quickly(database, layout)
+        if any(problem.severity is Severity.FAILURE for problem in problems):
+            return problems
+        problems += await find_problems_in_rows(database, layout, sign_up=settings.sign_up)
+        # The embedded database is nobody else's.
+        if configured.url is not None:
+            problems += await find_notes(database, layout, settings.jwks_url)
+        return problems
+
+
+async def forget(settings: Settings, user_id: str) -> None:
+    """Raises `NotForgotten`, `Unavailable`."""
+    assert settings.direct_url is not None
+    async with _database(settings.direct_url) as database:
+        layout = CurrentLayout(database, settings.layout_options)
+        await PostgresOwners(BetterAuthDatabase(database, layout)).forget(user_id)
+
+
+@asynccontextmanager
+async def _database(url: str) -> AsyncIterator[PoolDatabase]:
+    database = PoolDatabase(url, size=1)
+    await database.open()
+    try:
+        yield database
+    finally:
+        await database.close()
