@@ -24,8 +24,9 @@ Rows = dict[str, list[dict[str, Any]]]
 
 NOTHING_TO_DO: Final = {"toBeCreated": [], "toBeAdded": [], "sql": ";", "problems": []}
 INSERT_TASK: Final = """
+    with owner as (insert into taskport.owners (id) values (%s) returning id)
     insert into taskport.tasks (user_id, title, status, version, created_at, updated_at)
-    values (%s, 'Buy milk', 'Pending', 1, now(), now())
+    select id, 'Buy milk', 'Pending', 1, now(), now() from owner
 """
 DRIZZLE_USER: Final = """
     create table "user" (
