@@ -7,7 +7,7 @@ import pytest
 
 from tests.interop import nodejs
 from tests.interop.better_auth import VERSIONS
-from tests.interop.layouts import SUPPORTED, sides_of_layout
+from tests.interop.layouts import LAYOUTS, sides_of_layout
 from tests.interop.sides import SharedSides, Sides, both_sides
 from tests.servers import PostgresServer
 
@@ -27,7 +27,7 @@ async def sides(
         yield sides
 
 
-@pytest.fixture(scope="session", params=SUPPORTED)
+@pytest.fixture(scope="session", params=LAYOUTS)
 async def shared(
     request: pytest.FixtureRequest, node_modules: None, postgres_18_server: PostgresServer
 ) -> AsyncIterator[SharedSides]:

@@ -3,7 +3,10 @@
 import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Final, Literal
+from typing import Final, Literal, get_args
+
+import psycopg
+from psycopg import sql
 
 from adapters.postgres.schema import migrate
 from tests.interop.better_auth import better_auth, server
@@ -14,7 +17,7 @@ from tests.servers import PostgresServer
 
 #: The version of Better Auth whose layouts these are.
 VERSION: Final = "1.7.25"
-#: The names of `node/layouts.mjs`.
+#: The names of `node/layouts.mjs`, and of the dumps in `tests/layouts`.
 Layout = Literal[
     "drizzle_default",
     "drizzle_plural",
@@ -23,10 +26,10 @@ Layout = Literal[
     "kysely_serial",
     "kysely_uuid",
 ]
-#: Those that Taskport works on.
-SUPPORTED: Final[tuple[Layout, ...]] = ("kysely_default",)
-# Far from UTC, which Drizzle writes into its columns without a time zone.
-_TIME_ZONE: Final = "Asia/Tokyo"
+LAYOUTS: Final[tuple[Layout, ...]] = get_args(Layout)
+# Both are far from UTC, which Drizzle writes into its columns without a time zone.
+_ZONE_OF_BETTER_AUTH: Final = "Asia/Tokyo"
+_ZONE_OF_POSTGRES: Final = "America/New_York"
 _NO_CHANGES: Final = "[i] No changes detected"
 _CHANGED: Final = "[✓] Changes applied"
 
@@ -35,10 +38,15 @@ _CHANGED: Final = "[✓] Changes applied"
 async def sides_of_layout(postgres: PostgresServer, layout: Layout) -> AsyncIterator[SharedSides]:
     """Better Auth with tables of its own tool, and Taskport, which finds them."""
     with postgres.database(template="template0") as url:
+        with psycopg.connect(url, autocommit=True) as connection:
+            name = sql.Identifier(connection.info.dbname)
+            connection.execute(
+                sql.SQL("alter database {} set timezone = {}").format(name, _ZONE_OF_POSTGRES)
+            )
         create_tables(url, layout)
         migrate(url)
         with server(
-            url, secret=SECRET, version=VERSION, layout=layout, tz=_TIME_ZONE
+            url, secret=SECRET, version=VERSION, layout=layout, tz=_ZONE_OF_BETTER_AUTH
         ) as better_auth:
             async with taskport(url, better_auth.origin, better_auth_jwks_url=NO_KEYS) as shared:
                 yield SharedSides(better_auth, shared, url)
