@@ -86,9 +86,13 @@ class Match:
         return self.is_distinct or sum(name in self.columns for name in self.model.telling) > 1
 
 
-def spelled(columns: Iterable[CatalogColumn], field: str, model: str) -> list[CatalogColumn]:
+def spelled(columns: Iterable[CatalogColumn], field: str, model: Model) -> list[CatalogColumn]:
     """The columns whose name is a spelling of the field: the most literal one first."""
-    candidates = (field.lower(), (model + field).lower())
+    candidates = [field.lower()]
+    # `account_id` is another field of the account than its id.
+    prefixed = (model.name + field).lower()
+    if all(prefixed != other.lower() for other in model.fields):
+        candidates.append(prefixed)
     found = [c for c in columns if _normalized(c.name) in candidates]
     return sorted(
         found, key=lambda c: (c.name != field, candidates.index(_normalized(c.name)), c.name)

@@ -28,6 +28,7 @@ from adapters.postgres.layout import (
     LayoutOptions,
     UnsupportedLayout,
 )
+from adapters.postgres.option_names import check_columns, check_names
 
 # The last word of the name of a table that could be one of Better Auth's core tables.
 _NAMES: Final = frozenset(
@@ -53,10 +54,11 @@ class _Discovery:
         self._tables = [t for t in tables if options.schema in ("", t.schema)]
 
     def layout(self) -> Layout | None:
-        self._check_names()
+        check_names(self._options, self._tables)
         session = self._session()
         if session is None:
             self._refuse_suspects()
+            self._refuse_elsewhere()
             return None
         user = self._user_of(session)
         account = self._one_of(ACCOUNT, near=user)
@@ -68,6 +70,9 @@ class _Discovery:
         verification = self._one_of(VERIFICATION, near=user, is_needed=False)
         jwks = self._one_of(JWKS, near=user)
         _check_types(user, session)
+        for match in (user, session, account, verification, jwks):
+            if match is not None:
+                check_columns(self._options, match.model.name, [match.table])
         return Layout(
             user=_to_table(user),
             session=_to_table(session),
@@ -85,17 +90,6 @@ class _Discovery:
             return None
         source = self._match(USER, sources[0])
         return _target(source) if "id" in source.columns else None
-
-    def _check_names(self) -> None:
-        """Refuse names in the options that the database does not have."""
-        for name in self._options.models:
-            table = self._options.of(name).table
-            if table is not None and not any(t.name == table for t in self._tables):
-                where = f' in the schema "{self._options.schema}"' if self._options.schema else ""
-                raise UnsupportedLayout(
-                    f'BETTER_AUTH_MODELS names the table "{table}" for the model {name}, but there'
-                    f" is no such table{where}"
-                )
 
     def _session(self) -> Match | None:
         if self._options.schema and len(self._suspects()) < 2:
@@ -162,18 +156,13 @@ class _Discovery:
 
     def _match(self, model: Model, table: CatalogTable) -> Match:
         options = self._options.of(model.name)
-        is_named = options.table is not None and options.table == table.name
         columns: dict[str, CatalogColumn] = {}
         for name in model.fields:
             if name in options.columns:
                 found = [c for c in table.columns if c.name == options.columns[name]]
-                if not found and is_named:
-                    raise UnsupportedLayout(
-                        f'BETTER_AUTH_MODELS names the column "{options.columns[name]}" for'
-                        f" {model.name}.{name}, but {table} has no such column"
-                    )
             else:
-                found = spelled(table.columns, name, model.name)
+                free = [c for c in table.columns if c.name not in options.columns.values()]
+                found = spelled(free, name, model)
             if found:
                 columns[name] = found[0]
         if "userId" in model.distinctive and "userId" not in columns:
@@ -220,10 +209,23 @@ class _Discovery:
                 f" are missing: run Better Auth's own migration first, or {_ELSEWHERE}"
             )
 
+    def _refuse_elsewhere(self) -> None:
+        """Refuse a schema without Better Auth's tables if another schema has them."""
+        everywhere = _Discovery([*self._by_oid.values()], LayoutOptions())
+        for table in self._by_oid.values():
+            session = everywhere._match(SESSION, table)
+            users = [self._by_oid[k.table] for k in table.foreign_keys if k.table in self._by_oid]
+            if not session.missing and any(everywhere._match(USER, u).is_distinct for u in users):
+                raise UnsupportedLayout(
+                    f'BETTER_AUTH_SCHEMA is "{self._options.schema}", but {table} is a session of'
+                    " Better Auth's: correct it, or run Better Auth's own migration there first"
+                )
+
     def _has_shape_of_session(self, table: CatalogTable) -> bool:
         """Whether the types alone are those of a session that references a user."""
         return (
             _times(table) >= 3
+            and not any(self._match(model, table).is_suspect for model in (USER, ACCOUNT))
             and bool(_unique_texts(table))
             and any(
                 _unique_texts(user)

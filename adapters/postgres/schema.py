@@ -118,6 +118,8 @@ def check_ready(
     """
     with connect(url) as conn:
         layout = _find_layout(conn, options)
+        if layout is None:
+            _check_may_create(conn, options)
         if layout is None or _is_behind(_revision(conn)):
             raise SchemaError(
                 "the database is not migrated to this version: run `taskport migrate`"
@@ -197,9 +199,17 @@ def _find_layout(conn: Connection, options: LayoutOptions) -> Layout | None:
         raise SchemaError(str(unsupported)) from unsupported
 
 
-def _create_better_auth_tables(conn: Connection, options: LayoutOptions) -> Layout:
-    """Create the tables of Better Auth's own migration. Raises `SchemaError`."""
+def _check_may_create(conn: Connection, options: LayoutOptions) -> None:
+    """Raises `SchemaError` if this service must not create Better Auth's tables."""
     schema = options.schema or DEFAULT_SCHEMA
+    comment = conn.scalar(
+        text("select obj_description(to_regnamespace(:name), 'pg_namespace')"), {"name": SCHEMA}
+    )
+    if not _is_behind(_revision(conn)) and comment != CREATED_HERE:
+        raise SchemaError(
+            "Better Auth's tables are gone, and Taskport did not create them: restore them, or run"
+            " Better Auth's own migration"
+        )
     if options.models:
         raise SchemaError(
             "BETTER_AUTH_MODELS names tables, but there is none that could be Better Auth's: run"
@@ -210,6 +220,12 @@ def _create_better_auth_tables(conn: Connection, options: LayoutOptions) -> Layo
             f'there is no schema "{schema}" for Better Auth\'s tables: create it, or correct'
             " BETTER_AUTH_SCHEMA"
         )
+
+
+def _create_better_auth_tables(conn: Connection, options: LayoutOptions) -> Layout:
+    """Create the tables of Better Auth's own migration. Raises `SchemaError`."""
+    _check_may_create(conn, options)
+    schema = options.schema or DEFAULT_SCHEMA
     if not options.schema:
         _check_search_path(conn)
     better_auth_tables.create(conn, schema)

@@ -64,10 +64,10 @@ def user_columns(
         verified = verified.is_not(None)
     return [
         user.text("id"),
-        user.c.email,
-        user.c.name,
+        user.text("email"),
+        user.text("name"),
         verified,
-        user.c.image,
+        user.text("image"),
         user.c.createdAt,
         user.c.updatedAt,
         *(user.c[name] if name in user.columns else null() for name in PLUGINS),
