@@ -45,11 +45,13 @@ class BetterAuth:
     def __init__(self, url: str, dump: Dump) -> None:
         self.url = url
         self.dump = dump
+        self._connection: psycopg.Connection[Row] | None = None
 
     def sign_up(self, **user: Any) -> Person:
         """A user who signed up an hour ago. All of its times differ."""
-        user_id, email = self.add_user(**user)
-        session_id, token = self.add_session(user_id)
+        with self.on_one_connection():
+            user_id, email = self.add_user(**user)
+            session_id, token = self.add_session(user_id)
         return Person(user_id, email, session_id, token)
 
     def add_user(self, **values: Any) -> tuple[str, str]:
@@ -100,12 +102,13 @@ class BetterAuth:
 
     def insert(self, model: str, **values: Any) -> str:
         """The id of a new row, as text."""
-        if self.dump.ids == "text":
-            values = {"id": random_id(), **values}
+        if self.dump.ids != "serial":
+            new_id = random_id() if self.dump.ids == "text" else str(uuid.uuid4())
+            values = {"id": new_id, **values}
         statement = sql.SQL("insert into {} ({}) values ({}) returning {}::text").format(
             self.dump.table(model),
             sql.SQL(", ").join(self.dump.column(model, field) for field in values),
-            sql.SQL(", ").join(sql.Placeholder() * len(values)),
+            sql.SQL(", ").join(sql.SQL(f"${n}") for n in range(1, len(values) + 1)),
             self.dump.column(model, "id"),
         )
         with self._connected() as connection:
@@ -116,7 +119,7 @@ class BetterAuth:
     def rows(self, model: str, field: str, value: Any) -> list[Row]:
         """The rows of a model with this value in a field; ids are text, and times are in UTC."""
         columns = self.dump.columns[model]
-        statement = sql.SQL("select {} from {} where {}::text = %s order by 1").format(
+        statement = sql.SQL("select {} from {} where {}::text = $1 order by 1").format(
             sql.SQL(", ").join(
                 sql.SQL("{} as {}").format(self.dump.column(model, each), sql.Identifier(each))
                 for each in columns
@@ -134,7 +137,7 @@ class BetterAuth:
         return row
 
     def execute(self, template: LiteralString, model: str, *values: Any) -> None:
-        """Run a statement: see `Dump.query`."""
+        """Run a statement with parameters `$1` etc.: see `Dump.query`."""
         with self._connected() as connection:
             stored = [self._stored(value) for value in values]
             connection.execute(self.dump.query(template, model), stored)
@@ -150,8 +153,27 @@ class BetterAuth:
         return str(value) if field in ("id", "userId") else value
 
     @contextmanager
+    def on_one_connection(self) -> Iterator[None]:
+        """Within this block, do not connect for each statement: that takes longer than most."""
+        with self._connected() as connection:
+            self._connection = connection
+            try:
+                yield
+            finally:
+                self._connection = None
+
+    @contextmanager
     def _connected(self) -> Iterator[psycopg.Connection[Row]]:
-        with psycopg.connect(self.url, autocommit=True, row_factory=dict_row) as connection:
+        if self._connection is not None:
+            yield self._connection
+            return
+        with psycopg.connect(
+            self.url,
+            autocommit=True,
+            row_factory=dict_row,
+            # A name may contain `%`.
+            cursor_factory=psycopg.RawCursor,
+        ) as connection:
             yield connection
 
 

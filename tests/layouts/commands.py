@@ -45,15 +45,20 @@ def taskport(url: str, *arguments: str, **settings: str) -> Outcome:
     return Outcome(done.exit_code, done.stdout, done.stderr)
 
 
-def relations(url: str) -> set[tuple[str, str]]:
-    """Schema and name of all tables, views and sequences that are not ours."""
+def catalog(url: str) -> set[tuple[str, ...]]:
+    """Every table, view, sequence, index, column and type that is not in our schema.
+
+    And our schema itself, if it exists.
+    """
     with psycopg.connect(url) as connection:
         found = connection.execute(
-            "select nspname, relname from pg_class join pg_namespace n on n.oid = relnamespace"
-            " where relkind <> 'i' and nspname not in ('information_schema', 'taskport')"
-            " and nspname !~ '^pg_'"
+            "select nspname, relname, relkind::text, coalesce(attname, ''),"
+            " coalesce(format_type(atttypid, atttypmod), '') from pg_namespace n"
+            " left join pg_class on relnamespace = n.oid and nspname <> 'taskport'"
+            " left join pg_attribute on attrelid = pg_class.oid and attnum > 0"
+            " where nspname <> 'information_schema' and nspname !~ '^pg_'"
         )
-        return {(schema, name) for schema, name in found}
+        return set(found)
 
 
 def their_schema(url: str) -> str:

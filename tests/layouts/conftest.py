@@ -10,12 +10,12 @@ import pytest
 from tests.interop.taskport import NO_KEYS, Taskport, taskport
 from tests.layouts import commands
 from tests.layouts.better_auth import BetterAuth
-from tests.layouts.dump import BY_NAME, KYSELY, PRISMA, Dump
+from tests.layouts.dump import BY_NAME, DUMPS, Dump
 from tests.servers import PostgresServer
 
 ORIGIN: Final = "http://localhost:3000"
 #: The layouts whose ids, times or names differ most, on Debian's PostgreSQL, too.
-_ON_15: Final = ("prisma_default",)
+_ON_15: Final = ("drizzle_uuid", "kysely_serial")
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Served(Layout):
 @pytest.fixture(
     scope="module",
     params=[
-        *(pytest.param(("18", dump.name), id=dump.name) for dump in (KYSELY, PRISMA)),
+        *(pytest.param(("18", dump.name), id=dump.name) for dump in DUMPS),
         *(
             pytest.param(("15", name), id=f"{name} on 15", marks=pytest.mark.debian)
             for name in _ON_15

@@ -5,7 +5,7 @@ The files in `dumps/` are `pg_dump --schema-only` of what Better Auth's own tool
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Literal, LiteralString
@@ -63,10 +63,11 @@ class Dump:
     def __str__(self) -> str:
         return self.name
 
-    def load(self, url: str) -> None:
-        """Create the tables of the dump."""
+    def load(self, url: str, edit: Callable[[str], str] = str) -> None:
+        """Create the tables of the dump, after an edit of its text."""
+        text = edit((_FOLDER / f"{self.name}.sql").read_text())
         with psycopg.connect(url, autocommit=True) as connection:
-            connection.execute((_FOLDER / f"{self.name}.sql").read_bytes())
+            connection.execute(text.encode())
 
     def has(self, model: str, field: str | None = None) -> bool:
         return model in self.tables and (field is None or field in self.columns[model])
@@ -223,6 +224,9 @@ DUMPS: Final = (
     Dump("prisma_uuid", _SINGULAR, _CAMEL, ids="uuid", zoned=False),
 )
 BY_NAME: Final = {dump.name: dump for dump in DUMPS}
+_MADE: Final = ("user", "session", "account", "verification")
+#: The tables that this service makes in an empty database. There is no such file.
+MADE: Final = Dump("made", {model: model for model in _MADE}, _columns(*_MADE, plugins=False))
 #: Sessions are in Redis only.
 WITHOUT_SESSIONS: Final = Dump(
     "kysely_sec_only",

@@ -14,9 +14,10 @@ import pytest
 from tests.http.client import error_of
 from tests.interop.better_auth import cookie_of
 from tests.layouts import commands, credentials
-from tests.layouts.better_auth import PASSWORD, Person
+from tests.layouts.better_auth import PASSWORD, BetterAuth, Person
 from tests.layouts.conftest import ORIGIN, Layout, Served
-from tests.layouts.dump import DUMPS, WITHOUT_SESSIONS, Dump
+from tests.layouts.dump import BY_NAME, DUMPS, WITHOUT_SESSIONS, Dump
+from tests.processes.service import SECRET, error_message, new_home
 
 pytestmark = pytest.mark.postgres
 
@@ -301,12 +302,7 @@ async def test_sign_up(served: Served) -> None:
     again = await served.taskport.sign_up(address, NEW_PASSWORD)
     assert error_of(again) == (409, "EMAIL_TAKEN")
     assert (await served.taskport.log_in(address, NEW_PASSWORD)).status_code == 200
-
-
-async def test_front_end_signs_up_after_a_sign_up_here(served: Served) -> None:
-    """The database generates ids for both sides."""
-    response = await served.taskport.sign_up(email(), NEW_PASSWORD)
-    assert response.status_code == 201, response.text
+    # The database generates ids for both sides.
     person = served.rows.sign_up()
     assert (await accepted(served, credentials.cookie(person)))["user"]["id"] == person.id
 
@@ -383,7 +379,7 @@ async def test_deletion_there(served: Served) -> None:
     person = served.rows.sign_up()
     headers = credentials.cookie(person)
     assert (await served.taskport.create(headers)).status_code == 201
-    served.rows.execute("delete from {table} where {id}::text = %s", "user", person.id)
+    served.rows.execute("delete from {table} where {id}::text = $1", "user", person.id)
     assert task_rows(served.url, person.id) == 0
     token = credentials.shared_secret(person.id, email=person.email)
     await assert_rejected(served, headers, token)
@@ -408,6 +404,40 @@ async def test_plugins_are_respected(served: Served) -> None:
 
 async def test_their_schema_is_unchanged(served: Served) -> None:
     """But for the triggers, also after requests of each kind."""
-    response = await served.taskport.sign_up(email(), NEW_PASSWORD)
-    await served.taskport.create(cookie_of(response))
+    created = await served.taskport.create(credentials.cookie(served.rows.sign_up()))
+    assert created.status_code == 201, created.text
     assert commands.their_schema(served.url) == served.schema
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("name", ["drizzle_plural", "kysely_schema"])
+def test_serve(empty_database_url: str, name: str) -> None:
+    """It migrates by itself, and logs no problem."""
+    dump = BY_NAME[name]
+    dump.load(empty_database_url)
+    person = BetterAuth(empty_database_url, dump).sign_up()
+    settings = {"DATABASE_URL": empty_database_url, "BETTER_AUTH_SECRET": SECRET}
+    with new_home() as home, home.serving(env=settings) as service, service.client() as client:
+        headers = {**credentials.cookie(person), "Origin": ORIGIN}
+        created = client.post("/api/tasks", headers=headers, json={"title": "Buy milk"})
+        assert (created.status_code, created.json()["user_id"]) == (201, person.id)
+        assert service.problems == []
+
+
+@pytest.mark.process
+def test_without_a_table_of_sessions(empty_database_url: str) -> None:
+    """`migrate`, `check` and `serve` say what to set, and change nothing."""
+    WITHOUT_SESSIONS.load(empty_database_url)
+    schema = commands.their_schema(empty_database_url)
+    settings = {"DATABASE_URL": empty_database_url, "BETTER_AUTH_SECRET": SECRET}
+    messages = [
+        commands.taskport(empty_database_url, command).refusal for command in ("migrate", "check")
+    ]
+    with new_home() as home:
+        serve = ("serve", "--host=127.0.0.1", "--port=0")
+        messages.append(error_message(home.run(*serve, env=settings)))
+    assert all("storeSessionInDatabase" in message for message in messages), messages
+    assert len(set(messages)) == 1
+    assert commands.their_schema(empty_database_url) == schema
+    with psycopg.connect(empty_database_url) as connection:
+        assert connection.execute("select to_regnamespace('taskport')").fetchone() == (None,)
