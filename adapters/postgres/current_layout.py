@@ -6,7 +6,7 @@ column gone.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
@@ -16,6 +16,7 @@ import structlog
 from adapters.postgres.catalog import ALL_TABLES, SOME_TABLES, to_tables
 from adapters.postgres.database import Database, LayoutChanged, Row, Statement, Values
 from adapters.postgres.discovery import discover
+from adapters.postgres.drift import Problem, Severity, find_problems
 from adapters.postgres.layout import Layout, LayoutOptions, UnsupportedLayout
 from domain.errors import Unavailable
 
@@ -35,6 +36,8 @@ class CurrentLayout:
         self._refreshing: asyncio.Task[None] | None = None
         #: Why the layout cannot be used; None if it can, or has not been read.
         self.refusal: str | None = None
+        #: The problems as of the last look.
+        self._reported: set[str] = set()
 
     def open(self) -> None:
         self._refreshing = asyncio.create_task(self._refresh())
@@ -100,7 +103,15 @@ class CurrentLayout:
         while True:
             await asyncio.sleep(REFRESH_SECONDS)
             with suppress(Unavailable):
-                await self.read()
+                self._report(await find_problems(self._database, await self.read()))
+
+    def _report(self, problems: Iterable[Problem]) -> None:
+        """Log the problems that are new since the last look."""
+        found = {p.message for p in problems if p.severity is not Severity.NOTE}
+        for message in sorted(found - self._reported):
+            #: A problem that `taskport check` would report, with its cure.
+            _log.warning("database_problem", reason=message)
+        self._reported = found
 
 
 @dataclass(frozen=True, slots=True)

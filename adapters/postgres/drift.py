@@ -297,7 +297,10 @@ async def _sign_up_problems(database: Database, layout: Layout) -> list[Problem]
     # Named columns: `*` would need the privilege to read the tokens of other providers.
     of_user = account.text("userId") == user.text("id")
     has_account = select(account.c.userId).where(of_user).exists()
-    introduced = select(user.c.id).where(~has_account).exists()
+    signed_up_here = select(OWNERS.c.id).where(
+        OWNERS.c.id == user.text("id"), OWNERS.c.signed_up_here
+    )
+    introduced = select(user.c.id).where(~has_account, ~signed_up_here.exists()).exists()
     row = await database.fetch_one(
         Statement.compile("drift.introduced_users", select(introduced)), {}
     )

@@ -230,7 +230,7 @@ def _create_better_auth_tables(conn: Connection, options: LayoutOptions) -> Layo
         _check_search_path(conn)
     better_auth_tables.create(conn, schema)
     #: The database had no table that could be Better Auth's.
-    _log.warning(
+    _log.info(
         "better_auth_tables_created",
         schema=schema,
         hint="with Drizzle or Prisma, let its own migration go first: on a database without them",

@@ -28,7 +28,7 @@ from application.sign_in import SignInPolicy, SignUp, SignUpClosed
 from domain.errors import TaskportError, Unavailable
 from domain.sessions import Session, SessionNotFound
 from domain.users import User
-from tests.conftest import NO_LIMITS, FixedClock
+from tests.conftest import NO_LIMITS, FixedClock, LogEvents
 from tests.waiting import eventually_async
 
 NOW = datetime(2026, 11, 20, 18, 0, 0, 123456, tzinfo=UTC)
@@ -261,6 +261,29 @@ async def test_renamed_tables_and_columns_are_found_again(opening: Opening, url:
             'alter table sessions rename "expiresAt" to expires_at',
         )
         assert len(await repositories.find_ann()) == 5
+
+
+@pytest.mark.postgres
+async def test_problems_are_logged_once(
+    opening: Opening, url: str, monkeypatch: pytest.MonkeyPatch, log_events: LogEvents
+) -> None:
+    monkeypatch.setattr(current_layout, "REFRESH_SECONDS", 0.01)
+
+    def problems() -> list[str]:
+        events = [event for event in log_events if event["event"] == "database_problem"]
+        return [event["reason"].partition(",")[0] for event in events]
+
+    async with opening(url):
+        sql(url, 'drop trigger taskport_delete_owner on "user"')
+        await eventually_async(problems)
+        # A problem that comes later shows that there was another look.
+        sql(url, "alter table session add tier text not null default ''")
+        sql(url, "alter table session alter tier drop default")
+        await eventually_async(lambda: len(problems()) > 1)
+    assert problems() == [
+        '"public"."user" has lost the triggers that record deleted users',
+        'the column "tier" of "public"."session" is required and unknown here',
+    ]
 
 
 @pytest.mark.postgres

@@ -155,8 +155,11 @@ def test_check_reports_fine_settings_and_databases(configured: Cli) -> None:
     assert done.code == 0, done.err
     assert done.err == ""
     lines = [re.split(" {2,}", line) for line in done.out.splitlines()]
-    assert [subject for subject, _ in lines] == ["settings", "database", "pooled URL"]
-    assert all(verdict.startswith("fine") for _, verdict in lines)
+    *fine, (subject, tables), note = lines
+    assert [subject for subject, _ in fine] == ["settings", "database", "pooled URL"]
+    assert all(verdict.startswith("fine") for _, verdict in fine)
+    assert (subject, tables.split(", ")[0]) == ("tables", '"public"."user"')
+    assert note[1].startswith("Taskport created Better Auth's tables")
 
 
 @pytest.mark.postgres
@@ -178,7 +181,7 @@ def test_check_reports_a_foreign_schema(unmigrated: Cli) -> None:
     with psycopg.connect(unmigrated.settings["DATABASE_URL"]) as connection:
         connection.execute('create table public."session" (id text primary key)')
 
-    assert 'the table "session"' in error_message(unmigrated("check"))
+    assert '"public"."session" could be' in error_message(unmigrated("check"))
 
 
 @pytest.mark.postgres

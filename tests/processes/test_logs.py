@@ -21,6 +21,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
+from adapters.postgres.better_auth_tables import statements
 from adapters.postgres_server.loopback import free_port
 from tests import canaries
 from tests.better_auth.signer import signer
@@ -31,7 +32,7 @@ from tests.processes.service import (
     Service,
     new_home,
 )
-from tests.servers import PostgresServer
+from tests.servers import JWKS_TABLE, PostgresServer
 from tests.waiting import LIMIT_SECONDS, eventually
 
 # `canaries` searches the log of each service that a `Home` starts for the word "canary".
@@ -105,6 +106,9 @@ def storm(postgres_18_server: PostgresServer) -> Iterator[Storm]:
             "RATE_LIMIT_STORAGE": f"redis://:canary-redis@127.0.0.1:{free_port()}/0",
             "BETTER_AUTH_JWKS_URL": f"http://127.0.0.1:{free_port()}/canary",
         }
+        with psycopg.connect(url) as connection:
+            for statement in (*statements("public"), JWKS_TABLE):
+                connection.execute(statement.encode())
         with home.serving(env=settings) as service:
             with service.client() as client:
                 client.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=()))
