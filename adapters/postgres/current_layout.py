@@ -82,7 +82,9 @@ class CurrentLayout:
             rows = await self._database.fetch_all(ALL_TABLES, {})
             found = discover(to_tables(rows), self._options)
             if found is None:
-                raise UnsupportedLayout("Better Auth's tables are gone: run `taskport migrate`")
+                raise UnsupportedLayout(
+                    "Better Auth's tables are gone: run its own migration, then `taskport migrate`"
+                )
         except UnsupportedLayout as refusal:
             self._refuse(str(refusal))
             raise Unavailable from refusal
