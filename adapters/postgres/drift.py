@@ -42,17 +42,17 @@ class Problem:
 _MISSING_PRIVILEGES: Final = Statement(
     "drift.missing_privileges",
     """
-    select n::int from unnest($1::text[], $2::text[], $3::text[]) with ordinality
-      as needed (name, col, privilege, n)
+    select needed.n::int
+    from unnest($1::text[], $2::text[], $3::text[], $4::text[]) with ordinality
+      as needed (schema, name, col, privilege, n)
+    left join pg_catalog.pg_namespace s on s.nspname = needed.schema
+    left join pg_catalog.pg_class c on c.relnamespace = s.oid and c.relname = needed.name
     where not coalesce(
-      case when to_regclass(name) is null then false
-           when not has_schema_privilege(
-             (select relnamespace from pg_catalog.pg_class where oid = to_regclass(name)), 'USAGE')
-             then false
-           when col is null then has_table_privilege(to_regclass(name), privilege)
-           else has_column_privilege(to_regclass(name), col, privilege) end, false)
+      has_schema_privilege(s.oid, 'USAGE')
+      and case when col is null then has_table_privilege(c.oid, privilege)
+               else has_column_privilege(c.oid, col, privilege) end, false)
     """,
-    ("names", "columns", "privileges"),
+    ("schemas", "tables", "columns", "privileges"),
 )
 _HIDDEN_ROWS: Final = Statement(
     "drift.hidden_rows",
@@ -80,9 +80,13 @@ CREATED_HERE: Final = "The tables of Better Auth were created by Taskport."
 
 
 async def find_problems(database: Database, layout: Layout) -> list[Problem]:
-    """The problems that are quick to find. Raises `Unavailable`."""
+    """The problems that are quick to find, the worst first. Raises `Unavailable`."""
+    privileges = await _privilege_problems(database, layout)
+    if any(problem.severity is Severity.FAILURE for problem in privileges):
+        # The rest cannot be examined.
+        return privileges
     problems = [*_type_problems(layout), *_column_problems(layout), *_constraint_problems(layout)]
-    problems += await _privilege_problems(database, layout)
+    problems += privileges
     problems += await _row_security_problems(database, layout)
     problems += await _trigger_problems(database, layout)
     return sorted(problems, key=lambda problem: -problem.severity)
@@ -192,7 +196,8 @@ async def _privilege_problems(database: Database, layout: Layout) -> list[Proble
     rows = await database.fetch_all(
         _MISSING_PRIVILEGES,
         {
-            "names": [f"{_quoted(p.schema)}.{_quoted(p.table)}" for p in needed],
+            "schemas": [p.schema for p in needed],
+            "tables": [p.table for p in needed],
             "columns": [p.column for p in needed],
             "privileges": [p.privilege for p in needed],
         },
@@ -313,7 +318,3 @@ async def _sign_up_problems(database: Database, layout: Layout) -> list[Problem]
             " set SIGN_UP=false",
         )
     ]
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
