@@ -3,14 +3,14 @@
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
-from typing import Any, Final
+from typing import Final
 
-from sqlalchemy import bindparam, insert, select
+from sqlalchemy import insert, select
 
 from adapters.postgres.better_auth_times import utc_text
 from adapters.postgres.current_layout import BetterAuthDatabase
 from adapters.postgres.database import ConstraintViolated, Statement
-from adapters.postgres.layout import AnyType, BetterAuthTable, Layout
+from adapters.postgres.layout import BetterAuthTable, Layout, parameter
 from adapters.postgres.users import translate_violation
 
 _PASSWORD_ACCOUNT: Final = {
@@ -34,7 +34,7 @@ def _password_hash(layout: Layout) -> Statement:
     return Statement.compile(
         "accounts.password_hash",
         select(account.c.password)
-        .where(*(account.c[name] == _parameter(name) for name in criteria))
+        .where(*(account.c[name] == parameter(name) for name in criteria))
         # The oldest: no constraint forbids a second password.
         .order_by(account.c.createdAt, account.c.id),
     )
@@ -46,12 +46,8 @@ def _add(layout: Layout) -> Statement:
     ids = () if account.new_id("") is None else ("id",)
     names = account.writable((*ids, *_INSERTED, *_password_columns(account)))
     return Statement.compile(
-        "accounts.add", insert(account.table).values({name: _parameter(name) for name in names})
+        "accounts.add", insert(account.table).values({name: parameter(name) for name in names})
     )
-
-
-def _parameter(name: str) -> Any:
-    return bindparam(name, type_=AnyType())
 
 
 def _password_columns(account: BetterAuthTable) -> tuple[str, ...]:

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import Final
 
 from sqlalchemy import Connection, text
-from sqlalchemy.dialects.postgresql import dialect
+
+from adapters.postgres.catalog import quoted
 
 # The statements of Better Auth's own migration (1.7), by table. After them, that migration has
 # nothing to do. The table `jwks` is the jwt plugin's, and not created.
@@ -44,13 +45,13 @@ _TABLES: Final[Mapping[str, tuple[str, ...]]] = {
     ),
 }
 TABLE_NAMES: Final = tuple(_TABLES)
-_quote = dialect().identifier_preparer.quote_identifier  # type: ignore[no-untyped-call]
 
 
 def statements(schema: str) -> list[str]:
     """The SQL that creates all tables in a schema."""
-    quoted = _quote(schema)
-    return [statement.format(schema=quoted) for table in _TABLES.values() for statement in table]
+    return [
+        statement.format(schema=quoted(schema)) for table in _TABLES.values() for statement in table
+    ]
 
 
 def create(connection: Connection, schema: str) -> None:

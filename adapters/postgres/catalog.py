@@ -77,7 +77,7 @@ class CatalogTable:
     sources: tuple[int, ...] = ()
 
     def __str__(self) -> str:
-        return f'"{self.schema}"."{self.name}"'
+        return quoted(self.schema, self.name)
 
 
 # `typbasetype` of a domain; a domain over a domain is rare enough to be of kind `other`.
@@ -128,6 +128,11 @@ SOME_TABLES: Final = Statement(
     "layout.some_tables", _TABLES + "and c.oid = any($1::text::oid[]) order by 2, 3", ("oids",)
 )
 """`oids` is the text of an array, such as `{1,2}`."""
+
+
+def quoted(*names: str) -> str:
+    """A name for SQL text, qualified by the names before it."""
+    return ".".join('"' + name.replace('"', '""') + '"' for name in names)
 
 
 def to_table(row: Row) -> CatalogTable:

@@ -6,10 +6,10 @@ column gone.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TypeVar
 
 import structlog
 
@@ -22,6 +22,9 @@ from domain.errors import Unavailable
 
 REFRESH_SECONDS: Final = 60.0
 
+T = TypeVar("T")
+Compile = Callable[[Layout], Statement]
+
 _log = structlog.get_logger("taskport.postgres")
 
 
@@ -31,7 +34,8 @@ class CurrentLayout:
     def __init__(self, database: Database, options: LayoutOptions) -> None:
         self._database = database
         self._options = options
-        self._layout: Layout | None = None
+        #: The layout as of the last read; None if there was none, or if it was refused.
+        self.known: Layout | None = None
         self._reading: asyncio.Task[Layout] | None = None
         self._refreshing: asyncio.Task[None] | None = None
         #: Why the layout cannot be used; None if it can, or has not been read.
@@ -50,7 +54,7 @@ class CurrentLayout:
 
     async def __call__(self) -> Layout:
         """The layout. Raises `Unavailable`, also if the tables cannot be used."""
-        return self._layout if self._layout is not None else await self.read()
+        return self.known or await self.read()
 
     async def read(self) -> Layout:
         """Read the layout from the catalog; concurrent callers share one read."""
@@ -62,23 +66,23 @@ class CurrentLayout:
 
     async def _read(self) -> Layout:
         found = await self._find()
-        if self._layout is None or not self._layout.is_same(found):
-            if self._layout is not None:
+        if self.known is None or not self.known.is_same(found):
+            if self.known is not None:
                 #: The front end has changed its tables.
                 _log.info("layout_changed", tables=[str(table) for table in found.tables])
-            self._layout = found
-        return self._layout
+            self.known = found
+        return self.known
 
     async def _find(self) -> Layout:
         try:
-            if self._layout is not None and self._layout.jwks is not None:
+            if self.known is not None and self.known.jwks is not None:
                 # No table can be added to these: without the rest of the database, they are enough
                 # to see a change.
-                rows = await self._database.fetch_all(SOME_TABLES, {"oids": self._layout.oids})
-                known = {t.catalog.oid: t.catalog for t in self._layout.tables}
+                rows = await self._database.fetch_all(SOME_TABLES, {"oids": self.known.oids})
+                known = {t.catalog.oid: t.catalog for t in self.known.tables}
                 if {t.oid: t for t in to_tables(rows)} == known:
-                    self._accept()
-                    return self._layout
+                    self.refusal = None
+                    return self.known
             rows = await self._database.fetch_all(ALL_TABLES, {})
             found = discover(to_tables(rows), self._options)
             if found is None:
@@ -88,14 +92,11 @@ class CurrentLayout:
         except UnsupportedLayout as refusal:
             self._refuse(str(refusal))
             raise Unavailable from refusal
-        self._accept()
+        self.refusal = None
         return found
 
-    def _accept(self) -> None:
-        self.refusal = None
-
     def _refuse(self, refusal: str) -> None:
-        self._layout = None
+        self.known = None
         if refusal != self.refusal:
             #: Better Auth's tables cannot be used. Requests are 503 until they can.
             _log.error("layout_refused", reason=refusal)
@@ -128,31 +129,24 @@ class BetterAuthDatabase:
     layout: CurrentLayout
     is_transaction: bool = field(default=False)
 
-    async def fetch_one(self, compile: Callable[[Layout], Statement], values: Values) -> Row | None:
-        layout = await self.layout()
-        try:
-            return await self.database.fetch_one(compile(layout), values)
-        except LayoutChanged:
-            layout = await self._read_again()
-            return await self.database.fetch_one(compile(layout), values)
+    def fetch_one(self, compile: Compile, values: Values) -> Awaitable[Row | None]:
+        return self._run(self.database.fetch_one, compile, values)
 
-    async def fetch_all(
-        self, compile: Callable[[Layout], Statement], values: Values
-    ) -> Sequence[Row]:
-        layout = await self.layout()
-        try:
-            return await self.database.fetch_all(compile(layout), values)
-        except LayoutChanged:
-            layout = await self._read_again()
-            return await self.database.fetch_all(compile(layout), values)
+    def fetch_all(self, compile: Compile, values: Values) -> Awaitable[Sequence[Row]]:
+        return self._run(self.database.fetch_all, compile, values)
 
-    async def execute(self, compile: Callable[[Layout], Statement], values: Values) -> int:
-        layout = await self.layout()
+    def execute(self, compile: Compile, values: Values) -> Awaitable[int]:
+        return self._run(self.database.execute, compile, values)
+
+    async def _run(
+        self, run: Callable[[Statement, Values], Awaitable[T]], compile: Compile, values: Values
+    ) -> T:
+        # Almost always known: a call of `layout` would cost each request a coroutine.
+        layout = self.layout.known or await self.layout()
         try:
-            return await self.database.execute(compile(layout), values)
+            return await run(compile(layout), values)
         except LayoutChanged:
-            layout = await self._read_again()
-            return await self.database.execute(compile(layout), values)
+            return await run(compile(await self._read_again()), values)
 
     async def _read_again(self) -> Layout:
         layout = await self.layout.read()

@@ -50,7 +50,7 @@ def install(connection: Connection, target: DeletionTarget) -> None:
     missing = _missing(fetch_all(connection, _INSTALLED, _values(target)))
     if not missing:
         return
-    name, arguments = _name(target), arguments_of(target)
+    name, arguments = str(target.table), arguments_of(target)
     role, may_create = connection.execute(
         text("select current_user, has_table_privilege(:table, 'TRIGGER')"), {"table": name}
     ).one()
@@ -87,18 +87,10 @@ def _missing(installed: Sequence[Row]) -> list[str]:
 
 def _values(target: DeletionTarget) -> Values:
     return {
-        "table": _name(target),
+        "table": str(target.table),
         # As PostgreSQL stores them.
         "arguments": b"".join(argument.encode() + b"\0" for argument in arguments_of(target)),
     }
-
-
-def _name(target: DeletionTarget) -> str:
-    return _quoted(target.table.schema, target.table.name)
-
-
-def _quoted(*names: str) -> str:
-    return ".".join('"' + name.replace('"', '""') + '"' for name in names)
 
 
 def _literal(value: str) -> str:

@@ -1,7 +1,7 @@
-"""What is wrong with a database that Taskport shares with Better Auth, and how to mend it.
+"""Finds the problems of a database that Taskport shares with Better Auth.
 
-The front end's own migrations may drop our triggers, rename columns or leave out a grant. All is
-examined as the role that serves requests.
+The front end's own migrations may drop our triggers, rename columns or leave out a grant. All
+statements run as the role that serves requests.
 """
 
 from collections.abc import Iterator
@@ -11,6 +11,7 @@ from typing import Final
 
 from sqlalchemy import and_, func, literal_column, or_, select
 
+from adapters.postgres.catalog import quoted
 from adapters.postgres.database import Database, Statement
 from adapters.postgres.deletion_trigger import find_missing
 from adapters.postgres.layout import Layout
@@ -97,21 +98,20 @@ async def find_problems_in_rows(
 ) -> list[Problem]:
     """The problems that only all rows show, as far as a statement's deadline allows."""
     problems: list[Problem] = []
-    for find in (_time_problems, _owner_problems):
+    finders = [(_time_problems, "times of sessions"), (_owner_problems, "owners of tasks")]
+    if sign_up:
+        finders.append((_sign_up_problems, "accounts of users"))
+    for find, subject in finders:
         try:
             problems += await find(database, layout)
         except Unavailable:
-            name = find.__name__.strip("_").partition("_")[0]
-            problems.append(
-                Problem(Severity.NOTE, f"the {name}s of all rows could not be read in time")
-            )
-    if sign_up:
-        problems += await _sign_up_problems(database, layout)
+            message = f"the {subject} could not be examined: the database is too slow for that now"
+            problems.append(Problem(Severity.NOTE, message))
     return problems
 
 
 async def find_notes(database: Database, layout: Layout, jwks_url: str) -> list[Problem]:
-    """What an operator should know about a database that is shared with a front end."""
+    """The notes for an operator whose database is shared with a front end."""
     messages = []
     row = await database.fetch_one(_ORIGIN, {})
     if row is not None and row[0] == CREATED_HERE:
@@ -187,7 +187,7 @@ def _constraint_problems(layout: Layout) -> Iterator[Problem]:
             yield Problem(
                 Severity.NOTE,
                 f'the column "{column}" of {table} has no unique constraint, so that {effect}:'
-                f' `create unique index on {table} ("{column}")`',
+                f" `create unique index on {table} ({quoted(column)})`",
             )
 
 
@@ -206,7 +206,7 @@ async def _privilege_problems(database: Database, layout: Layout) -> list[Proble
     if not missing:
         return []
     first = max(missing, key=lambda privilege: privilege.is_essential)
-    on = f'"{first.schema}"."{first.table}"'
+    on = quoted(first.schema, first.table)
     return [
         Problem(
             Severity.FAILURE if first.is_essential else Severity.DEFECT,
@@ -222,11 +222,10 @@ async def _row_security_problems(database: Database, layout: Layout) -> list[Pro
     return [
         Problem(
             Severity.DEFECT,
-            f'row level security hides rows of "{schema}"."{table}" from the role "{role}":'
-            f' `create policy taskport on "{schema}"."{table}" to "{role}" using (true) with check'
-            " (true)`",
+            f"row level security hides rows of {name} from the role {role}: `create policy taskport"
+            f" on {name} to {role} using (true) with check (true)`",
         )
-        for role, schema, table in rows
+        for role, name in ((quoted(role), quoted(schema, name)) for role, schema, name in rows)
     ]
 
 

@@ -2,18 +2,15 @@
 
 from collections.abc import Iterable
 
-from sqlalchemy.dialects.postgresql import dialect
-
+from adapters.postgres.catalog import quoted
 from adapters.postgres.layout import Layout
 from adapters.postgres.privileges import Privilege, needed_privileges, readable_columns
-
-_quote = dialect().identifier_preparer.quote_identifier  # type: ignore[no-untyped-call]
 
 
 def grants(layout: Layout, role: str) -> str:
     """A script for psql, run as the owner of the tables after each migration."""
     needed = needed_privileges(layout)
-    schemas = dict.fromkeys(_quote(privilege.schema) for privilege in needed)
+    schemas = dict.fromkeys(quoted(privilege.schema) for privilege in needed)
     # All columns of these tables but the secrets; a plugin may add columns that are read then.
     restricted = {
         (table.catalog.schema, table.catalog.name): readable_columns(table)
@@ -23,15 +20,15 @@ def grants(layout: Layout, role: str) -> str:
     lines = [
         "-- The privileges that a worker needs, and no others.",
         "begin;",
-        f"grant usage on schema {', '.join(schemas)} to {_quote(role)};",
+        f"grant usage on schema {', '.join(schemas)} to {quoted(role)};",
     ]
     for (schema, table), privileges in _by_table(needed).items():
         columns = restricted.get((schema, table), ())
-        names = ", ".join(map(_quote, columns))
+        names = ", ".join(map(quoted, columns))
         granted = ", ".join(
             f"select ({names})" if name == "select" and columns else name for name in privileges
         )
-        lines.append(f"grant {granted} on {_quote(schema)}.{_quote(table)} to {_quote(role)};")
+        lines.append(f"grant {granted} on {quoted(schema, table)} to {quoted(role)};")
     return "\n".join((*lines, "commit;")) + "\n"
 
 

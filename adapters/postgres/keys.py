@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 from functools import cache
 
-from sqlalchemy import bindparam, null, select
+from sqlalchemy import null, select
 
 from adapters.postgres.better_auth_times import utc
 from adapters.postgres.current_layout import BetterAuthDatabase
 from adapters.postgres.database import Statement
-from adapters.postgres.layout import AnyType, Layout
+from adapters.postgres.layout import Layout, parameter
 from application.ports.keys import StoredKey
 
 
@@ -22,7 +22,7 @@ def _find(layout: Layout) -> Statement:
     return Statement.compile(
         "keys.find",
         select(keys.text("id"), keys.c.publicKey, algorithm, expires_at).where(
-            keys.c.id == bindparam("id", type_=AnyType())
+            keys.c.id == parameter("id")
         ),
     )
 

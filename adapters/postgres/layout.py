@@ -13,7 +13,18 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import Any, Final, Literal
 
-from sqlalchemy import Column, ColumnElement, MetaData, Table, Text, cast, func, literal_column
+from sqlalchemy import (
+    BindParameter,
+    Column,
+    ColumnElement,
+    MetaData,
+    Table,
+    Text,
+    bindparam,
+    cast,
+    func,
+    literal_column,
+)
 from sqlalchemy.types import UserDefinedType
 
 from adapters.postgres.catalog import CatalogColumn, CatalogTable
@@ -40,7 +51,7 @@ class ModelOptions:
 
 @dataclass(frozen=True, slots=True)
 class LayoutOptions:
-    """What the operator says about the layout: `BETTER_AUTH_SCHEMA` and `BETTER_AUTH_MODELS`."""
+    """The operator's settings `BETTER_AUTH_SCHEMA` and `BETTER_AUTH_MODELS`."""
 
     #: The schema of the tables; empty if the catalog decides.
     schema: str = ""
@@ -71,6 +82,11 @@ class AnyType(UserDefinedType[Any]):
 
     def get_col_spec(self, **_: Any) -> str:
         return "text"
+
+
+def parameter(name: str) -> BindParameter[Any]:
+    """A parameter of a statement on their tables."""
+    return bindparam(name, type_=AnyType())
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from adapters.postgres.current_layout import BetterAuthDatabase
 from adapters.postgres.database import Statement
-from adapters.postgres.layout import AnyType, Layout
+from adapters.postgres.layout import Layout, parameter
 from adapters.postgres.tables import OWNERS, TASKS
 from adapters.postgres.user_statements import is_other_account
 from domain.errors import TaskportError
@@ -20,7 +20,7 @@ def _introduce(layout: Layout) -> Statement:
     # is never introduced.
     user = (
         select(layout.user.text("id"), layout.user.time("createdAt"))
-        .where(layout.user.c.id == bindparam("id", type_=AnyType()))
+        .where(layout.user.c.id == parameter("id"))
         .with_for_update(key_share=True, read=True)
     )
     add_owner = insert(OWNERS).from_select(["id", "created_at"], user)

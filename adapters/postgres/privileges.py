@@ -6,6 +6,7 @@ from typing import Final
 
 from adapters.postgres.layout import BetterAuthTable, Layout
 from adapters.postgres.tables import SCHEMA
+from adapters.postgres.user_statements import FIELDS, UPDATED
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,6 @@ _OUR_PRIVILEGES: Final = (
 )
 # Secrets that no statement reads: tokens of other providers, and private keys.
 _UNREAD: Final = frozenset({"accessToken", "refreshToken", "idToken", "privateKey"})
-_USER_UPDATED: Final = ("email", "name", "emailVerified", "image", "updatedAt")
 
 
 def needed_privileges(layout: Layout) -> list[Privilege]:
@@ -53,8 +53,8 @@ def needed_privileges(layout: Layout) -> list[Privilege]:
     for table in layout.tables:
         if table.model != "verification":
             need(table, "SELECT", (name for name in table.columns if name not in _UNREAD))
-    need(user, "INSERT", user.writable(_insertable(user)))
-    need(user, "UPDATE", user.writable(_USER_UPDATED))
+    need(user, "INSERT", user.writable(("id", *FIELDS)))
+    need(user, "UPDATE", user.writable(UPDATED))
     need(user, "DELETE")
     need(session, "INSERT", session.writable(tuple(session.columns)))
     need(session, "UPDATE", session.writable(("expiresAt", "updatedAt")))
@@ -73,7 +73,3 @@ def readable_columns(table: BetterAuthTable) -> tuple[str, ...]:
     """The columns of a table without the secrets that this service never reads."""
     secrets = {table.columns[name].name for name in _UNREAD if name in table.columns}
     return tuple(column.name for column in table.catalog.columns if column.name not in secrets)
-
-
-def _insertable(user: BetterAuthTable) -> tuple[str, ...]:
-    return ("id", "createdAt", *_USER_UPDATED)

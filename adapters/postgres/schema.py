@@ -185,7 +185,7 @@ class PostgresHealth:
         row = await self.database.fetch_one(_REVISION, {})
         if _is_behind(None if row is None else row[0]):
             return False
-        # What each request reads: the tables are there, and the role may read them.
+        # Each request reads these tables: they must be there, and the role must be able to.
         await self.better_auth.layout.read()
         await PostgresSessions(self.better_auth).find_by_token("")
         await self.database.fetch_one(_READ_TASKS, {})

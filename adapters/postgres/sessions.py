@@ -6,12 +6,12 @@ from datetime import datetime
 from functools import cache
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, bindparam, delete, insert, or_, select, update
+from sqlalchemy import ColumnElement, delete, insert, or_, select, update
 
 from adapters.postgres.better_auth_times import first_time, utc_text
 from adapters.postgres.current_layout import BetterAuthDatabase
 from adapters.postgres.database import ConstraintViolated, Row, Statement
-from adapters.postgres.layout import AnyType, BetterAuthTable, Layout
+from adapters.postgres.layout import BetterAuthTable, Layout, parameter
 from adapters.postgres.tables import OWNERS
 from adapters.postgres.user_statements import is_other_account, user_columns
 from adapters.postgres.users import is_of_other_account, to_user, translate_violation
@@ -29,10 +29,6 @@ _TIMES_AND_TEXTS: Final = (
 _WIDTH: Final = len(_TIMES_AND_TEXTS) + 2
 
 
-def _parameter(name: str) -> Any:
-    return bindparam(name, type_=AnyType())
-
-
 def _columns(session: BetterAuthTable) -> list[ColumnElement[Any]]:
     return [
         session.text("id"),
@@ -42,8 +38,8 @@ def _columns(session: BetterAuthTable) -> list[ColumnElement[Any]]:
 
 
 def _is_own(session: BetterAuthTable) -> ColumnElement[bool]:
-    own: ColumnElement[bool] = (session.c.id == _parameter("id")) & (
-        session.c.userId == _parameter("userId")
+    own: ColumnElement[bool] = (session.c.id == parameter("id")) & (
+        session.c.userId == parameter("userId")
     )
     return own
 
@@ -58,7 +54,7 @@ def _find(name: str, by: str, layout: Layout) -> Statement:
                 OWNERS, OWNERS.c.id == user.text("id")
             )
         )
-        .where(session.c[by] == _parameter("value")),
+        .where(session.c[by] == parameter("value")),
     )
 
 
@@ -78,7 +74,7 @@ def _list(layout: Layout) -> Statement:
     return Statement.compile(
         "sessions.list",
         select(*_columns(session))
-        .where(session.c.userId == _parameter("userId"), session.c.expiresAt >= _parameter("now"))
+        .where(session.c.userId == parameter("userId"), session.c.expiresAt >= parameter("now"))
         .order_by(session.c.createdAt.desc(), session.c.id.desc()),
     )
 
@@ -91,14 +87,14 @@ def _add(layout: Layout) -> Statement:
     return Statement.compile(
         "sessions.add",
         insert(session.table)
-        .values({name: _parameter(name) for name in names})
+        .values({name: parameter(name) for name in names})
         .returning(session.text("id")),
     )
 
 
 @cache
 def _save(layout: Layout) -> Statement:
-    session, expires_at = layout.session, _parameter("expiresAt")
+    session, expires_at = layout.session, parameter("expiresAt")
     return Statement.compile(
         "sessions.save",
         update(session.table)
@@ -106,7 +102,7 @@ def _save(layout: Layout) -> Statement:
             _is_own(session),
             or_(session.c.expiresAt.is_(None), session.c.expiresAt < expires_at),
         )
-        .values({n: _parameter(n) for n in session.writable(("expiresAt", "updatedAt"))}),
+        .values({n: parameter(n) for n in session.writable(("expiresAt", "updatedAt"))}),
     )
 
 

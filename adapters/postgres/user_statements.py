@@ -23,14 +23,14 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert
 
 from adapters.postgres.database import Statement
-from adapters.postgres.layout import AnyType, BetterAuthTable, Layout
+from adapters.postgres.layout import BetterAuthTable, Layout, parameter
 from adapters.postgres.tables import OWNERS, TASKS
 
-_ID: Final = bindparam("id", type_=AnyType())
+_ID: Final = parameter("id")
 _ID_TEXT: Final = bindparam("id_text", type_=Text)
 _ISSUED_AT: Final = bindparam("issued_at", type_=DateTime(timezone=True))
 FIELDS: Final = ("email", "name", "emailVerified", "image", "createdAt", "updatedAt")
-_UPDATED: Final = ("email", "name", "emailVerified", "image", "updatedAt")
+UPDATED: Final = ("email", "name", "emailVerified", "image", "updatedAt")
 PLUGINS: Final = ("twoFactorEnabled", "banned", "banExpires")
 # A cookie cache of the front end issues tokens for a deleted account for some minutes more.
 _ABSENCE: Final[ColumnElement[Any]] = literal_column("interval '1 hour'")
@@ -107,7 +107,7 @@ def find_by_email(layout: Layout) -> Statement:
     user = layout.user
     return Statement.compile(
         "users.find_by_email",
-        select(*user_columns(user)).where(user.c.email == bindparam("email", type_=AnyType())),
+        select(*user_columns(user)).where(user.c.email == parameter("email")),
     )
 
 
@@ -134,7 +134,7 @@ def add(layout: Layout) -> Statement:
     names = _insertable(user, with_id=user.new_id("") is not None)
     added = (
         insert(user.table)
-        .values({name: bindparam(name, type_=AnyType()) for name in names})
+        .values({name: parameter(name) for name in names})
         .on_conflict_do_nothing()
         .returning(*_returned(user))
         .cte("added")
@@ -164,7 +164,7 @@ def introduce(layout: Layout) -> Statement:
         insert(user.table)
         .from_select(
             names,
-            select(*[bindparam(name, type_=AnyType()) for name in names]).where(~_is_reserved),
+            select(*[parameter(name) for name in names]).where(~_is_reserved),
         )
         # On a conflict of the id or of the address: of two concurrent requests of the same user,
         # either can come first.
@@ -201,12 +201,12 @@ def remove_if_deleted(layout: Layout) -> Statement:
 
 @cache
 def save(layout: Layout) -> Statement:
-    user, updated_at = layout.user, bindparam("updatedAt", type_=AnyType())
+    user, updated_at = layout.user, parameter("updatedAt")
     return Statement.compile(
         "users.save",
         update(user.table)
         .where(user.c.id == _ID, or_(user.c.updatedAt.is_(None), user.c.updatedAt < updated_at))
-        .values({n: bindparam(n, type_=AnyType()) for n in user.writable(_UPDATED)}),
+        .values({n: parameter(n) for n in user.writable(UPDATED)}),
     )
 
 
@@ -217,8 +217,8 @@ def rename(layout: Layout) -> Statement:
     step: ColumnElement[Any] = literal_column(
         f"interval '{10 ** -user.columns['updatedAt'].precision:f} seconds'"
     )
-    newer = func.greatest(bindparam("now", type_=AnyType()), user.c.updatedAt + step)
-    values = {"name": bindparam("name", type_=AnyType()), "updatedAt": newer}
+    newer = func.greatest(parameter("now"), user.c.updatedAt + step)
+    values = {"name": parameter("name"), "updatedAt": newer}
     return Statement.compile(
         "users.rename",
         update(user.table)
@@ -242,7 +242,7 @@ def release_email(layout: Layout) -> Statement:
         "users.release_email",
         update(user.table)
         .where(
-            user.c.email == bindparam("email", type_=AnyType()),
+            user.c.email == parameter("email"),
             user.c.emailVerified == false(),
             signed_up_here,
         )

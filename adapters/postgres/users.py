@@ -10,6 +10,7 @@ from adapters.postgres import user_statements as statements
 from adapters.postgres.better_auth_times import first_time, utc, utc_text
 from adapters.postgres.current_layout import BetterAuthDatabase
 from adapters.postgres.database import ConstraintViolated, Row
+from adapters.postgres.layout import BetterAuthTable
 from domain.errors import FieldError, Invalid, Unavailable
 from domain.users import AccountInUse, EmailTaken, UnknownUser, User
 
@@ -74,9 +75,7 @@ class PostgresUsers:
         )
         if not is_storable:
             raise UnknownUser
-        image = user.image if table.cut("image", user.image) == user.image else None
-        stored = replace(user, name=table.cut("name", user.name) or "", image=image)
-        values = {**to_values(stored), "issued_at": issued_at}
+        values = {**to_values(_fitted(user, table)), "issued_at": issued_at}
         try:
             if await self.database.fetch_one(statements.introduce, values) is not None:
                 # An insert that waited for a concurrent deletion has not seen its record.
@@ -96,10 +95,8 @@ class PostgresUsers:
 
     async def save(self, user: User) -> None:
         table = (await self.database.layout()).user
-        image = user.image if table.cut("image", user.image) == user.image else None
-        stored = replace(user, name=table.cut("name", user.name) or "", image=image)
         try:
-            await self.database.execute(statements.save, to_values(stored))
+            await self.database.execute(statements.save, to_values(_fitted(user, table)))
         except ConstraintViolated as violated:
             # The email's, whatever its name: the id does not change.
             if violated.is_unique:
@@ -137,6 +134,12 @@ class PostgresUsers:
         await self.database.database.execute(statements.REMOVE_TASKS, {"id_text": user_id})
 
 
+def _fitted(user: User, table: BetterAuthTable) -> User:
+    """The user with as much of the claims as the columns can store; half an image is none."""
+    image = user.image if table.cut("image", user.image) == user.image else None
+    return replace(user, name=table.cut("name", user.name) or "", image=image)
+
+
 def translate_violation(violated: ConstraintViolated) -> Exception:
     """The error to raise if a row of a user cannot be stored.
 
@@ -159,9 +162,7 @@ def is_of_other_account(row: Row) -> bool:
     if row[-1]:
         #: The id was given to another account before, whose tasks are still there, or the account
         #: was deleted and is there again. `taskport check` tells how to mend it.
-        _log.warning(
-            "owner_conflict", user_id=row[-len(statements.FIELDS) - len(statements.PLUGINS) - 2]
-        )
+        _log.warning("owner_conflict", user_id=row[-_WIDTH])
     return bool(row[-1])
 
 

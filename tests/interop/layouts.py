@@ -63,7 +63,7 @@ def create_tables(url: str, layout: Layout) -> None:
 
 
 def proposed_changes(url: str, layout: Layout) -> str:
-    """What the front end's own tool would change in the database; empty if that is nothing."""
+    """The changes that the front end's own tool would make in the database, or an empty text."""
     if not _is_of_drizzle(layout):
         sql: str = better_auth(url, LAYOUT=layout, VERSION=VERSION)["sql"]
         return sql.rstrip(";")

@@ -1,4 +1,4 @@
-"""What the service makes of a database whose names it has never seen.
+"""Migrates a database with unknown names, and uses the service on it.
 
 Two outcomes are right: it works on Better Auth's tables, or it refuses and changes nothing.
 """
