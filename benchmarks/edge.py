@@ -1,16 +1,19 @@
 """Measures the CPU time that the server spends on a request, in this tree and in another commit.
 
-Each tree has a process of its own, on one PostgreSQL; they take turns. Requests are passed to
-uvicorn's protocol as bytes, so that the figures include neither sockets nor a client. They include
-background work of the process, such as writing the log.
+Each tree has a process and a database of its own, on one PostgreSQL; they take turns. Requests are
+passed to uvicorn's protocol as bytes, so that the figures include neither sockets nor a client.
+They include background work of the process, such as writing the log.
 
-    python -m benchmarks.edge --against 1ecc106
+    python -m benchmarks.edge --against 1ecc106 --credential cookie
 """
 
 import argparse
 import asyncio
+import base64
+import hmac
 import json
 import os
+import secrets
 import subprocess
 import sys
 import tempfile
@@ -21,6 +24,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from statistics import median
 from typing import Any
+from urllib.parse import quote, urlsplit
 
 CONNECTIONS = 16
 HERE = Path(__file__).parents[1]
@@ -115,18 +119,25 @@ async def serve(requests: dict[str, list[bytes]], times: int) -> None:
             print(1e6 * cpu_seconds / (times * CONNECTIONS), flush=True)
 
 
-def request(method: str, path: str, token: str, body: bytes = b"") -> str:
+def request(method: str, path: str, credential: str, body: bytes = b"") -> str:
     head = (
         f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:8000\r\nUser-Agent: benchmark\r\n"
-        f"Accept: application/json\r\nAuthorization: Bearer {token}\r\n"
+        f"Origin: http://localhost:3000\r\nAccept: application/json\r\n{credential}\r\n"
     )
     if body:
         head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
     return f"{head}\r\n{body.decode()}"
 
 
-def prepare(url: str) -> dict[str, list[str]]:
-    """Create users with tasks: the requests of each operation."""
+def session_cookie(token: str) -> str:
+    """As Better Auth signs it: the token and its HMAC in base64, percent-encoded."""
+    signature = base64.b64encode(hmac.digest(SECRET.encode(), token.encode(), "sha256")).decode()
+    return f"Cookie: better-auth.session_token={quote(f'{token}.{signature}', safe='')}"
+
+
+def prepare(url: str, credential: str) -> dict[str, list[str]]:
+    """Create users with tasks: the requests of each operation. Runs with the modules of one tree,
+    since each has migrations of its own."""
     import psycopg  # noqa: PLC0415
 
     from adapters.better_auth.shared_secret import SharedSecretTokens  # noqa: PLC0415
@@ -141,34 +152,46 @@ def prepare(url: str) -> dict[str, list[str]]:
     asyncio.run(seed(settings, users=50, tasks=20, only_if_empty=False))
     sign = SharedSecretTokens(SECRET, settings.better_auth_url, timedelta(days=1))
     now = datetime.now(UTC)
+    users = []
     with psycopg.connect(url) as connection:
-        rows = connection.execute(
+        for user, task in connection.execute(
             "select user_id, (array_agg(id order by id))[1] from taskport.tasks group by 1"
-        ).fetchall()
-    users = [(sign(user_id=u, email=f"{u}@example.com", now=now), task) for u, task in rows]
+        ).fetchall():
+            if credential == "cookie":
+                token = secrets.token_urlsafe(24)
+                connection.execute(
+                    'insert into session (id, token, "userId", "expiresAt", "createdAt",'
+                    " \"updatedAt\") values (%s, %s, %s, now() + interval '1 day', now(), now())",
+                    [token, token, user],
+                )
+                users.append((session_cookie(token), task))
+            else:
+                token = sign(user_id=user, email=f"{user}@example.com", now=now)
+                users.append((f"Authorization: Bearer {token}", task))
     return {
-        "get": [request("GET", f"/api/tasks/{task}", token) for token, task in users],
-        "list": [request("GET", "/api/tasks?limit=20", token) for token, _ in users],
-        "create": [request("POST", "/api/tasks", token, b'{"title":"x"}') for token, _ in users],
+        "get": [request("GET", f"/api/tasks/{task}", user) for user, task in users],
+        "list": [request("GET", "/api/tasks?limit=20", user) for user, _ in users],
+        "create": [request("POST", "/api/tasks", user, b'{"title":"x"}') for user, _ in users],
         # Two titles by turns, so that every update changes its task.
         "update": [
-            request("PATCH", f"/api/tasks/{task}", token, title)
+            request("PATCH", f"/api/tasks/{task}", user, title)
             for title in (b'{"title":"a"}', b'{"title":"b"}')
-            for token, task in users
+            for user, task in users
         ],
     }
 
 
-def start(tree: Path, url: str, requests: Path, times: int) -> subprocess.Popen[str]:
+def start(tree: Path, url: str, folder: Path, *arguments: str) -> subprocess.Popen[str]:
+    """A process of this file with the modules of `tree`."""
     return subprocess.Popen(
-        [sys.executable, __file__, "--serve", str(requests), "--times", str(times)],
+        [sys.executable, __file__, *arguments],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         # The log.
         stderr=subprocess.DEVNULL,
         text=True,
         # Without an `.env`.
-        cwd=requests.parent,
+        cwd=folder,
         env={
             "PATH": os.environ["PATH"],
             "PYTHONPATH": str(tree),
@@ -187,13 +210,21 @@ def main() -> None:
     parser.add_argument("--against", default="HEAD~1", help="the other commit")
     parser.add_argument("--rounds", type=int, default=40)
     parser.add_argument("--times", type=int, default=30, help="requests of each connection")
+    parser.add_argument("--credential", choices=("cookie", "token"), default="cookie")
+    parser.add_argument("--prepare", help=argparse.SUPPRESS)
     parser.add_argument("--serve", help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.prepare:
+        url = os.environ["DATABASE_URL"]
+        Path(options.prepare).write_text(json.dumps(prepare(url, options.credential)))
+        return
     if options.serve:
         texts = json.loads(Path(options.serve).read_text())
         requests = {name: [text.encode() for text in each] for name, each in texts.items()}
         asyncio.run(serve(requests, options.times))
         return
+
+    import psycopg  # noqa: PLC0415
 
     from adapters.postgres_server.server import EmbeddedPostgres  # noqa: PLC0415
 
@@ -203,10 +234,17 @@ def main() -> None:
         other, git = folder / "other", ["git", "-C", str(HERE), "worktree"]
         subprocess.run([*git, "add", "--detach", str(other), options.against], check=True)
         stack.callback(subprocess.run, [*git, "remove", "--force", str(other)], check=True)
-        url = stack.enter_context(EmbeddedPostgres(folder / "data")).url
-        file = folder / "requests.json"
-        file.write_text(json.dumps(prepare(url)))
-        processes = [start(tree, url, file, options.times) for tree in (other, HERE)]
+        server = stack.enter_context(EmbeddedPostgres(folder / "data"))
+        processes = []
+        for name, tree in (("before", other), ("now", HERE)):
+            with psycopg.connect(server.url, autocommit=True) as connection:
+                connection.execute(f"create database {name}")
+            url = urlsplit(server.url)._replace(path=f"/{name}").geturl()
+            file = folder / f"{name}.json"
+            preparation = ["--prepare", str(file), "--credential", options.credential]
+            start(tree, url, folder, *preparation).communicate()
+            serving = ["--serve", str(file), "--times", str(options.times)]
+            processes.append(start(tree, url, folder, *serving))
         figures: dict[tuple[str, int], list[float]] = {}
         for turn in range(options.rounds + 1):
             for operation in OPERATIONS:

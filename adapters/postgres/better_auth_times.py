@@ -12,9 +12,10 @@ def utc(time: datetime) -> datetime:
     return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
 
 
-def first_time(*times: datetime | None) -> datetime:
+def first_time(time: datetime | None, other: datetime | None = None) -> datetime:
     """The first time that is not null: not every table of a front end requires its times."""
-    return next((utc(time) for time in times if time is not None), _NO_TIME)
+    time = time or other
+    return _NO_TIME if time is None else utc(time)
 
 
 def utc_text(time: datetime) -> str:
