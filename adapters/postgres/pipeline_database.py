@@ -6,9 +6,9 @@ registered with the loop: a statement costs a third of what it costs on a connec
 
 Results arrive in the order of the statements, so that a slow one delays those behind it
 (head-of-line blocking). Three things bound the delay: a batch is spread evenly over the
-connections, a connection has at most `MAX_IN_FLIGHT` statements, and it is closed when its oldest
-statement exceeds `STATEMENT_SECONDS`. A statement is queued for at most `QUEUE_SECONDS`. After
-either timeout it raises `Unavailable`.
+connections (of reads, `MIN_READS` stay together), a connection has at most `MAX_IN_FLIGHT`
+statements, and it is closed when its oldest statement exceeds `STATEMENT_SECONDS`. A statement is
+queued for at most `QUEUE_SECONDS`. After either timeout it raises `Unavailable`.
 
 When a connection is lost, its reads are requeued and sent on another connection. Its writes raise
 `Unavailable`, for they may have happened: a write is never sent twice.
@@ -18,6 +18,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
+from operator import attrgetter
 from typing import Final
 
 import structlog
@@ -38,10 +39,13 @@ READERS: Final = 3
 # PostgreSQL writes commits that are concurrent to disk together (group commit), and only those of
 # different connections are concurrent.
 WRITERS: Final = 12
+# To send to a connection costs as much as a read does: so many share it, if there are as many.
+MIN_READS: Final = 3
 _MAX_QUEUED: Final = 10_000
 _CHECK_SECONDS: Final = 0.25
 _DRAIN_SECONDS: Final = 5.0
 
+_capacity = attrgetter("capacity")
 _log = structlog.get_logger("taskport.postgres")
 
 
@@ -55,6 +59,7 @@ class ConnectionGroup:
         # As of the last report.
         self._connected = self._reconnects = 0
         self._last_errors: list[str] = []
+        self._min_share = 1 if is_write else MIN_READS
         self._queue: deque[PendingStatement] = deque()
         self._is_scheduled = False
         self._connections = [
@@ -129,9 +134,10 @@ class ConnectionGroup:
     def _dispatch(self) -> None:
         self._is_scheduled = False
         while self._queue:
-            connection = max(self._connections, key=lambda c: c.capacity)
+            connection = max(self._connections, key=_capacity)
             # An even share for each connection, against head-of-line blocking.
-            share = min(connection.capacity, 1 + len(self._queue) // len(self._connections))
+            even = 1 + len(self._queue) // len(self._connections)
+            share = min(connection.capacity, max(self._min_share, even))
             if share <= 0:
                 return
             if connection.drop_if_dead_while_idle():
