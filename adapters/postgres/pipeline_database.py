@@ -40,7 +40,7 @@ READERS: Final = 3
 # different connections are concurrent.
 WRITERS: Final = 12
 # To send to a connection costs as much as a read does: so many share it, if there are as many.
-MIN_READS: Final = 3
+MIN_READS: Final = 4
 _MAX_QUEUED: Final = 10_000
 _CHECK_SECONDS: Final = 0.25
 _DRAIN_SECONDS: Final = 5.0
