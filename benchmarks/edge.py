@@ -24,7 +24,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from statistics import median
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 CONNECTIONS = 16
 HERE = Path(__file__).parents[1]
@@ -225,6 +225,7 @@ def main() -> None:
         return
 
     import psycopg  # noqa: PLC0415
+    from sqlalchemy import make_url  # noqa: PLC0415
 
     from adapters.postgres_server.server import EmbeddedPostgres  # noqa: PLC0415
 
@@ -239,7 +240,7 @@ def main() -> None:
         for name, tree in (("before", other), ("now", HERE)):
             with psycopg.connect(server.url, autocommit=True) as connection:
                 connection.execute(f"create database {name}")
-            url = urlsplit(server.url)._replace(path=f"/{name}").geturl()
+            url = make_url(server.url).set(database=name).render_as_string(hide_password=False)
             file = folder / f"{name}.json"
             preparation = ["--prepare", str(file), "--credential", options.credential]
             start(tree, url, folder, *preparation).communicate()

@@ -5,7 +5,8 @@ lifts all of them; a test that is about one shortens that one, and lifts the oth
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +21,7 @@ LIFTED: Final[Constants] = dict.fromkeys(
     (
         "adapters.asgi.body.BODY_SECONDS",
         "adapters.asgi.deadline.REQUEST_SECONDS",
+        "adapters.better_auth.passwords.WAIT_SECONDS",
         "adapters.http.health.READY_SECONDS",
         "adapters.postgres.connection.STATEMENT_SECONDS",
         "adapters.postgres.pipeline_connection.STATEMENT_SECONDS",
@@ -37,6 +39,14 @@ def patch(monkeypatch: pytest.MonkeyPatch, constants: Constants = LIFTED) -> Non
     """Replace constants in this process, up to the end of the test."""
     for path, value in constants.items():
         monkeypatch.setattr(path, value)
+
+
+@contextmanager
+def lifted() -> Iterator[None]:
+    """Without deadlines in this process, for a fixture that tests share."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        patch(monkeypatch)
+        yield
 
 
 def environment(constants: Constants = LIFTED) -> dict[str, str]:

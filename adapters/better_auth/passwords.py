@@ -26,7 +26,7 @@ _KEY_BYTES: Final = 64
 _MAX_MEMORY: Final = 64 * 2**20
 _NICENESS: Final = 10
 _RETRY_SECONDS: Final = 2
-_WAIT_SECONDS: Final = 3.0
+WAIT_SECONDS: Final = 3.0
 _MAX_WAITING: Final = 500
 
 _HASHES: Final = Gauge(
@@ -39,18 +39,15 @@ _HASHES: Final = Gauge(
 class ScryptPasswords:
     """`Passwords`, hashed in a thread pool of their own: half as many threads as cores.
 
-    Callers queue up to `wait_seconds` for a thread, then get `Unavailable`: an immediate rejection
+    Callers queue up to `WAIT_SECONDS` for a thread, then get `Unavailable`: an immediate rejection
     would let an attacker retry thousands of times a second. At most `max_waiting` callers queue;
     further ones are rejected at once.
     """
 
-    def __init__(
-        self, *, wait_seconds: float = _WAIT_SECONDS, max_waiting: int = _MAX_WAITING
-    ) -> None:
+    def __init__(self, *, max_waiting: int = _MAX_WAITING) -> None:
         threads = max(1, (os.cpu_count() or 1) // 2)
         self._threads = ThreadPoolExecutor(threads, "passwords", initializer=_lower_priority)
         self._slots = threading.BoundedSemaphore(threads + max_waiting)
-        self._wait_seconds = wait_seconds
 
     async def hash(self, password: str) -> str:
         salt = secrets.token_hex(_SALT_BYTES)
@@ -70,7 +67,7 @@ class ScryptPasswords:
         work.add_done_callback(self._release_slot)
         key = asyncio.wrap_future(work)
         try:
-            await asyncio.wait({key}, timeout=self._wait_seconds)
+            await asyncio.wait({key}, timeout=WAIT_SECONDS)
         finally:
             # Without effect once a thread has begun.
             is_cancelled = work.cancel()

@@ -24,14 +24,16 @@ SALT, KEY = "0123456789abcdef" * 2, "ab" * 64
 def passwords(monkeypatch: pytest.MonkeyPatch) -> ScryptPasswords:
     """One thread, on any machine, and a queue of two that may wait as long as a test may run."""
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
-    return ScryptPasswords(wait_seconds=60, max_waiting=2)
+    monkeypatch.setattr(module, "WAIT_SECONDS", 60)
+    return ScryptPasswords(max_waiting=2)
 
 
 @pytest.fixture
 def without_wait(monkeypatch: pytest.MonkeyPatch) -> ScryptPasswords:
     """The same, but callers do not wait in the queue."""
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
-    return ScryptPasswords(wait_seconds=0, max_waiting=2)
+    monkeypatch.setattr(module, "WAIT_SECONDS", 0)
+    return ScryptPasswords(max_waiting=2)
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from psycopg import errors, sql
 
 from adapters.postgres.better_auth_tables import statements
 from entrypoints.settings import Settings
+from tests import deadlines
 from tests.better_auth.signer import signer
 from tests.deployment import stage
 from tests.deployment.files import DEPLOY, FILLED
@@ -62,7 +63,7 @@ def home() -> Iterator[Home]:
 
 
 def settings(url: str, **more: str) -> dict[str, str]:
-    return {"DATABASE_URL": url, "BETTER_AUTH_SECRET": SECRET, **more}
+    return {"DATABASE_URL": url, "BETTER_AUTH_SECRET": SECRET, **deadlines.environment(), **more}
 
 
 def test_role_of_the_workers_can_run_all_statements(database: Database, home: Home) -> None:

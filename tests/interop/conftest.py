@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from tests import deadlines
 from tests.interop import nodejs
 from tests.interop.better_auth import VERSIONS
 from tests.interop.layouts import LAYOUTS, sides_of_layout
@@ -16,6 +17,11 @@ from tests.servers import PostgresServer
 def node_modules() -> None:
     """Better Auth is installed."""
     nodejs.node_modules()
+
+
+@pytest.fixture(autouse=True)
+def no_deadlines(monkeypatch: pytest.MonkeyPatch) -> None:
+    deadlines.patch(monkeypatch)
 
 
 @pytest.fixture(scope="session", params=VERSIONS)

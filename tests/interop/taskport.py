@@ -2,7 +2,7 @@
 
 import gc
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -11,6 +11,7 @@ from fastapi import FastAPI
 
 from entrypoints.app import from_settings
 from entrypoints.settings import Settings
+from tests import deadlines
 from tests.interop.better_auth import NO_CREDENTIAL, PASSWORD
 
 SECRET: Final = "a-secret-of-the-tests-0123456789abcdef"
@@ -88,7 +89,9 @@ async def taskport(url: str, origin: str, **settings: Any) -> AsyncIterator[Task
         Settings(database_url=url, better_auth_secret=SECRET, better_auth_url=origin, **settings)
     )
     thresholds = gc.get_threshold()
-    async with app.router.lifespan_context(app):
+    async with AsyncExitStack() as stack:
+        with deadlines.lifted():
+            await stack.enter_async_context(app.router.lifespan_context(app))
         # Undo settings of the garbage collector that suit a process of its own.
         gc.unfreeze()
         gc.set_threshold(*thresholds)
