@@ -44,8 +44,10 @@ class BetterAuthAuthenticator:
 
     async def __call__(self, credentials: Credentials) -> Sequence[Proof]:
         cookie = None if credentials.cookie is None else self._cookie(credentials.cookie)
-        if credentials.authorization is not None:
-            bearer = await self._bearer(bearer_token(credentials.authorization))
+        authorization = credentials.authorization
+        token = None if authorization is None else bearer_token(authorization)
+        if token is not None:
+            bearer = await self._bearer(token)
             return (bearer,) if cookie is None else (bearer, cookie)
         if cookie is None:
             raise Unauthenticated

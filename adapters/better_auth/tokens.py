@@ -1,5 +1,6 @@
 """Checks that all signed tokens have in common, independent of the signer."""
 
+import re
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
@@ -11,6 +12,10 @@ from domain.errors import Unauthenticated
 #: Clock skew that is tolerated, in seconds. RFC 8725 sets no limit; our contract allows 60 at most.
 LEEWAY_SECONDS: Final = 30
 
+#: A bearer that is not followed by a space, or that a proxy joined to another credential.
+_MALFORMED_BEARER: Final = re.compile(
+    r"(?:^|,)\s*bearer(?![a-z0-9!#$%&'*+.^_`|~-])", re.ASCII | re.IGNORECASE
+)
 _TOKEN_MAX_LENGTH: Final = 8_192
 _SUBJECT_MAX_LENGTH: Final = 255
 #: The first second of the year 10000, which a `datetime` cannot represent.
@@ -30,11 +35,19 @@ _CHECKS: Any = {
 }
 
 
-def bearer_token(authorization: str) -> str:
-    """The token of an `Authorization` header (RFC 6750). Raises `Unauthenticated`."""
+def bearer_token(authorization: str) -> str | None:
+    """The token of an `Authorization` header (RFC 6750); None if its scheme is not Bearer.
+
+    A proxy in front may have a password of its own (`Basic`). Raises `Unauthenticated` for a bearer
+    without a usable token.
+    """
     scheme, _, token = authorization.strip().partition(" ")
+    if scheme.lower() != "bearer":
+        if _MALFORMED_BEARER.search(authorization):
+            raise Unauthenticated
+        return None
     token = token.strip()
-    if scheme.lower() != "bearer" or not token or len(token) > _TOKEN_MAX_LENGTH:
+    if not token or len(token) > _TOKEN_MAX_LENGTH:
         raise Unauthenticated
     return token
 

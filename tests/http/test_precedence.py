@@ -113,11 +113,42 @@ async def test_expired_bearer_with_a_valid_cookie_is_rejected(client: Credential
         await client.assert_rejected(bearer(token) + cookie_header(signed_token_of(client.session)))
 
 
-@pytest.mark.parametrize("authorization", ["", "Basic YTpi", "Bearer", "Cookie", "Token x"])
-async def test_other_schemes_with_a_valid_cookie_are_rejected(
+OTHER_SCHEMES: Final = ("", " ", "Basic YTpi", "basic", "Digest a, b", "Cookie", "Bearers x", "x")
+
+
+@pytest.mark.parametrize("authorization", OTHER_SCHEMES)
+async def test_valid_cookie_counts_beside_another_scheme(
     client: CredentialClient, authorization: str
 ) -> None:
-    """An `Authorization` header takes precedence whatever its value."""
+    """A proxy in front may ask for a password, which the browser then sends with each request."""
+    header = [("Authorization", authorization)]
+    cookie = cookie_header(signed_token_of(client.session))
+    assert await client.identity(header + cookie) == ("ann", "cookie", client.session.id)
+    await client.assert_rejected(header)
+    await client.assert_rejected(header + cookie_header(signed("N" * 32)))
+    await client.assert_rejected(header + cookie + cookie_header(signed("N" * 32)))
+    # The cookie proves the change, so its origin is checked.
+    response = await client.http.post("/api/tasks", json={"title": "x"}, headers=header + cookie)
+    assert error_of(response) == (403, "CROSS_SITE_REQUEST")
+
+
+@pytest.mark.parametrize(
+    "authorization",
+    [
+        "Bearer",
+        "bearer ",
+        "Bearer\tx",
+        "Bearer,x",
+        "Bearer=x",
+        "BEARER:",
+        "Basic YTpi, Bearer x",
+        "Basic YTpi,bearer",
+    ],
+)
+async def test_malformed_bearer_with_a_valid_cookie_is_rejected(
+    client: CredentialClient, authorization: str
+) -> None:
+    """Also one that a proxy joined to another credential."""
     await client.assert_rejected(
         [("Authorization", authorization), *cookie_header(signed_token_of(client.session))]
     )
