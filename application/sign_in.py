@@ -22,17 +22,26 @@ from domain.users import (
 )
 from domain.validation import RuleViolation, Validator
 
-#: In UTF-16 code units, as in Better Auth; checked at sign-up.
+#: Better Auth's default.
 PASSWORD_MIN_LENGTH: Final = 8
-#: In UTF-16 code units, as in Better Auth; checked at sign-up and log-in.
+#: Better Auth's default.
 PASSWORD_MAX_LENGTH: Final = 128
 
 
 class SignUpClosed(Forbidden):
-    """`SIGN_UP` is off, or the front end's table has columns that only the front end can fill."""
+    """`SIGN_UP` or `EMAIL_AND_PASSWORD` is off, or the front end's table has columns that only the
+    front end can fill.
+    """
 
     code = "SIGN_UP_CLOSED"
     message = "Sign-up is closed."
+
+
+class SignInElsewhere(Forbidden):
+    """Log-in with a password while `EMAIL_AND_PASSWORD` is off."""
+
+    code = "SIGN_IN_ELSEWHERE"
+    message = "Sign in on the front end: this service accepts no passwords."
 
 
 class EmailNotVerified(Forbidden):
@@ -78,20 +87,50 @@ class SignedIn:
     """The result of a sign-in, sign-up or refresh."""
 
     user: User
-    #: None after a sign-up if the e-mail address must be verified first.
+    #: None after a sign-up that creates no session.
     session: Session | None = None
     #: Valid while the session exists. None if there is no session.
     access_token: AccessToken | None = None
 
 
 @dataclass(frozen=True, slots=True)
+class PasswordPolicy:
+    """The lengths of passwords in UTF-16 code units, as Better Auth counts them."""
+
+    #: Checked at sign-up.
+    min_length: int = PASSWORD_MIN_LENGTH
+    #: Checked at sign-up and log-in.
+    max_length: int = PASSWORD_MAX_LENGTH
+
+    def clean(self, password: str) -> str:
+        """A password that Better Auth would accept. Raises `RuleViolation`."""
+        if _length(password) < self.min_length:
+            raise RuleViolation(f"must have at least {self.min_length} characters")
+        return self.bounded(password)
+
+    def bounded(self, password: str) -> str:
+        """A password that is short enough to be hashed. Raises `RuleViolation`."""
+        if _length(password) > self.max_length:
+            raise RuleViolation(f"must have at most {self.max_length} characters")
+        return password
+
+
+DEFAULT_PASSWORD_POLICY: Final = PasswordPolicy()
+
+
+@dataclass(frozen=True, slots=True)
 class SignInPolicy:
     """The operator's settings for sign-up and sign-in."""
 
+    #: Whether users can sign up and log in with a password at this service.
+    email_and_password: bool = True
     #: Whether users can sign up at this service.
     sign_up: bool = True
+    #: Whether sign-up creates a session.
+    auto_sign_in: bool = True
     #: Whether an unverified e-mail address cannot sign in.
     require_email_verification: bool = False
+    passwords: PasswordPolicy = DEFAULT_PASSWORD_POLICY
     sessions: SessionPolicy = DEFAULT_POLICY
 
 
@@ -99,9 +138,9 @@ class SignInPolicy:
 class SignUp:
     """Create a user, a password and a session, atomically.
 
-    Checks the values, then `SIGN_UP`, the limits and the address. No session with
-    `REQUIRE_EMAIL_VERIFICATION`. `SignUpClosed` if the front end's tables have columns that only
-    the front end can fill.
+    Checks the values, then `EMAIL_AND_PASSWORD`, `SIGN_UP`, the limits and the address. No session
+    with `REQUIRE_EMAIL_VERIFICATION` or without `AUTO_SIGN_IN`. `SignUpClosed` if the front end's
+    tables have columns that only the front end can fill.
     """
 
     users: UserRepository
@@ -119,10 +158,10 @@ class SignUp:
         """Raises `Invalid`, `SignUpClosed`, `TooManyRequests`, `EmailTaken`, `Unavailable`."""
         validator = Validator()
         email = validator.clean("email", clean_email, email)
-        password = validator.clean("password", clean_password, password)
+        password = validator.clean("password", self.policy.passwords.clean, password)
         name = validator.clean("name", clean_name, name)
         validator.raise_problems()
-        if not self.policy.sign_up:
+        if not self.policy.email_and_password or not self.policy.sign_up:
             raise SignUpClosed
         await self.limits.count_sign_up(device.ip_address)
         if await self.users.find_by_email(email) is not None:
@@ -137,7 +176,7 @@ class SignUp:
                 await unit.accounts.add_password(
                     id=self.ids(), user_id=user.id, password_hash=password_hash, now=now
                 )
-                if not self.policy.require_email_verification:
+                if self.policy.auto_sign_in and not self.policy.require_email_verification:
                     session = new_session(user, device, self.ids, now, self.policy.sessions)
                     session = await unit.sessions.add(session)
             except UnknownUser:
@@ -169,13 +208,15 @@ class LogIn:
     limits: SignInLimits
 
     async def __call__(self, *, email: str, password: str, device: Device = Device()) -> SignedIn:
-        """Raises `Invalid`, `TooManyRequests`, `InvalidCredentials`, `UserBanned`,
-        `EmailNotVerified`, `SecondFactorRequired`, `Unavailable`.
+        """Raises `Invalid`, `SignInElsewhere`, `TooManyRequests`, `InvalidCredentials`,
+        `UserBanned`, `EmailNotVerified`, `SecondFactorRequired`, `Unavailable`.
         """
         validator = Validator()
         email = validator.clean("email", clean_email, email)
-        password = validator.clean("password", bounded_password, password)
+        password = validator.clean("password", self.policy.passwords.bounded, password)
         validator.raise_problems()
+        if not self.policy.email_and_password:
+            raise SignInElsewhere
         async with self.limits.attempt(email, device.ip_address):
             user = await self._verify(email, password)
         if user.is_banned(self.clock.now()):
@@ -200,20 +241,6 @@ class LogIn:
         if not await self.passwords.verify(password, stored) or user is None:
             raise InvalidCredentials(None if user is None else user.id)
         return user
-
-
-def clean_password(password: str) -> str:
-    """A password that Better Auth would accept. Raises `RuleViolation`."""
-    if _length(password) < PASSWORD_MIN_LENGTH:
-        raise RuleViolation(f"must have at least {PASSWORD_MIN_LENGTH} characters")
-    return bounded_password(password)
-
-
-def bounded_password(password: str) -> str:
-    """A password that is short enough to be hashed. Raises `RuleViolation`."""
-    if _length(password) > PASSWORD_MAX_LENGTH:
-        raise RuleViolation(f"must have at most {PASSWORD_MAX_LENGTH} characters")
-    return password
 
 
 def new_session(

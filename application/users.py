@@ -3,8 +3,17 @@
 from dataclasses import dataclass
 
 from application.ports.clock import Clock
+from domain.errors import Forbidden
 from domain.users import User, UserRepository, clean_name
 from domain.validation import Validator
+
+
+@dataclass(frozen=True, slots=True)
+class AccountPolicy:
+    """The operator's settings for accounts."""
+
+    #: Whether users can delete their account at this service.
+    delete_user: bool = True
 
 
 @dataclass(frozen=True)
@@ -34,7 +43,10 @@ class DeleteUser:
     """
 
     users: UserRepository
+    policy: AccountPolicy
 
     async def __call__(self, user_id: str) -> None:
-        """Raises `AccountInUse`."""
+        """Raises `AccountInUse`; `Forbidden` if `DELETE_USER` is off."""
+        if not self.policy.delete_user:
+            raise Forbidden
         await self.users.remove(user_id)

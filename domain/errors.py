@@ -59,8 +59,8 @@ class Unauthenticated(TaskportError):
 
 
 class Forbidden(TaskportError):
-    """The user may not do this: a task of another user, a refresh without a session, or a preflight
-    that CORS does not allow.
+    """The user may not do this: a task of another user, a refresh without a session, deleting an
+    account while `DELETE_USER` is off, or a preflight that CORS does not allow.
     """
 
     code = "FORBIDDEN"

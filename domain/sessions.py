@@ -23,6 +23,8 @@ class SessionPolicy:
     lifetime: timedelta = SESSION_LIFETIME
     #: Better Auth's `session.updateAge`.
     update_age: timedelta = SESSION_UPDATE_AGE
+    #: Whether the end of a session never moves: Better Auth's `session.disableSessionRefresh`.
+    is_fixed: bool = False
 
 
 DEFAULT_POLICY: Final = SessionPolicy()
@@ -93,8 +95,11 @@ class Session:
     def prolong(self, now: datetime, policy: SessionPolicy = DEFAULT_POLICY) -> bool:
         """Restart the lifetime if it began `update_age` ago or earlier.
 
-        Returns False, and changes nothing, if the session is younger, temporary, or expired.
+        Returns False, and changes nothing, if the session is younger, temporary, or expired, or if
+        the policy fixes its end.
         """
+        if policy.is_fixed:
+            return False
         due = self.expires_at - policy.lifetime + policy.update_age
         is_temporary = self.is_temporary and policy.lifetime != _TEMPORARY_LIFETIME
         if now < due or is_temporary or not self.is_alive(now):

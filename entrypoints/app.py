@@ -64,6 +64,7 @@ def from_service(service: Service, settings: Settings) -> FastAPI:
             hide_foreign_tasks=settings.hide_foreign_tasks,
             allowed_hosts=settings.allowed_hosts,
             trusted_proxies=settings.trusted_proxies,
+            passwords=settings.password_policy,
         ),
         lifespan,
         draining.is_set,

@@ -49,6 +49,7 @@ from application.ports.unit_of_work import UnitOfWorkFactory
 from application.sign_in import SignInPolicy
 from application.sign_in_limits import SignInLimits
 from application.use_cases import UseCases
+from application.users import AccountPolicy
 from domain.sessions import SessionStore
 from domain.tasks import TaskRepository
 from domain.users import UserRepository
@@ -222,6 +223,7 @@ def _register_identity(container: punq.Container, settings: Settings) -> None:
         signatures=signatures,
         access_tokens=access_tokens,
         shared_secret=shared_secret if settings.shared_secret_tokens else None,
+        require_signature=settings.bearer_require_signature,
     )
     container.register(AccessTokenSigner, instance=access_tokens)
     container.register(TokenSigner, instance=shared_secret)
@@ -230,8 +232,12 @@ def _register_identity(container: punq.Container, settings: Settings) -> None:
     container.register(
         SignInPolicy,
         instance=SignInPolicy(
+            email_and_password=settings.email_and_password,
             sign_up=settings.sign_up,
+            auto_sign_in=settings.auto_sign_in,
             require_email_verification=settings.require_email_verification,
+            passwords=settings.password_policy,
             sessions=settings.session_policy,
         ),
     )
+    container.register(AccountPolicy, instance=AccountPolicy(delete_user=settings.delete_user))

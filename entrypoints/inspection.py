@@ -19,7 +19,8 @@ async def find_problems(configured: Settings, settings: Settings, layout: Layout
         problems = await find_quickly(database, layout)
         if any(problem.severity is Severity.FAILURE for problem in problems):
             return problems
-        problems += await find_problems_in_rows(database, layout, sign_up=settings.sign_up)
+        is_open = settings.sign_up and settings.email_and_password
+        problems += await find_problems_in_rows(database, layout, sign_up=is_open)
         # The embedded database is nobody else's.
         if configured.url is not None:
             problems += await find_notes(database, layout, settings.jwks_url)

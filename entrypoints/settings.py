@@ -10,6 +10,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from adapters.postgres.layout import LayoutOptions
 from application.limits import Limit
+from application.sign_in import PASSWORD_MAX_LENGTH, PASSWORD_MIN_LENGTH, PasswordPolicy
 from domain.sessions import SessionPolicy
 from entrypoints.setting_types import (
     CookieDomain,
@@ -82,13 +83,30 @@ class Settings(BaseSettings):
     session_expires_in: Annotated[int, Field(ge=60, le=31_536_000)] = 604_800
     #: Better Auth's `session.updateAge`: the age in seconds at which a session is prolonged.
     session_update_age: Annotated[int, Field(ge=0, le=31_536_000)] = 86_400
+    #: Better Auth's `session.disableSessionRefresh`: whether sessions are never prolonged.
+    disable_session_refresh: bool = False
     #: The lifetime in days of an access token, and the longest one of a token that the front end's
     #: server signed.
     jwt_expiry_days: Annotated[int, Field(ge=1, le=365)] = 7
+    #: Better Auth's `emailAndPassword.enabled`: whether users can sign up and log in with a
+    #: password at this service.
+    email_and_password: bool = True
     #: Whether users can sign up at this service.
     sign_up: bool = True
+    #: Better Auth's `emailAndPassword.autoSignIn`: whether sign-up creates a session.
+    auto_sign_in: bool = True
     #: Whether log-in requires a verified e-mail address.
     require_email_verification: bool = False
+    #: Better Auth's `emailAndPassword.minPasswordLength`, in UTF-16 code units.
+    min_password_length: Annotated[int, Field(ge=1, le=10_000)] = PASSWORD_MIN_LENGTH
+    #: Better Auth's `emailAndPassword.maxPasswordLength`, in UTF-16 code units.
+    max_password_length: Annotated[int, Field(ge=1, le=10_000)] = PASSWORD_MAX_LENGTH
+    #: Better Auth's `user.deleteUser.enabled`: whether users can delete their account at this
+    #: service.
+    delete_user: bool = True
+    #: The option `requireSignature` of Better Auth's `bearer` plugin: whether a session token is
+    #: accepted as a bearer only with its signature.
+    bearer_require_signature: bool = False
     #: Whether tokens that the front end's server signed with the secret are accepted.
     shared_secret_tokens: bool = True
     #: Whether a task of another user is 404, as if it did not exist, instead of 403.
@@ -157,6 +175,8 @@ class Settings(BaseSettings):
                 "BETTER_AUTH_SECRET must be set if there is a database URL, to the secret of the"
                 " Better Auth server"
             )
+        if self.min_password_length > self.max_password_length:
+            raise ValueError("MIN_PASSWORD_LENGTH must not be greater than MAX_PASSWORD_LENGTH")
         return self
 
     @property
@@ -196,10 +216,15 @@ class Settings(BaseSettings):
         return self.log_format or ("console" if self.debug else None)
 
     @property
+    def password_policy(self) -> PasswordPolicy:
+        return PasswordPolicy(self.min_password_length, self.max_password_length)
+
+    @property
     def session_policy(self) -> SessionPolicy:
         return SessionPolicy(
             lifetime=timedelta(seconds=self.session_expires_in),
             update_age=timedelta(seconds=self.session_update_age),
+            is_fixed=self.disable_session_refresh,
         )
 
     @property

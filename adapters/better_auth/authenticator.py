@@ -37,6 +37,9 @@ class BetterAuthAuthenticator:
     jwts: JwtPluginTokens
     #: None if tokens of the shared secret are turned off.
     shared_secret: SharedSecretTokens | None
+    #: Whether a session token counts as a bearer only with its signature: the option
+    #: `requireSignature` of Better Auth's `bearer` plugin.
+    require_signature: bool
     clock: Clock
     #: By token: its proof, and the time until which that is valid (seconds since the epoch).
     #: Verifying a signature costs more than the rest of a request.
@@ -66,7 +69,7 @@ class BetterAuthAuthenticator:
         dots = token.count(".")
         if dots == _DOTS_OF_A_JWT:
             return await self._jwt(token)
-        raw = self.signatures.read(token) if dots == 1 else token
+        raw = self.signatures.read(token) if dots == 1 or self.require_signature else token
         if raw is None or not _RAW_TOKEN.fullmatch(raw):
             raise Unauthenticated
         return SessionProof(CredentialKind.SESSION_TOKEN, token=raw)

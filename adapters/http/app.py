@@ -31,6 +31,7 @@ from adapters.http.users import users
 from application.limits import RequestLimit
 from application.ports.health import StorageHealth
 from application.ports.tokens import SessionCookies
+from application.sign_in import DEFAULT_PASSWORD_POLICY, PasswordPolicy
 from application.use_cases import UseCases
 
 
@@ -45,6 +46,8 @@ class HttpOptions:
     hide_foreign_tasks: bool = False
     allowed_hosts: Collection[str] = ()
     trusted_proxies: int = 0
+    #: For OpenAPI alone.
+    passwords: PasswordPolicy = DEFAULT_PASSWORD_POLICY
 
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
@@ -79,7 +82,7 @@ def create_app(
     for operations in (tasks, auth, sessions, users, health, docs):
         operations.add_to(app)
     add_error_handlers(app, hide_foreign_tasks=options.hide_foreign_tasks)
-    customize(app, options.root_path, cookies.name)
+    customize(app, options.root_path, cookies.name, options.passwords)
     # Starlette calls the middleware that was added last first.
     app.add_middleware(AnonymousRateLimit, limiter=limiter)
     app.add_middleware(Head)

@@ -24,6 +24,7 @@ from application.sign_in import (
     InvalidCredentials,
     SecondFactorRequired,
     SignedIn,
+    SignInElsewhere,
     SignUpClosed,
 )
 from domain.errors import Forbidden, Unauthenticated
@@ -55,6 +56,7 @@ async def sign_up(request: Request, deps: Deps, body: NewUser) -> Response:
     returns=SignedInSchema,
     raises=(
         InvalidCredentials,
+        SignInElsewhere,
         EmailNotVerified,
         SecondFactorRequired,
         UserBanned,

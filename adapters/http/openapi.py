@@ -13,7 +13,9 @@ from adapters.http.errors import status_of
 from adapters.http.etags import TAGS
 from adapters.http.routing import DirectRoute
 from adapters.http.schema import ID_MAX, all_schemas
+from adapters.http.session_schemas import EmailAndPassword, NewUser
 from adapters.http.task_schemas import Task
+from application.sign_in import PasswordPolicy
 from domain.errors import Invalid, NotFound, TooManyRequests
 
 _BEARER: Final = "bearer"
@@ -36,12 +38,13 @@ Every response carries `X-Request-ID`; `HEAD` works wherever `GET` does.
 """
 
 
-def customize(app: FastAPI, root_path: str, cookie_name: str) -> None:
+def customize(app: FastAPI, root_path: str, cookie_name: str, passwords: PasswordPolicy) -> None:
     """Let the application serve the completed document."""
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
             app.openapi_schema = _document(app, root_path, cookie_name)
+            _set_password_lengths(app.openapi_schema, passwords)
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]
@@ -67,7 +70,8 @@ def _document(app: FastAPI, root_path: str, cookie_name: str) -> dict[str, Any]:
         _BEARER: {
             "type": "http",
             "scheme": "bearer",
-            "description": "An access token of this service; a session token, raw or signed; a"
+            "description": "An access token of this service; a session token, signed or (unless a"
+            " setting forbids it) raw; a"
             " token of Better Auth's `jwt` plugin; or one that the front end's server signed with"
             " the shared secret.",
         },
@@ -90,6 +94,18 @@ def _document(app: FastAPI, root_path: str, cookie_name: str) -> dict[str, Any]:
             _add_common_headers(operation)
             _fix_nulls(operation)
     return document
+
+
+def _set_password_lengths(document: dict[str, Any], passwords: PasswordPolicy) -> None:
+    schemas = document["components"]["schemas"]
+    for name, bounds in (
+        (EmailAndPassword.__name__, {"maxLength": passwords.max_length}),
+        (
+            NewUser.__name__,
+            {"minLength": passwords.min_length, "maxLength": passwords.max_length},
+        ),
+    ):
+        schemas[name]["properties"]["password"] |= bounds
 
 
 def _problems(document: dict[str, Any]) -> dict[str, Any]:

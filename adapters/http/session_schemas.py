@@ -9,7 +9,6 @@ from adapters.http import patterns
 from adapters.http.schema import RequestBody, Schema
 from adapters.http.user_schemas import NAME, USER, User
 from application.ports.credentials import CredentialKind
-from application.sign_in import PASSWORD_MAX_LENGTH, PASSWORD_MIN_LENGTH
 from domain.users import EMAIL_MAX_LENGTH
 
 SessionId = Annotated[
@@ -47,7 +46,8 @@ class EmailAndPassword(RequestBody):
     )
 
     email: Annotated[StrictStr, Field(json_schema_extra=_EMAIL)]
-    password: Annotated[StrictStr, Field(json_schema_extra={"maxLength": PASSWORD_MAX_LENGTH})]
+    # `customize` adds the lengths of passwords.
+    password: StrictStr
 
 
 class NewUser(EmailAndPassword):
@@ -61,12 +61,6 @@ class NewUser(EmailAndPassword):
         }
     )
 
-    password: Annotated[
-        StrictStr,
-        Field(
-            json_schema_extra={"minLength": PASSWORD_MIN_LENGTH, "maxLength": PASSWORD_MAX_LENGTH}
-        ),
-    ]
     # A default in the schema would make clients' generators require the field.
     name: Annotated[
         StrictStr,
@@ -96,7 +90,7 @@ class Session(Schema):
 class Refreshed(Schema):
     """An access token, valid for at most `expires_in` seconds, and only while its session lives.
 
-    Session and tokens are null after a sign-up whose e-mail address must be verified first.
+    Session and tokens are null after a sign-up that creates no session.
     """
 
     model_config = ConfigDict(json_schema_extra={"examples": [_REFRESHED]})

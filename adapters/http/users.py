@@ -9,6 +9,7 @@ from adapters.http.dependencies import CurrentUser, Deps
 from adapters.http.operations import Operations
 from adapters.http.user_schemas import NewName
 from adapters.http.user_schemas import User as UserSchema
+from domain.errors import Forbidden
 from domain.users import AccountInUse, User
 
 users: Final = Operations("users")
@@ -30,7 +31,7 @@ async def rename_user(caller: CurrentUser, deps: Deps, body: NewName) -> Respons
     "/api/users/me",
     status=204,
     description="The account has been deleted.",
-    raises=(AccountInUse,),
+    raises=(AccountInUse, Forbidden),
     sets_cookie=True,
 )
 async def delete_user(caller: CurrentUser, deps: Deps) -> Response:

@@ -3,19 +3,24 @@
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from adapters.memory.users import MemoryUsers
 from application.sign_in import (
     EmailNotVerified,
     InvalidCredentials,
+    PasswordPolicy,
     SecondFactorRequired,
     SignedIn,
+    SignInElsewhere,
     SignInPolicy,
     SignUpClosed,
 )
 from domain.errors import FieldError, Invalid, TaskportError, Unavailable
 from domain.sessions import SESSION_LIFETIME, Session
 from domain.users import EmailTaken, UnknownUser, User, UserBanned
+from domain.validation import RuleViolation
 from tests.application.conftest import EMAIL, PASSWORD, SignInScenario, sign
 
 EMOJI = "👩"
@@ -58,6 +63,43 @@ async def test_closed_sign_up_is_rejected(scenario: SignInScenario) -> None:
         await scenario.sign_up()
     assert not await scenario.users.exists()
     assert scenario.passwords.hashed == []
+
+
+async def test_passwords_can_be_turned_off(scenario: SignInScenario, ann: SignedIn) -> None:
+    """Neither sign-up nor log-in looks at the stored users."""
+    scenario.policy = SignInPolicy(email_and_password=False)
+    for email in (EMAIL, "bob@example.com"):
+        with pytest.raises(SignUpClosed):
+            await scenario.sign_up(email=email)
+        with pytest.raises(SignInElsewhere):
+            await scenario.log_in(email=email)
+    assert (scenario.passwords.hashed, scenario.passwords.verified) == ([], [])
+    assert scenario.store.sessions == {}
+    with pytest.raises(Invalid):
+        await scenario.log_in(email="nobody")
+
+
+async def test_sign_up_without_auto_sign_in_creates_no_session(scenario: SignInScenario) -> None:
+    scenario.policy = SignInPolicy(auto_sign_in=False)
+    signed_up = await scenario.sign_up()
+    assert (signed_up.session, signed_up.access_token) == (None, None)
+    assert (await scenario.log_in()).session is not None
+
+
+@given(length=st.integers(1, 30), bounds=st.tuples(st.integers(1, 20), st.integers(1, 20)))
+def test_password_length_counts_utf_16_code_units(length: int, bounds: tuple[int, int]) -> None:
+    """As JavaScript's `length` does: an emoji counts twice."""
+    policy = PasswordPolicy(min(bounds), max(bounds))
+    for password in ("x" * length, "😀" * (length // 2) + "x" * (length % 2)):
+        for check, is_valid in (
+            (policy.clean, policy.min_length <= length <= policy.max_length),
+            (policy.bounded, length <= policy.max_length),
+        ):
+            if is_valid:
+                assert check(password) == password
+            else:
+                with pytest.raises(RuleViolation):
+                    check(password)
 
 
 async def test_invalid_values_are_reported_before_closed_sign_up(scenario: SignInScenario) -> None:

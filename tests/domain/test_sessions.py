@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.sessions import SESSION_LIFETIME, SESSION_UPDATE_AGE, Session
+from domain.sessions import SESSION_LIFETIME, SESSION_UPDATE_AGE, Session, SessionPolicy
 
 NOW = datetime(2026, 11, 20, 18, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -54,6 +54,14 @@ def test_session_is_prolonged_after_the_update_age() -> None:
     assert (session.updated_at, session.expires_at) == (due, due + SESSION_LIFETIME)
     assert not session.prolong(due + DAY - TICK)
     assert session.prolong(due + DAY)
+
+
+@pytest.mark.parametrize("update_age", [0 * DAY, DAY])
+def test_session_with_a_fixed_end_is_never_prolonged(update_age: timedelta) -> None:
+    session, unchanged = a_session(), a_session()
+    policy = SessionPolicy(update_age=update_age, is_fixed=True)
+    assert not session.prolong(session.expires_at, policy)
+    assert session == unchanged
 
 
 def test_prolonging_changes_only_expiration_and_update_time() -> None:

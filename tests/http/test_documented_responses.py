@@ -102,8 +102,12 @@ class Provoker:
         if code == "SECOND_FACTOR_REQUIRED":
             store.users["ann"].has_second_factor = True
             return await scenario.request(route)
-        if code in ("SIGN_UP_CLOSED", "EMAIL_NOT_VERIFIED"):
-            return await Scenario(self.backends["closed"]).request(route)
+        for name, is_answering in (
+            ("off", code == "SIGN_IN_ELSEWHERE" or route == ("DELETE", USER)),
+            ("closed", code in ("SIGN_UP_CLOSED", "EMAIL_NOT_VERIFIED")),
+        ):
+            if is_answering:
+                return await Scenario(self.backends[name]).request(route)
         if route[1] == REFRESH:
             return await scenario.request(route, bearer(shared_secret_token()))
         return await scenario.request(route, task_id=scenario.bobs_task.id)
@@ -184,6 +188,7 @@ def other_backends() -> dict[str, Backend]:
     return {
         "referenced": build_backend({UserRepository: ReferencedUsers(MemoryStore())}),
         "closed": build_backend(sign_up=False, require_email_verification=True),
+        "off": build_backend(email_and_password=False, delete_user=False),
         "limited": build_backend(rate_limit="1/day"),
         "crashing": with_endpoints(crashing_endpoint),
         "unavailable": with_endpoints(unavailable_endpoint),

@@ -31,6 +31,7 @@ CODES = {
         "FORBIDDEN",
         "CROSS_SITE_REQUEST",
         "SIGN_UP_CLOSED",
+        "SIGN_IN_ELSEWHERE",
         "EMAIL_NOT_VERIFIED",
         "SECOND_FACTOR_REQUIRED",
         "USER_BANNED",

@@ -50,6 +50,10 @@ class Settings(TypedDict, total=False):
     layout: str
     #: The time zone of the process.
     tz: str
+    #: The option `requireSignature` of the `bearer` plugin.
+    bearer_require_signature: bool
+    #: Further options of Better Auth as JSON, in its own form.
+    options: str
 
 
 class BetterAuthServer:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, Final, Unpack
 from urllib.parse import quote, unquote
 
@@ -108,9 +109,13 @@ async def both_sides(
     version: str,
     *,
     base_url: str | None = None,
+    ours: Mapping[str, Any] = MappingProxyType({}),
     **settings: Unpack[ServerSettings],
 ) -> AsyncIterator[Sides]:
-    """A Better Auth server of this version and with these settings, and Taskport beside it."""
+    """A Better Auth server of this version and with these settings, and Taskport beside it.
+
+    `ours` are settings of Taskport.
+    """
     server_settings: ServerSettings = {**settings, "migrate": "run"}
     template = {"template": "template0"} if version in _OWN_TABLES else {}
     with (
@@ -121,14 +126,15 @@ async def both_sides(
         ) as better_auth,
     ):
         migrate(url)
-        cookies = {
+        options = {
+            **ours,
             "better_auth_cookie_prefix": settings.get("cookie_prefix", "better-auth"),
             "cookie_domain": settings.get("cookie_domain"),
         }
         origin, keys = better_auth.origin, f"{better_auth.url}/api/auth/jwks"
         async with (
-            taskport(url, origin, better_auth_jwks_url=NO_KEYS, **cookies) as shared,
-            taskport(separate_url, origin, better_auth_jwks_url=keys, **cookies) as separate,
+            taskport(url, origin, better_auth_jwks_url=NO_KEYS, **options) as shared,
+            taskport(separate_url, origin, better_auth_jwks_url=keys, **options) as separate,
         ):
             yield Sides(better_auth, shared, url, separate, separate_url)
 

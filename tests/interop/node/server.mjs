@@ -12,6 +12,18 @@ import { load } from "./versions.mjs";
 const { env } = process;
 const { betterAuth, toNodeHandler, bearer, jwt, getMigrations } = await load(env.VERSION);
 
+const isObject = (value) => value?.constructor === Object;
+
+// The options of `more` instead of those of `base`, in nested objects as well.
+const merged = (base, more) =>
+  Object.entries(more).reduce(
+    (all, [name, value]) => ({
+      ...all,
+      [name]: isObject(value) && isObject(base?.[name]) ? merged(base[name], value) : value,
+    }),
+    base,
+  );
+
 const number = (text) => (text === undefined ? undefined : Number(text));
 
 async function options(baseURL) {
@@ -40,7 +52,7 @@ async function options(baseURL) {
     },
     plugins: [
       ...layout.plugins,
-      bearer(),
+      bearer({ requireSignature: env.BEARER_REQUIRE_SIGNATURE === "true" }),
       jwt({
         jwks: {
           keyPairConfig: env.KEY_ALGORITHM && { alg: env.KEY_ALGORITHM },
@@ -66,7 +78,8 @@ async function page(path, response) {
 }
 
 async function handler(port) {
-  const config = await options(env.BASE_URL ?? `http://${env.HOST ?? "127.0.0.1"}:${port}`);
+  const ours = await options(env.BASE_URL ?? `http://${env.HOST ?? "127.0.0.1"}:${port}`);
+  const config = merged(ours, JSON.parse(env.OPTIONS ?? "{}"));
   if (env.MIGRATE === "run") await (await getMigrations(config)).runMigrations();
   const auth = toNodeHandler(betterAuth(config));
   if (!env.PAGE) return auth;
