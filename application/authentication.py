@@ -15,6 +15,7 @@ from application.ports.credentials import (
 )
 from application.ports.tokens import TokenSigner
 from domain.errors import Unauthenticated
+from domain.refusals import Reason
 from domain.sessions import Session, SessionStore
 from domain.users import EmailTaken, UnknownUser, User, UserBanned, UserRepository
 
@@ -54,11 +55,11 @@ class Authenticate:
         # Checked before the primary proof may create or update a user: a rejected request changes
         # nothing.
         if any(primary.user_id not in (None, other.user.id) for other in others):
-            raise Unauthenticated
+            raise Unauthenticated(Reason.TWO_USERS)
         identity = await self._identify(primary)
         for other in others:
             if other.user.id != identity.user.id:
-                raise Unauthenticated
+                raise Unauthenticated(Reason.TWO_USERS)
             # Only the cookies tell that a session is temporary, also if a bearer proved it.
             is_temporary = other.is_temporary and other.session == identity.session
             identity = replace(
@@ -87,10 +88,17 @@ class Authenticate:
         else:
             found = await self.sessions.find_by_id(proof.session_id or "")
         if found is None:
-            raise Unauthenticated
+            raise Unauthenticated(Reason.NO_SUCH_SESSION)
         session, user = found
-        if not session.is_alive(self.clock.now()) or proof.user_id not in (None, user.id):
-            raise Unauthenticated
+        now = self.clock.now()
+        if not session.is_alive(now):
+            raise Unauthenticated(
+                Reason.SESSION_EXPIRED,
+                expected=f"expiresAt after {now:%Y-%m-%dT%H:%M:%SZ}",
+                seen=f"{session.expires_at:%Y-%m-%dT%H:%M:%SZ}",
+            )
+        if proof.user_id not in (None, user.id):
+            raise Unauthenticated(Reason.SESSION_OF_ANOTHER_USER)
         return Identity(user, proof.kind, session, proof.is_temporary)
 
     async def _get_or_create(self, proof: UserProof) -> User:

@@ -8,6 +8,7 @@ from application.ports.clock import Clock
 from application.ports.tokens import AccessTokenSigner
 from application.sign_in import SignedIn, SignInPolicy
 from domain.errors import Forbidden, Unauthenticated
+from domain.refusals import Reason
 from domain.sessions import Session, SessionNotFound, SessionStore
 
 
@@ -50,7 +51,7 @@ class ProlongSession:
         try:
             await self.sessions.save(session)
         except SessionNotFound:
-            raise Unauthenticated from None
+            raise Unauthenticated(Reason.NO_SUCH_SESSION) from None
         return True
 
 
@@ -68,7 +69,7 @@ class RefreshSession:
     async def __call__(self, identity: Identity) -> SignedIn:
         """Raises `Forbidden` if the credential has no session; `Unauthenticated`."""
         if identity.session is None:
-            raise Forbidden
+            raise Forbidden(Reason.SESSION_REQUIRED, seen=identity.credential)
         await self.prolong(identity)
         token = self.signer(identity.session, self.clock.now())
         return SignedIn(identity.user, identity.session, token)

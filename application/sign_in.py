@@ -10,6 +10,7 @@ from application.ports.tokens import AccessToken, AccessTokenSigner, RandomIds
 from application.ports.unit_of_work import UnitOfWorkFactory
 from application.sign_in_limits import SignInLimits
 from domain.errors import Forbidden, Unauthenticated
+from domain.refusals import Reason
 from domain.sessions import DEFAULT_POLICY, Session, SessionPolicy, SessionStore
 from domain.users import (
     EmailTaken,
@@ -36,12 +37,18 @@ class SignUpClosed(Forbidden):
     code = "SIGN_UP_CLOSED"
     message = "Sign-up is closed."
 
+    def __init__(self) -> None:
+        super().__init__(Reason.SIGN_UP_CLOSED)
+
 
 class SignInElsewhere(Forbidden):
     """Log-in with a password while `EMAIL_AND_PASSWORD` is off."""
 
     code = "SIGN_IN_ELSEWHERE"
     message = "Sign in on the front end: this service accepts no passwords."
+
+    def __init__(self) -> None:
+        super().__init__(Reason.SIGN_IN_ELSEWHERE)
 
 
 class EmailNotVerified(Forbidden):
@@ -50,12 +57,18 @@ class EmailNotVerified(Forbidden):
     code = "EMAIL_NOT_VERIFIED"
     message = "The e-mail address must be verified first."
 
+    def __init__(self) -> None:
+        super().__init__(Reason.EMAIL_NOT_VERIFIED)
+
 
 class SecondFactorRequired(Forbidden):
     """Log-in to an account with a second factor."""
 
     code = "SECOND_FACTOR_REQUIRED"
     message = "This account requires a second factor: sign in on the front end."
+
+    def __init__(self) -> None:
+        super().__init__(Reason.SECOND_FACTOR_REQUIRED)
 
 
 class InvalidCredentials(Unauthenticated):
@@ -68,7 +81,7 @@ class InvalidCredentials(Unauthenticated):
     message = "The e-mail address or the password is wrong."
 
     def __init__(self, user_id: str | None = None) -> None:
-        super().__init__()
+        super().__init__(Reason.INVALID_CREDENTIALS)
         self.user_id = user_id
 
 

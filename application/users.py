@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from application.ports.clock import Clock
 from domain.errors import Forbidden
+from domain.refusals import Reason
 from domain.users import User, UserRepository, clean_name
 from domain.validation import Validator
 
@@ -48,5 +49,5 @@ class DeleteUser:
     async def __call__(self, user_id: str) -> None:
         """Raises `AccountInUse`; `Forbidden` if `DELETE_USER` is off."""
         if not self.policy.delete_user:
-            raise Forbidden
+            raise Forbidden(Reason.DELETION_OFF)
         await self.users.remove(user_id)

@@ -3,8 +3,9 @@
 ```
 TaskportError
 ├── Invalid           a value breaks a rule
-├── Unauthenticated   no credentials, or invalid ones
-├── Forbidden         the user may not do this
+├── Refused           has a reason that only the operator learns
+│   ├── Unauthenticated   no credentials, or invalid ones
+│   └── Forbidden         the user may not do this
 ├── NotFound          there is no such thing
 ├── Conflict          the change collides with existing data
 ├── Stale             the data has changed since the caller read it
@@ -18,6 +19,8 @@ for programs and a `message` for people. Neither contains a value that the clien
 
 from dataclasses import dataclass
 from typing import ClassVar
+
+from domain.refusals import Reason, Refusal
 
 
 class TaskportError(Exception):
@@ -51,14 +54,24 @@ class Invalid(TaskportError):
         self.problems = problems
 
 
-class Unauthenticated(TaskportError):
+class Refused(TaskportError):
+    """Abstract: the credential or the user is refused, for a reason that no response contains."""
+
+    def __init__(
+        self, reason: Reason, *, expected: str | None = None, seen: str | None = None
+    ) -> None:
+        super().__init__()
+        self.refusal = Refusal(reason, expected, seen)
+
+
+class Unauthenticated(Refused):
     """No credential, or one that is invalid, expired, or of a session that has ended."""
 
     code = "UNAUTHENTICATED"
     message = "Valid credentials are required."
 
 
-class Forbidden(TaskportError):
+class Forbidden(Refused):
     """The user may not do this: a task of another user, a refresh without a session, deleting an
     account while `DELETE_USER` is off, or a preflight that CORS does not allow.
     """

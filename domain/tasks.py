@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any, Final, Protocol, Self
 
 from domain.errors import Forbidden, NotFound, Stale
+from domain.refusals import Reason
 from domain.text import clean_block, clean_line, clean_search
 from domain.validation import KEEP, Keep, clean_fields, optional
 
@@ -39,7 +40,7 @@ class TaskNotYours(Forbidden):
     message = "This task belongs to another user."
 
     def __init__(self, task_id: int, user_id: str, owner_id: str) -> None:
-        super().__init__()
+        super().__init__(Reason.TASK_OF_ANOTHER_USER)
         self.task_id = task_id
         self.user_id = user_id
         self.owner_id = owner_id

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Final, Protocol, Self
 
 from domain.errors import Conflict, Forbidden, Unauthenticated
+from domain.refusals import Reason
 from domain.text import clean_line
 from domain.validation import RuleViolation, Validator
 
@@ -26,12 +27,18 @@ class UnknownUser(Unauthenticated):
     code = "UNKNOWN_USER"
     message = "The user of these credentials does not exist."
 
+    def __init__(self) -> None:
+        super().__init__(Reason.USER_UNKNOWN)
+
 
 class UserBanned(Forbidden):
     """The account is banned."""
 
     code = "USER_BANNED"
     message = "This account is banned."
+
+    def __init__(self) -> None:
+        super().__init__(Reason.USER_BANNED)
 
 
 class EmailTaken(Conflict):

@@ -25,7 +25,7 @@ PLANTED: Final = (
 )
 _FORMS: Final = re.compile(
     r"eyJ[\w-]+\.eyJ"  # JWTs
-    r"|Bearer |better-auth\.session_token=|__Secure-"
+    r"|Bearer |better-auth\.session_token=|__Secure-[\w.-]+="
     r"|[0-9a-f]{32}:[0-9a-f]{128}"  # password hashes
     r"|postgres(?:ql)?(?:\+\w+)?://[^\s\"@/]*:[^\s\"@/]*@"
 )

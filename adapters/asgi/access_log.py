@@ -19,6 +19,7 @@ from adapters.asgi.request_record import RequestRecord, open_record
 _log = structlog.get_logger("taskport.request")
 FLUSH_SECONDS = 0.1
 _OTHER: Final = "other"
+_NO_ERROR: Final[dict[str, str | None]] = {}
 
 
 class AccessLog:
@@ -74,8 +75,12 @@ class _PendingRecords:
             _duration(*series[:2]).observe(seconds)
             limit_status = record.limit_status
             allowed += limit_status is not None and limit_status.is_within
+            error = _NO_ERROR
+            if record.error_code is not None:
+                error = {"error_code": record.error_code, "reason": record.reason}
             #: A request has ended. `status` is 499 if the client disconnected before the response.
-            #: `route` is the template, never the path.
+            #: `route` is the template, never the path. Only errors have an `error_code`, and a
+            #: `reason`: why a 401 or 403 was refused, else null.
             log(
                 "request",
                 timestamp=datetime.fromtimestamp(ended, UTC),
@@ -86,6 +91,7 @@ class _PendingRecords:
                 request_id=record.request_id.decode("ascii"),
                 user_id=record.user_id,
                 address=record.address,
+                **error,
             )
         for (method, route, status), number in times.items():
             REQUESTS.labels(method, route, str(status)).inc(number)

@@ -8,8 +8,10 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from adapters.asgi.problems import problem
+from adapters.asgi.refusals import record_refusal
 from adapters.asgi.request_record import record_of
 from domain.errors import Forbidden
+from domain.refusals import Reason, Refusal, shown
 
 PREFLIGHT_SECONDS: Final = 600
 METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
@@ -56,8 +58,22 @@ class Cors(CORSMiddleware):
             if "origin" in headers and "access-control-request-method" in headers:
                 response = self.preflight_response(headers)
                 if response.status_code >= 400:
+                    record_refusal(scope, Forbidden.code, self._refusal(headers))
                     response = problem(scope, 403, Forbidden.code, Forbidden.message)
                     response.headers["Vary"] = self.preflight_headers["Vary"]
                 await response(scope, receive, send)
                 return
         await super().__call__(scope, receive, send)
+
+    def _refusal(self, preflight: Headers) -> Refusal:
+        origin = preflight["origin"]
+        if not self.is_allowed_origin(origin):
+            expected = ", ".join(sorted(self.allow_origins))
+            return Refusal(Reason.ORIGIN_NOT_ALLOWED, expected, shown(origin))
+        method = preflight["access-control-request-method"]
+        names = preflight.get("access-control-request-headers", "").replace(" ", "").split(",")
+        return Refusal(
+            Reason.PREFLIGHT_NOT_ALLOWED,
+            f"one of {', '.join(METHODS)}, and of {', '.join(REQUEST_HEADERS)}",
+            f"{shown(method)}, and {shown(names)}",
+        )

@@ -5,6 +5,7 @@ from typing import ClassVar
 from starlette.exceptions import HTTPException
 
 from adapters.asgi.problems import MALFORMED_MESSAGE, MALFORMED_REQUEST
+from domain.refusals import Refusal
 
 
 class WireError(HTTPException):
@@ -13,6 +14,8 @@ class WireError(HTTPException):
     status: ClassVar[int]
     code: ClassVar[str]
     message: ClassVar[str]
+    #: Why the request is refused, of a 401 or 403.
+    refusal: Refusal | None = None
 
     def __init__(self, headers: dict[str, str] | None = None) -> None:
         super().__init__(self.status, self.message, headers)

@@ -20,6 +20,11 @@ DECISIONS: Final = Counter(
     "Decisions of the rate limits. Uncounted: the storage of the counters is unavailable.",
     ("limit", "decision"),
 )
+REFUSALS: Final = Counter(
+    "taskport_refusals_total",
+    "Requests that were refused with 401 or 403, by the reason that the response does not tell.",
+    ("error_code", "reason"),
+)
 ALLOWED: Final = DECISIONS.labels("requests", "allowed")
 REJECTED: Final = DECISIONS.labels("requests", "refused")
 UNCOUNTED: Final = DECISIONS.labels("requests", "uncounted")

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 from starlette.types import Scope
 
-from adapters.asgi.request_record import new_instance_urn, request_id_of
+from adapters.asgi.request_record import new_instance_urn, record_of, request_id_of
 from domain.errors import Invalid, TooManyRequests, Unavailable
 
 MEDIA_TYPE: Final = "application/problem+json"
@@ -112,7 +112,8 @@ def problem(
     details: Mapping[str, Any] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    """The response to a request that failed."""
+    """The response to a request that failed; its code is recorded for the access log."""
+    record_of(scope).error_code = code
     body = problem_body(
         status,
         code,

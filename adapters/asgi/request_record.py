@@ -42,6 +42,10 @@ class RequestRecord:
     user_id: str | None = None
     #: None until the request has been counted against a rate limit.
     limit_status: LimitStatus | None = None
+    #: The `error_code` of the response, if it is an error.
+    error_code: str | None = None
+    #: Why the request is refused, if it is: a `Reason`.
+    reason: str | None = None
     #: The `Content-Security-Policy` of the response.
     content_policy: bytes = _CONTENT_POLICY
 

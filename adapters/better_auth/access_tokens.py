@@ -6,10 +6,12 @@ from typing import Final
 
 import jwt
 
-from adapters.better_auth.tokens import LEEWAY_SECONDS, verified_claims
+from adapters.better_auth.claims import claim_mismatch
+from adapters.better_auth.tokens import LEEWAY_SECONDS, lifetime_too_long, verified_claims
 from application.ports.credentials import CredentialKind, SessionProof
 from application.ports.tokens import AccessToken
 from domain.errors import Unauthenticated
+from domain.refusals import Reason
 from domain.sessions import Session
 
 #: RFC 9068, 2.1.
@@ -47,15 +49,18 @@ class AccessTokens:
         claims = verified_claims(
             token, key=self.secret, algorithm=_ALGORITHM, types=(ACCESS_TOKEN_TYPE,), now=now
         )
-        session_id, issued_at = claims.get("sid"), claims.get("iat")
-        if (
-            not (claims.get("iss") == claims.get("aud") == _ISSUER)
-            or not isinstance(session_id, str)
-            or not session_id.isprintable()
-            or issued_at is None
-            or claims["exp"] > issued_at + self.lifetime.total_seconds()
-        ):
-            raise Unauthenticated
+        if claims.get("iss") != _ISSUER:
+            raise claim_mismatch("iss", _ISSUER, claims.get("iss"))
+        if claims.get("aud") != _ISSUER:
+            raise claim_mismatch("aud", _ISSUER, claims.get("aud"))
+        for name in ("sid", "iat"):
+            if name not in claims:
+                raise Unauthenticated(Reason.JWT_CLAIM_MISSING, expected=name)
+        session_id = claims["sid"]
+        if not isinstance(session_id, str) or not session_id.isprintable():
+            raise Unauthenticated(Reason.JWT_CLAIM_INVALID, expected="sid as printable text")
+        if claims["exp"] > claims["iat"] + self.lifetime.total_seconds():
+            raise lifetime_too_long(claims["exp"] - claims["iat"], self.lifetime)
         proof = SessionProof(
             CredentialKind.ACCESS_TOKEN, session_id=session_id, user_id=claims["sub"]
         )

@@ -9,14 +9,16 @@ import jwt
 from cachetools import LRUCache
 
 from adapters.better_auth.access_tokens import ACCESS_TOKEN_TYPE, AccessTokens
+from adapters.better_auth.cookie_errors import cookie_error
 from adapters.better_auth.cookies import BetterAuthCookies
 from adapters.better_auth.jwts import JwtPluginTokens
 from adapters.better_auth.shared_secret import SharedSecretTokens
 from adapters.better_auth.signatures import Signatures
-from adapters.better_auth.tokens import bearer_token
+from adapters.better_auth.tokens import bearer_token, scheme_error
 from application.ports.clock import Clock
 from application.ports.credentials import CredentialKind, Credentials, Proof, SessionProof
 from domain.errors import Unauthenticated
+from domain.refusals import Reason
 
 _RAW_TOKEN: Final = re.compile(r"[A-Za-z0-9_~+/=-]{1,255}")
 _DOTS_OF_A_JWT: Final = 2
@@ -53,7 +55,7 @@ class BetterAuthAuthenticator:
             bearer = await self._bearer(token)
             return (bearer,) if cookie is None else (bearer, cookie)
         if cookie is None:
-            raise Unauthenticated
+            raise self._error_of(credentials)
         return (cookie,)
 
     def _cookie(self, header: str) -> SessionProof | None:
@@ -65,13 +67,22 @@ class BetterAuthAuthenticator:
             CredentialKind.COOKIE, token=cookies.token, is_temporary=cookies.is_temporary
         )
 
+    def _error_of(self, credentials: Credentials) -> Unauthenticated:
+        """The error for headers that have no bearer, and no valid session cookie."""
+        error = cookie_error(self.cookies, credentials.cookie)
+        if error.refusal.reason is Reason.COOKIE_MISSING and credentials.authorization is not None:
+            return scheme_error(credentials.authorization)
+        return error
+
     async def _bearer(self, token: str) -> Proof:
         dots = token.count(".")
         if dots == _DOTS_OF_A_JWT:
             return await self._jwt(token)
         raw = self.signatures.read(token) if dots == 1 or self.require_signature else token
-        if raw is None or not _RAW_TOKEN.fullmatch(raw):
-            raise Unauthenticated
+        if raw is None:
+            raise self.signatures.error_of(token)
+        if not _RAW_TOKEN.fullmatch(raw):
+            raise Unauthenticated(Reason.TOKEN_MALFORMED)
         return SessionProof(CredentialKind.SESSION_TOKEN, token=raw)
 
     async def _jwt(self, token: str) -> Proof:
@@ -86,7 +97,7 @@ class BetterAuthAuthenticator:
         try:
             header = jwt.get_unverified_header(token)
         except (jwt.PyJWTError, ValueError, RecursionError):
-            raise Unauthenticated from None
+            raise Unauthenticated(Reason.JWT_MALFORMED) from None
         if header.get("alg") != "HS256":
             proof, until = await self.jwts.verify(token, now)
         elif str(header.get("typ")).lower() == ACCESS_TOKEN_TYPE:
@@ -94,6 +105,6 @@ class BetterAuthAuthenticator:
         elif self.shared_secret is not None:
             proof, until = self.shared_secret.verify(token, now)
         else:
-            raise Unauthenticated
+            raise Unauthenticated(Reason.SHARED_SECRET_OFF)
         self._proofs[token] = proof, until
         return proof

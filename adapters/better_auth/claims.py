@@ -1,9 +1,11 @@
 """Converts claims of Better Auth's tokens into `Claims`."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from application.ports.credentials import Claims
+from domain.errors import Unauthenticated
+from domain.refusals import Reason, shown
 from domain.users import clean_email
 from domain.validation import RuleViolation
 
@@ -19,6 +21,12 @@ def issued_at(claims: dict[str, Any]) -> datetime | None:
 def claim_matches(expected: str, claim: object) -> bool:
     """Whether an `iss` or `aud` claim has the expected value; `aud` may be a list that has it."""
     return expected in claim if isinstance(claim, list) else claim == expected
+
+
+def claim_mismatch(name: Literal["iss", "aud"], expected: str, claim: object) -> Unauthenticated:
+    """The error for a claim that is not, or does not have, the expected value."""
+    reason = Reason.WRONG_ISSUER if name == "iss" else Reason.WRONG_AUDIENCE
+    return Unauthenticated(reason, expected=f"{name} {expected}", seen=f"{name} {shown(claim)}")
 
 
 def claims_of(claims: dict[str, Any], now: datetime) -> Claims | None:

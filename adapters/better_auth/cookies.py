@@ -12,6 +12,7 @@ from typing import Final
 from adapters.better_auth.signatures import Signatures
 from application.ports.clock import Clock
 from domain.errors import Unauthenticated
+from domain.refusals import Reason
 from domain.sessions import Session
 
 _SESSION: Final = "session_token"
@@ -78,7 +79,7 @@ class BetterAuthCookies:
         """
         tokens = set(_values(header, self.name))
         if len(tokens) > 1:
-            raise Unauthenticated
+            raise Unauthenticated(Reason.TWO_COOKIES, seen=self.name)
         token = self.signatures.read(tokens.pop()) if tokens else None
         temporary = _values(header, self._name(_TEMPORARY))
         return VerifiedCookies(

@@ -6,17 +6,19 @@ audiences).
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from adapters.better_auth.claims import claim_matches, claims_of, issued_at
+from adapters.better_auth.claims import claim_matches, claim_mismatch, claims_of, issued_at
 from adapters.better_auth.jwks import RemoteKeys
 from adapters.better_auth.keys import ALGORITHMS, PublicKey, stored_key
 from adapters.better_auth.tokens import LEEWAY_SECONDS, unverified, verified_claims
 from application.ports.credentials import CredentialKind, UserProof
 from application.ports.keys import KeyStore
 from domain.errors import Unauthenticated
+from domain.refusals import Reason, shown
 
 _TYPES: Final = ("jwt", None)
 _KEY_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -48,13 +50,15 @@ class JwtPluginTokens:
         """
         # Reject as much as possible without a key, so that junk causes no look-up.
         header, unverified_claims = unverified(token, types=_TYPES, now=now)
-        self._check_issuer_and_audience(unverified_claims)
         algorithm, kid = header.get("alg"), header.get("kid")
-        if algorithm not in ALGORITHMS or not isinstance(kid, str) or not _KEY_ID.fullmatch(kid):
-            raise Unauthenticated
+        if algorithm not in ALGORITHMS:
+            raise _algorithm_not_allowed(ALGORITHMS, algorithm)
+        self._check_issuer_and_audience(unverified_claims)
+        if not isinstance(kid, str) or not _KEY_ID.fullmatch(kid):
+            raise Unauthenticated(Reason.KID_INVALID, seen=f"kid {shown(kid)}")
         key, is_stored = await self._find_key(kid, now)
         if algorithm not in key.algorithms:
-            raise Unauthenticated
+            raise _algorithm_not_allowed(sorted(key.algorithms), algorithm)
         claims = verified_claims(token, key=key.key, algorithm=algorithm, types=_TYPES, now=now)
         self._check_issuer_and_audience(claims)
         proof = UserProof(
@@ -66,10 +70,12 @@ class JwtPluginTokens:
         return proof, min(claims["exp"] + LEEWAY_SECONDS, now.timestamp() + _MAX_CACHE_SECONDS)
 
     def _check_issuer_and_audience(self, claims: dict[str, Any]) -> None:
-        if not _THIRD_PARTY_CLAIMS.isdisjoint(claims):
-            raise Unauthenticated
-        if claims.get("iss") != self.origin or not claim_matches(self.origin, claims.get("aud")):
-            raise Unauthenticated
+        if found := _THIRD_PARTY_CLAIMS.intersection(claims):
+            raise Unauthenticated(Reason.JWT_FOR_ANOTHER_PURPOSE, seen=", ".join(sorted(found)))
+        if claims.get("iss") != self.origin:
+            raise claim_mismatch("iss", self.origin, claims.get("iss"))
+        if not claim_matches(self.origin, claims.get("aud")):
+            raise claim_mismatch("aud", self.origin, claims.get("aud"))
 
     async def _find_key(self, kid: str, now: datetime) -> tuple[PublicKey, bool]:
         """The key, and whether it is stored in the shared table."""
@@ -77,9 +83,23 @@ class JwtPluginTokens:
         if stored is not None and (
             stored.expires_at is None or stored.expires_at > now - _KEY_GRACE_PERIOD
         ):
-            key, is_stored = stored_key(stored), True
-        else:
-            key, is_stored = await self.remote.find(kid), False
+            key = stored_key(stored)
+            if key is None:
+                raise Unauthenticated(Reason.KEY_UNUSABLE, seen=f"kid {kid}")
+            return key, True
+        key = await self.remote.find(kid)
         if key is None:
-            raise Unauthenticated
-        return key, is_stored
+            raise Unauthenticated(
+                Reason.UNKNOWN_KID,
+                expected=f"a key of the jwks table or of {shown(self.remote.url)}",
+                seen=f"kid {kid}",
+            )
+        return key, False
+
+
+def _algorithm_not_allowed(expected: Iterable[str], seen: object) -> Unauthenticated:
+    return Unauthenticated(
+        Reason.ALGORITHM_NOT_ALLOWED,
+        expected=f"alg {', '.join(expected)}",
+        seen=f"alg {shown(seen)}",
+    )

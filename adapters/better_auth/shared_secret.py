@@ -11,10 +11,11 @@ from typing import Final
 
 import jwt
 
-from adapters.better_auth.claims import claim_matches, claims_of, issued_at
-from adapters.better_auth.tokens import LEEWAY_SECONDS, verified_claims
+from adapters.better_auth.claims import claim_matches, claim_mismatch, claims_of, issued_at
+from adapters.better_auth.tokens import LEEWAY_SECONDS, lifetime_too_long, verified_claims
 from application.ports.credentials import CredentialKind, UserProof
 from domain.errors import Unauthenticated
+from domain.refusals import Reason
 
 _ALGORITHM: Final = "HS256"
 _TYPES: Final = ("jwt", None)
@@ -40,15 +41,15 @@ class SharedSecretTokens:
         claims = verified_claims(
             token, key=self.secret, algorithm=_ALGORITHM, types=_TYPES, now=now
         )
-        if not _FOREIGN_CLAIMS.isdisjoint(claims):
-            raise Unauthenticated
-        # The issuer and the audience.
-        for name in ("iss", "aud"):
-            if name in claims and not claim_matches(self.origin, claims[name]):
-                raise Unauthenticated
+        if foreign := _FOREIGN_CLAIMS.intersection(claims):
+            raise Unauthenticated(Reason.JWT_FOR_ANOTHER_PURPOSE, seen=", ".join(sorted(foreign)))
+        if "iss" in claims and not claim_matches(self.origin, claims["iss"]):
+            raise claim_mismatch("iss", self.origin, claims["iss"])
+        if "aud" in claims and not claim_matches(self.origin, claims["aud"]):
+            raise claim_mismatch("aud", self.origin, claims["aud"])
         begin = claims.get("iat", now.timestamp() + LEEWAY_SECONDS)
         if claims["exp"] > begin + self.lifetime.total_seconds():
-            raise Unauthenticated
+            raise lifetime_too_long(claims["exp"] - begin, self.lifetime)
         profile = claims_of(claims, now)
         proof = UserProof(
             kind=CredentialKind.SHARED_SECRET,

@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import quote, unquote
 
+from domain.errors import Unauthenticated
+from domain.refusals import Reason
+
 _SIGNATURE_LENGTH: Final = 44
 
 
@@ -34,6 +37,17 @@ class Signatures:
             return None
         expected = self._signature(value).encode()
         return value if hmac.compare_digest(signature.encode(), expected) else None
+
+    def error_of(self, text: str) -> Unauthenticated:
+        """The error for a text for which `read` returns None."""
+        decoded = unquote(text)
+        if decoded != text and self.read(decoded) is not None:
+            return Unauthenticated(Reason.ENCODED_TWICE)
+        if len(decoded.rpartition(".")[2]) != _SIGNATURE_LENGTH or "." not in decoded:
+            return Unauthenticated(
+                Reason.SIGNATURE_MISSING, expected="a token, a dot and a signature of 44 characters"
+            )
+        return Unauthenticated(Reason.BAD_SIGNATURE, expected="HMAC-SHA256 with BETTER_AUTH_SECRET")
 
     def _signature(self, value: str) -> str:
         digest = hmac.digest(self.secret.encode(), value.encode(), hashlib.sha256)

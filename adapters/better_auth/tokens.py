@@ -2,12 +2,14 @@
 
 import re
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import jwt
+from jwt.exceptions import InvalidJTIError, InvalidSubjectError
 
 from domain.errors import Unauthenticated
+from domain.refusals import Reason, shown
 
 #: Clock skew that is tolerated, in seconds. RFC 8725 sets no limit; our contract allows 60 at most.
 LEEWAY_SECONDS: Final = 30
@@ -18,6 +20,8 @@ _MALFORMED_BEARER: Final = re.compile(
 )
 _TOKEN_MAX_LENGTH: Final = 8_192
 _SUBJECT_MAX_LENGTH: Final = 255
+#: Schemes that the log may name. Anything else may be a token without its scheme.
+_KNOWN_SCHEMES: Final = frozenset({"apikey", "basic", "digest", "dpop", "jwt", "oauth", "token"})
 #: The first second of the year 10000, which a `datetime` cannot represent.
 _END_OF_TIME: Final = 253_402_300_800
 
@@ -44,12 +48,29 @@ def bearer_token(authorization: str) -> str | None:
     scheme, _, token = authorization.strip().partition(" ")
     if scheme.lower() != "bearer":
         if _MALFORMED_BEARER.search(authorization):
-            raise Unauthenticated
+            raise Unauthenticated(Reason.BEARER_MALFORMED, expected="Bearer, a space, one token")
         return None
     token = token.strip()
-    if not token or len(token) > _TOKEN_MAX_LENGTH:
-        raise Unauthenticated
+    if not token:
+        raise Unauthenticated(Reason.BEARER_MALFORMED, seen="no token")
+    if len(token) > _TOKEN_MAX_LENGTH:
+        raise Unauthenticated(
+            Reason.TOKEN_TOO_LONG,
+            expected=f"at most {_TOKEN_MAX_LENGTH} characters",
+            seen=f"{len(token)} characters",
+        )
     return token
+
+
+def scheme_error(authorization: str) -> Unauthenticated:
+    """The error for an `Authorization` header of another scheme, if no cookie counts either."""
+    scheme, _, rest = authorization.strip().partition(" ")
+    is_known = bool(rest) and scheme.lower() in _KNOWN_SCHEMES
+    return Unauthenticated(
+        Reason.SCHEME_NOT_BEARER,
+        expected="Bearer",
+        seen=scheme.lower() if is_known else "no known scheme",
+    )
 
 
 def unverified(
@@ -86,29 +107,75 @@ def _decode(
         header, claims = decoded["header"], decoded["payload"]
         token_type = header.get("typ")
         if (token_type.lower() if isinstance(token_type, str) else token_type) not in types:
-            raise Unauthenticated
+            raise Unauthenticated(
+                Reason.JWT_TYPE_UNEXPECTED,
+                expected=", or ".join(f"typ {name or 'absent'}" for name in types),
+                seen=f"typ {shown(token_type)}",
+            )
         # PyJWT supports one critical extension, which no credential uses.
         if "crit" in header:
-            raise Unauthenticated
+            raise Unauthenticated(Reason.JWT_MALFORMED, expected="no crit", seen="crit")
         subject = claims["sub"]
         _check_times(claims, now.timestamp())
-    except (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError):
+    except (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError) as error:
         # PyJWT does not catch all errors that hostile numbers and broken Unicode cause.
-        raise Unauthenticated from None
+        raise _unauthenticated(error, algorithms) from None
     # An unprintable id could not be stored, or would break a line of the log.
     if not 0 < len(subject) <= _SUBJECT_MAX_LENGTH or not subject.isprintable():
-        raise Unauthenticated
+        raise Unauthenticated(
+            Reason.JWT_CLAIM_INVALID,
+            expected=f"sub of 1 to {_SUBJECT_MAX_LENGTH} printable characters",
+            seen=f"{len(subject)} characters",
+        )
     return header, claims
+
+
+def _unauthenticated(error: Exception, algorithms: Sequence[str]) -> Unauthenticated:
+    match error:
+        case jwt.MissingRequiredClaimError():
+            return Unauthenticated(Reason.JWT_CLAIM_MISSING, expected=error.claim)
+        case jwt.InvalidSignatureError():
+            return Unauthenticated(Reason.BAD_SIGNATURE, expected=", ".join(algorithms))
+        case InvalidSubjectError():
+            return Unauthenticated(Reason.JWT_CLAIM_INVALID, expected="sub as text")
+        case InvalidJTIError():
+            return Unauthenticated(Reason.JWT_CLAIM_INVALID, expected="jti as text")
+        case _:
+            return Unauthenticated(Reason.JWT_MALFORMED)
 
 
 def _check_times(claims: dict[str, Any], now: float) -> None:
     for name in ("exp", "nbf", "iat"):
         value = claims.get(name, 0)
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise Unauthenticated
-        if not 0 <= value < _END_OF_TIME:
-            raise Unauthenticated
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not is_number or not 0 <= value < _END_OF_TIME:
+            raise Unauthenticated(
+                Reason.JWT_CLAIM_INVALID, expected=f"{name} in seconds since 1970"
+            )
     if claims["exp"] + LEEWAY_SECONDS <= now:
-        raise Unauthenticated
-    if max(claims.get("nbf", 0), claims.get("iat", 0)) > now + LEEWAY_SECONDS:
-        raise Unauthenticated
+        raise Unauthenticated(
+            Reason.JWT_EXPIRED,
+            expected=f"exp after {utc_text(now)}",
+            seen=utc_text(claims["exp"]),
+        )
+    for name in ("nbf", "iat"):
+        if claims.get(name, 0) > now + LEEWAY_SECONDS:
+            raise Unauthenticated(
+                Reason.JWT_NOT_YET_VALID,
+                expected=f"{name} before {utc_text(now)}",
+                seen=utc_text(claims[name]),
+            )
+
+
+def lifetime_too_long(seconds: float, allowed: timedelta) -> Unauthenticated:
+    """The error for a token that is valid for longer than the settings allow."""
+    return Unauthenticated(
+        Reason.JWT_LIFETIME_TOO_LONG,
+        expected=f"exp at most {allowed.total_seconds():.0f} seconds after iat",
+        seen=f"{seconds:.0f} seconds",
+    )
+
+
+def utc_text(seconds: float) -> str:
+    """A time in seconds since the epoch, as the log shows it."""
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%SZ}"

@@ -12,6 +12,7 @@ from adapters.http.rate_limit import RateLimiter, record_decision
 from application.authentication import Authenticate, Identity
 from application.ports.credentials import CredentialKind, Credentials
 from domain.errors import Unauthenticated
+from domain.refusals import Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,7 @@ class RequestAuthenticator:
         authorization, cookie = headers.get("authorization"), headers.get("cookie")
         if authorization is not None and len(headers.getlist("authorization")) > 1:
             # A proxy might have checked the other one.
-            raise Unauthenticated
+            raise Unauthenticated(Reason.TWO_AUTHORIZATION_HEADERS)
         if cookie is not None:
             cookie = "; ".join(headers.getlist("cookie"))
         identity = await self.authenticate(Credentials(authorization, cookie))

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers
 
 from adapters.asgi.errors import WireError
+from domain.refusals import Reason, Refusal, shown
 
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _PAGE_HEADERS: Final = ("origin", "referer", "sec-fetch-site")
@@ -25,6 +26,10 @@ class CrossSiteRequest(WireError):
     code = "CROSS_SITE_REQUEST"
     message = "A page of another site may not do this."
 
+    def __init__(self, *, expected: str, seen: str) -> None:
+        super().__init__()
+        self.refusal = Refusal(Reason.ORIGIN_NOT_ALLOWED, expected, seen)
+
 
 @dataclass(frozen=True, slots=True)
 class TrustedOrigins:
@@ -36,8 +41,12 @@ class TrustedOrigins:
         """Raises `CrossSiteRequest` unless a page of a trusted origin sent the request."""
         if headers.getlist("sec-fetch-site") == ["same-origin"]:
             return
-        if _origin(headers) not in self.origins:
-            raise CrossSiteRequest
+        origin = _origin(headers)
+        if origin not in self.origins:
+            raise CrossSiteRequest(
+                expected=", ".join(sorted(self.origins)),
+                seen="no Origin or Referer" if origin is None else shown(origin),
+            )
 
     def require_trusted_origin_of_browsers(self, headers: Headers) -> None:
         """The same check, but only for requests that look like a browser's.

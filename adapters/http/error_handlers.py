@@ -12,10 +12,11 @@ from starlette.types import Scope
 
 from adapters.asgi.errors import MalformedRequest, MethodNotAllowed, WireError
 from adapters.asgi.problems import invalid, invalid_value, problem, too_many_requests, unavailable
+from adapters.asgi.refusals import record_refusal
 from adapters.asgi.request_record import log_context
 from adapters.http.errors import status_of
 from application.sign_in import InvalidCredentials
-from domain.errors import Invalid, NotFound, TaskportError, TooManyRequests, Unavailable
+from domain.errors import Invalid, NotFound, Refused, TaskportError, TooManyRequests, Unavailable
 from domain.tasks import TaskNotFound, TaskNotYours
 
 # Pydantic's messages, as the second half of a sentence that begins with the field.
@@ -38,8 +39,11 @@ def add_error_handlers(app: FastAPI, *, hide_foreign_tasks: bool) -> None:
     async def handle_domain_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, TaskportError)
         _log_security_event(request.scope, error)
+        refusal = error.refusal if isinstance(error, Refused) else None
         if hide_foreign_tasks and isinstance(error, TaskNotYours):
             error = TaskNotFound()
+        if refusal is not None:
+            record_refusal(request.scope, error.code, refusal)
         return _domain_problem(request, error)
 
     async def handle_http_error(request: Request, error: Exception) -> Response:
@@ -50,6 +54,8 @@ def add_error_handlers(app: FastAPI, *, hide_foreign_tasks: bool) -> None:
             error = MethodNotAllowed({"Allow": ", ".join(_allowed_methods(app, request.scope))})
         elif not isinstance(error, WireError):
             error = MalformedRequest()
+        if error.refusal is not None:
+            record_refusal(request.scope, error.code, error.refusal)
         return problem(
             request.scope, error.status, error.code, error.message, headers=error.headers
         )

@@ -16,6 +16,7 @@ from application.limits import Limit, Limits
 from application.ports.counters import Counters, WindowCount, WindowKey
 from application.sign_in_limits import OVERALL, SignInLimits
 from domain.errors import TooManyRequests, Unauthenticated, Unavailable
+from domain.refusals import Reason
 from tests.application.fakes import FlakyCounters
 from tests.conftest import AdvanceTime
 
@@ -23,7 +24,7 @@ ANN, BOB = "ann@example.com", "bob@example.com"
 HOME, CAFE, OFFICE = "192.0.2.1", "192.0.2.2", "192.0.2.3"
 THREE: Final = (Limit(3, 300),)
 SUCCESS: Final = None
-WRONG: Final = Unauthenticated()
+WRONG: Final = Unauthenticated(Reason.BAD_SIGNATURE)
 #: An error that the client did not cause.
 OUTAGE: Final = Unavailable()
 
@@ -118,7 +119,7 @@ async def test_subclass_of_unauthenticated_counts() -> None:
     limits = sign_ins()
     for _ in range(3):
         with pytest.raises(Wrong):
-            await log_in(limits, ANN, HOME, Wrong())
+            await log_in(limits, ANN, HOME, Wrong(Reason.INVALID_CREDENTIALS))
     await rejection(limits)
 
 

@@ -119,6 +119,7 @@ class FakeRemoteKeys:
     """The keys of a Better Auth server, without requests to one."""
 
     keys: Mapping[str, PublicKey]
+    url: str = "http://localhost:3000/api/auth/jwks"
 
     async def find(self, kid: str) -> PublicKey | None:
         return self.keys.get(kid)
