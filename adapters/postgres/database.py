@@ -34,9 +34,14 @@ class Statement:
     #: The names of the parameters, in the order of their numbers.
     parameters: tuple[str, ...] = ()
     is_write: bool = False
+    #: The parameter that names the row which the statement locks before any other, if many
+    #: statements lock the same one.
+    lock: str | None = None
 
     @classmethod
-    def compile(cls, name: str, clause: ClauseElement, *, is_write: bool = False) -> Self:
+    def compile(
+        cls, name: str, clause: ClauseElement, *, is_write: bool = False, lock: str | None = None
+    ) -> Self:
         """Compile a SQLAlchemy Core clause in which every value is a named `bindparam`.
 
         `is_write` is for a `select` from the changes of a CTE.
@@ -44,7 +49,7 @@ class Statement:
         compiled = clause.compile(dialect=_DIALECT)
         parameters = tuple(compiled.positiontup or ())  # type: ignore[attr-defined]
         is_write = is_write or isinstance(clause, UpdateBase)
-        return cls(name, str(compiled), parameters, is_write=is_write)
+        return cls(name, str(compiled), parameters, is_write=is_write, lock=lock)
 
     @cached_property
     def encoded(self) -> bytes:

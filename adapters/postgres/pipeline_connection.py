@@ -47,6 +47,8 @@ class PendingStatement:
     since: float
     #: By when it must be sent; once in flight, by when its result must arrive.
     deadline: float
+    #: The row that it locks before any other, if many statements lock the same one.
+    lock: object = None
     #: How long it was queued.
     waited: float = 0.0
     result: PGresult | None = None

@@ -5,10 +5,11 @@ that one turn of the event loop adds to a connection leave in one packet, and th
 registered with the loop: a statement costs a third of what it costs on a connection pool.
 
 Results arrive in the order of the statements, so that a slow one delays those behind it
-(head-of-line blocking). Three things bound the delay: a batch is spread evenly over the
-connections (of reads, `MIN_READS` stay together), a connection has at most `MAX_IN_FLIGHT`
-statements, and it is closed when its oldest statement exceeds `STATEMENT_SECONDS`. A statement is
-queued for at most `QUEUE_SECONDS`. After either timeout it raises `Unavailable`.
+(head-of-line blocking). Four things bound the delay: reads are spread evenly over the connections
+(up to `MIN_READS` stay together), writes that lock the same row follow each other on one
+connection, a connection has at most `MAX_IN_FLIGHT` statements, and it is closed when its oldest
+statement exceeds `STATEMENT_SECONDS`. A statement is queued for at most `QUEUE_SECONDS`. After
+either timeout it raises `Unavailable`.
 
 When a connection is lost, its reads are requeued and sent on another connection. Its writes raise
 `Unavailable`, for they may have happened: a write is never sent twice.
@@ -59,7 +60,9 @@ class ConnectionGroup:
         # As of the last report.
         self._connected = self._reconnects = 0
         self._last_errors: list[str] = []
-        self._min_share = 1 if is_write else MIN_READS
+        self._is_write = is_write
+        #: By locked row: the last write that was sent, and its connection.
+        self._last_writes: dict[object, tuple[PendingStatement, PipelinedConnection]] = {}
         self._queue: deque[PendingStatement] = deque()
         self._is_scheduled = False
         self._connections = [
@@ -85,6 +88,9 @@ class ConnectionGroup:
             self._queue.popleft().fail()
         for connection in self._connections:
             connection.check_deadline(now)
+        self._last_writes = {
+            lock: sent for lock, sent in self._last_writes.items() if not sent[0].future.done()
+        }
         self._report()
 
     async def close(self) -> None:
@@ -134,17 +140,38 @@ class ConnectionGroup:
     def _dispatch(self) -> None:
         self._is_scheduled = False
         while self._queue:
-            connection = max(self._connections, key=_capacity)
-            # An even share for each connection, against head-of-line blocking.
-            even = 1 + len(self._queue) // len(self._connections)
-            share = min(connection.capacity, max(self._min_share, even))
-            if share <= 0:
+            connection = self._choose_connection(self._queue[0])
+            if connection.capacity == 0:
                 return
             if connection.drop_if_dead_while_idle():
                 continue
-            batch = (self._queue.popleft() for _ in range(min(share, len(self._queue))))
+            share = min(self._share(), connection.capacity, len(self._queue))
+            batch = (self._queue.popleft() for _ in range(share))
             # The others were cancelled in the queue.
             connection.send([pending for pending in batch if not pending.future.done()])
+
+    def _choose_connection(self, pending: PendingStatement) -> PipelinedConnection:
+        """The connection with the most capacity.
+
+        A write follows the one before it that locks the same row: elsewhere it would wait for the
+        lock, and delay those behind it.
+        """
+        if pending.lock is None:
+            return max(self._connections, key=_capacity)
+        before = self._last_writes.get(pending.lock)
+        if before is None or before[0].future.done() or before[1].capacity == 0:
+            connection = max(self._connections, key=_capacity)
+        else:
+            connection = before[1]
+        self._last_writes[pending.lock] = pending, connection
+        return connection
+
+    def _share(self) -> int:
+        """How many statements to send together."""
+        if self._is_write:
+            return 1
+        # An even share for each connection, against head-of-line blocking.
+        return max(MIN_READS, 1 + len(self._queue) // len(self._connections))
 
     def _requeue(self, pending: PendingStatement) -> None:
         if not pending.future.done():
@@ -228,6 +255,7 @@ class PipelineDatabase:
             attempts_left=1 if statement.is_write else READERS + 1,
             since=now,
             deadline=now + QUEUE_SECONDS,
+            lock=None if statement.lock is None else values[statement.lock],
         )
         self._groups[statement.is_write].submit(pending)
         result = await pending.future

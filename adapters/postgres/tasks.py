@@ -58,6 +58,7 @@ _ADD = Statement.compile(
     insert(TASKS)
     .from_select(["user_id", *_new], _owner.add_columns(*_new.values()))
     .returning(TASKS.c.id),
+    lock="user_id",
 )
 # Not a join, which takes PostgreSQL longer to plan.
 _OF_OWNER = _BY_ID & (TASKS.c.user_id == _OWNER_ID)
@@ -72,10 +73,11 @@ _SAVE = Statement.compile(
     update(TASKS)
     .where(_OF_OWNER, _AT_VERSION)
     .values({name: bindparam(name) for name in _UPDATED}),
+    lock="user_id",
 )
-_REMOVE = Statement.compile("tasks.remove", delete(TASKS).where(_OF_OWNER))
+_REMOVE = Statement.compile("tasks.remove", delete(TASKS).where(_OF_OWNER), lock="user_id")
 _REMOVE_AT_VERSION = Statement.compile(
-    "tasks.remove_at_version", delete(TASKS).where(_OF_OWNER, _AT_VERSION)
+    "tasks.remove_at_version", delete(TASKS).where(_OF_OWNER, _AT_VERSION), lock="user_id"
 )
 
 

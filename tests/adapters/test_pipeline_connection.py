@@ -1,4 +1,4 @@
-"""Pipelined connections that are lost while a batch of statements is sent."""
+"""Pipelined connections: which of them takes a write, and their loss while statements are sent."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -8,10 +8,10 @@ import psycopg
 import pytest
 
 from adapters.postgres.database import Statement
-from adapters.postgres.pipeline_database import PipelineDatabase
+from adapters.postgres.pipeline_database import WRITERS, PipelineDatabase
 from domain.errors import Unavailable
 from tests import deadlines
-from tests.waiting import LIMIT_SECONDS
+from tests.waiting import LIMIT_SECONDS, eventually_async
 
 pytestmark = pytest.mark.postgres
 
@@ -86,3 +86,43 @@ async def test_writes_fail_and_are_not_sent_again(
         assert rows.fetchall() == []
         stored = {text for (text,) in connection.execute("select text from notes").fetchall()}
     assert {str(n) for n, result in enumerate(results) if result == 1} <= stored
+
+
+LOCKING = Statement(
+    "test", "update notes set text = text where text = $1", ("text",), is_write=True, lock="text"
+)
+
+
+async def test_writes_that_wait_for_a_lock_delay_no_others(
+    database: PipelineDatabase, database_url: str
+) -> None:
+    await database.execute(WRITE, {"text": "second"})
+    async with await psycopg.AsyncConnection.connect(database_url) as holder:
+        await holder.execute("update notes set text = text where text = 'first'")
+        waiting = [
+            asyncio.create_task(database.execute(LOCKING, {"text": "first"}))
+            for _ in range(WRITERS)
+        ]
+        async with asyncio.timeout(LIMIT_SECONDS):
+            for _ in range(2 * WRITERS):
+                assert await database.execute(LOCKING, {"text": "second"}) == 1
+        assert not any(task.done() for task in waiting)
+        await holder.commit()
+    async with asyncio.timeout(LIMIT_SECONDS):
+        assert await asyncio.gather(*waiting) == [1] * WRITERS
+
+
+async def test_more_writes_than_a_connection_takes_use_another(
+    database: PipelineDatabase, database_url: str
+) -> None:
+    async with asyncio.timeout(LIMIT_SECONDS):
+        done = await asyncio.gather(
+            *(database.execute(LOCKING, {"text": "first"}) for _ in range(100))
+        )
+    assert done == [1] * 100
+
+
+async def test_ended_writes_are_forgotten(database: PipelineDatabase) -> None:
+    group = database._groups[True]
+    await asyncio.gather(*(database.execute(LOCKING, {"text": str(n)}) for n in range(50)))
+    await eventually_async(lambda: not group._last_writes)
