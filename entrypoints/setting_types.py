@@ -18,32 +18,17 @@ from adapters.postgres.better_auth_models import MODEL_NAMES
 from adapters.postgres.layout import ModelOptions
 from application.limits import Limits
 from entrypoints.limits import parse_limits
+from entrypoints.origins import ascii_host, origin, web_origin
 
 _MODELS_EXAMPLE: Final = (
     '{"user": {"modelName": "people", "fields": {"emailVerified": "verified"}}}'
 )
 
 
-def _origin(url: str) -> str:
-    """The origin of a URL as a browser sends it: no path, no default port, lower case."""
-    try:
-        parts = urlsplit(url.strip())
-        port = parts.port
-    except ValueError:
-        raise ValueError("must be a URL such as https://app.example.com") from None
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username:
-        raise ValueError("must be a URL such as https://app.example.com")
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    default = {"http": 80, "https": 443}[parts.scheme]
-    return f"{parts.scheme}://{host}" + (f":{port}" if port not in (None, default) else "")
-
-
 def _origins(text: object) -> object:
     if not isinstance(text, str):
         return text
-    if "*" in text:
-        raise ValueError("must name each origin: credentials are allowed, so `*` is rejected")
-    return tuple(_origin(part) for part in text.split(",") if part.strip())
+    return tuple(origin(part) for part in text.split(",") if part.strip())
 
 
 def _database_url(url: str | None) -> str | None:
@@ -80,7 +65,7 @@ def _url_path(path: str) -> str:
 
 def _http_url(url: str) -> str:
     """An http(s) URL with any path."""
-    _origin(url)
+    web_origin(url)
     return url.strip()
 
 
@@ -157,10 +142,18 @@ def _counters_url(url: str) -> str:
 def _hosts(text: object) -> object:
     if not isinstance(text, str):
         return text
-    hosts = tuple(part.strip().lower() for part in text.split(",") if part.strip())
-    if not all(re.fullmatch(r"(\*\.)?[a-z0-9_.-]+|\[[0-9a-f:.]+\]", host) for host in hosts):
+    return tuple(_host(part.strip().lower()) for part in text.split(",") if part.strip())
+
+
+def _host(text: str) -> str:
+    wildcard = "*." if text.startswith("*.") else ""
+    try:
+        host = text if text.isascii() else wildcard + ascii_host(text.removeprefix(wildcard))
+    except ValueError:
+        host = ""
+    if not re.fullmatch(r"(\*\.)?[a-z0-9_.-]+|\[[0-9a-f:.]+\]", host):
         raise ValueError("must be names such as api.example.com or *.example.com, without ports")
-    return hosts
+    return host
 
 
 def _lower(value: object) -> object:
@@ -174,7 +167,7 @@ def _empty_is_none(value: object) -> object:
 DatabaseUrl = Annotated[
     str | None, BeforeValidator(_empty_is_none), AfterValidator(_database_url), Field(repr=False)
 ]
-Origin = Annotated[str, AfterValidator(_origin)]
+Origin = Annotated[str, AfterValidator(web_origin)]
 Origins = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_origins)]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 UrlPath = Annotated[str, AfterValidator(_url_path)]
