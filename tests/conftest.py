@@ -17,7 +17,7 @@ from adapters.logs.exceptions import drop_exception_messages
 from adapters.logs.stdlib_bridge import StdlibBridge
 from adapters.memory.counters import MemoryCounters
 from application.sign_in_limits import SignInLimits
-from tests import canaries
+from tests import canaries, deadlines
 from tests.redis_server import RedisServer, redis
 from tests.servers import PostgresServer, postgres_15, postgres_18
 
@@ -48,6 +48,13 @@ def pytest_runtest_teardown() -> Generator[None]:
     access_log.flush()
     yield
     canaries.assert_no_secrets_logged()
+
+
+@pytest.fixture(autouse=True)
+def no_deadlines(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A loaded machine may take minutes for what real servers do in milliseconds."""
+    if any(request.node.get_closest_marker(name) for name in ("postgres", "debian", "node")):
+        deadlines.patch(monkeypatch)
 
 
 LogEvents = list[MutableMapping[str, Any]]

@@ -1,7 +1,8 @@
 """Deadlines of the service, and how tests replace them.
 
-A loaded machine can miss any deadline that suits production. A test that is not about a deadline
-lifts all of them; a test that is about one shortens that one, and lifts the others.
+A loaded machine can miss any deadline that suits production. Tests with real servers lift all of
+them (see `no_deadlines`), for processes by `environment`; a test that is about one shortens that
+one.
 """
 
 import json

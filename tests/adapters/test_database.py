@@ -14,7 +14,6 @@ from adapters.postgres.pipeline_database import PipelineDatabase
 from adapters.postgres.pool_database import PoolDatabase
 from adapters.postgres_server.loopback import free_port
 from domain.errors import Invalid, Unavailable
-from tests import deadlines
 from tests.adapters.proxy import proxied
 from tests.waiting import LIMIT_SECONDS, eventually_async
 
@@ -57,11 +56,6 @@ def opening(request: pytest.FixtureRequest) -> Opening:
             await database.close()
 
     return opened
-
-
-@pytest.fixture(autouse=True)
-def no_deadlines(monkeypatch: pytest.MonkeyPatch) -> None:
-    deadlines.patch(monkeypatch)
 
 
 @pytest.fixture

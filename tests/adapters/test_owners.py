@@ -9,7 +9,6 @@ from typing import Any
 import psycopg
 import pytest
 
-from adapters.postgres import connection
 from adapters.postgres.owners import PostgresOwners
 from adapters.postgres.pool_database import PoolDatabase
 from adapters.postgres.tasks import PostgresTasks
@@ -17,7 +16,7 @@ from domain.tasks import StaleTask, Task, TaskDraft, TaskNotFound, TaskQuery
 from domain.users import UnknownUser
 from tests.contracts.conftest import NOW
 from tests.databases import better_auth
-from tests.waiting import LIMIT_SECONDS, eventually_async
+from tests.waiting import eventually_async
 
 pytestmark = pytest.mark.postgres
 
@@ -70,11 +69,7 @@ FIRST_WRITES = [add, add_all]
 
 
 @pytest.fixture
-async def database(
-    database_url: str, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[PoolDatabase]:
-    """A statement may wait for a lock as long as the test needs."""
-    monkeypatch.setattr(connection, "STATEMENT_SECONDS", LIMIT_SECONDS)
+async def database(database_url: str) -> AsyncIterator[PoolDatabase]:
     database = PoolDatabase(database_url)
     await database.open()
     yield database

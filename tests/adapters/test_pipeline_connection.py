@@ -10,7 +10,6 @@ import pytest
 from adapters.postgres.database import Statement
 from adapters.postgres.pipeline_database import WRITERS, PipelineDatabase
 from domain.errors import Unavailable
-from tests import deadlines
 from tests.waiting import LIMIT_SECONDS, eventually_async
 
 pytestmark = pytest.mark.postgres
@@ -37,10 +36,7 @@ class LostAfter:
 
 
 @pytest.fixture
-async def database(
-    database_url: str, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[PipelineDatabase]:
-    deadlines.patch(monkeypatch)
+async def database(database_url: str) -> AsyncIterator[PipelineDatabase]:
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute("create table notes (text text)")
     database = PipelineDatabase(database_url)

@@ -28,7 +28,6 @@ from application.ports.unit_of_work import UnitOfWorkFactory
 from domain.sessions import SessionStore
 from domain.tasks import TaskRepository
 from domain.users import User, UserRepository
-from tests import deadlines
 from tests.databases import better_auth
 
 NOW = datetime(2026, 11, 20, 18, 0, 0, 123456, tzinfo=UTC)
@@ -69,11 +68,6 @@ KINDS = [
     pytest.param("pipeline", marks=pytest.mark.postgres),
     pytest.param("pipeline on 15", marks=[pytest.mark.postgres, pytest.mark.debian]),
 ]
-
-
-@pytest.fixture(autouse=True)
-def no_deadlines(monkeypatch: pytest.MonkeyPatch) -> None:
-    deadlines.patch(monkeypatch)
 
 
 @pytest.fixture(params=KINDS)

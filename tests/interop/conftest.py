@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests import deadlines
 from tests.interop import nodejs
 from tests.interop.better_auth import VERSIONS
 from tests.interop.layouts import LAYOUTS, sides_of_layout
@@ -17,11 +16,6 @@ from tests.servers import PostgresServer
 def node_modules() -> None:
     """Better Auth is installed."""
     nodejs.node_modules()
-
-
-@pytest.fixture(autouse=True)
-def no_deadlines(monkeypatch: pytest.MonkeyPatch) -> None:
-    deadlines.patch(monkeypatch)
 
 
 @pytest.fixture(scope="session", params=VERSIONS)
