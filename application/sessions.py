@@ -13,21 +13,36 @@ from domain.sessions import Session, SessionNotFound, SessionStore
 
 
 @dataclass(frozen=True)
+class FindSessions:
+    """Find the valid sessions of these tokens, except those of the identity."""
+
+    sessions: SessionStore
+    clock: Clock
+
+    async def __call__(
+        self, tokens: Sequence[str], identity: Identity | None = None
+    ) -> Sequence[Session]:
+        known = {session.token for session in _sessions_of(identity)}
+        found = [await self.sessions.find_by_token(t) for t in tokens if t not in known]
+        now = self.clock.now()
+        return [pair[0] for pair in found if pair is not None and pair[0].is_alive(now)]
+
+
+@dataclass(frozen=True)
 class LogOut:
-    """End the sessions of the request, by bearer and by cookie.
+    """End the sessions of the request, by bearer and by cookie, and these others.
 
     An ended session is no error.
     """
 
     sessions: SessionStore
 
-    async def __call__(self, identity: Identity) -> None:
-        for session in (identity.session, identity.cookie_session):
-            if session is not None:
-                try:
-                    await self.sessions.remove(session.id, session.user_id)
-                except SessionNotFound:
-                    continue
+    async def __call__(self, identity: Identity | None, others: Sequence[Session] = ()) -> None:
+        for session in (*_sessions_of(identity), *others):
+            try:
+                await self.sessions.remove(session.id, session.user_id)
+            except SessionNotFound:
+                continue
 
 
 @dataclass(frozen=True)
@@ -98,3 +113,10 @@ class EndSession:
     async def __call__(self, user_id: str, session_id: str) -> None:
         """Raises `SessionNotFound`."""
         await self.sessions.remove(session_id, user_id)
+
+
+def _sessions_of(identity: Identity | None) -> Sequence[Session]:
+    if identity is None:
+        return ()
+    found = (identity.session, identity.cookie_session)
+    return [session for session in found if session is not None]

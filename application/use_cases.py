@@ -6,6 +6,7 @@ from application.authentication import Authenticate, IssueDevelopmentToken
 from application.seeding import SeedUser
 from application.sessions import (
     EndSession,
+    FindSessions,
     ListSessions,
     LogOut,
     ProlongSession,
@@ -30,6 +31,7 @@ class UseCases:
     authenticate: Authenticate
     sign_up: SignUp
     log_in: LogIn
+    find_sessions: FindSessions
     log_out: LogOut
     prolong_session: ProlongSession
     refresh_session: RefreshSession

@@ -5,12 +5,15 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, get_type_hints
+from urllib.parse import urlsplit
 
 import punq
 
 from adapters.better_auth.access_tokens import AccessTokens
 from adapters.better_auth.authenticator import BetterAuthAuthenticator
+from adapters.better_auth.cookie_options import DONT_REMEMBER, SESSION_TOKEN
 from adapters.better_auth.cookies import BetterAuthCookies
+from adapters.better_auth.former_cookies import FormerCookies
 from adapters.better_auth.ids import random_id
 from adapters.better_auth.jwks import RemoteKeys
 from adapters.better_auth.jwts import JwtPluginTokens
@@ -204,7 +207,7 @@ def _register_limits(
 
 def _register_identity(container: punq.Container, settings: Settings) -> None:
     origin, secret, lifetime = settings.better_auth_url, settings.secret, settings.token_lifetime
-    signatures = Signatures(secret)
+    signatures, cookies = Signatures(secret), settings.cookie_options.all()
     shared_secret = SharedSecretTokens(secret, origin, lifetime)
     access_tokens = AccessTokens(secret, lifetime)
     container.register(RemoteKeys, instance=RemoteKeys(settings.jwks_url))
@@ -212,9 +215,11 @@ def _register_identity(container: punq.Container, settings: Settings) -> None:
     container.register(
         BetterAuthCookies,
         signatures=signatures,
-        prefix=settings.better_auth_cookie_prefix,
-        is_secure=origin.startswith("https://"),
-        domain=settings.cookie_domain,
+        session=cookies[SESSION_TOKEN],
+        dont_remember=cookies[DONT_REMEMBER],
+        former=FormerCookies(
+            signatures, cookies, urlsplit(origin).hostname or "", origin.startswith("https:")
+        ),
     )
     container.register(SessionCookies, lambda: container.resolve(BetterAuthCookies))
     container.register(

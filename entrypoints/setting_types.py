@@ -69,21 +69,6 @@ def _http_url(url: str) -> str:
     return url.strip()
 
 
-def _cookie_prefix(text: str) -> str:
-    """The first part of a cookie's name (RFC 6265, 4.1.1: a token)."""
-    if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", text):
-        raise ValueError("must be letters, digits, dots and dashes")
-    return text
-
-
-def _domain(text: str) -> str:
-    """The domain of a cookie, without the leading dot that old browsers required."""
-    domain = text.strip().lower().removeprefix(".")
-    if not re.fullmatch(r"[a-z0-9-]+(\.[a-z0-9-]+)*", domain):
-        raise ValueError("must be a domain such as example.com")
-    return domain
-
-
 def _models(text: object) -> object:
     """The options of Better Auth's models, in the JSON form that Better Auth itself has."""
     if not isinstance(text, str):
@@ -172,8 +157,6 @@ Origins = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_origins)]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 UrlPath = Annotated[str, AfterValidator(_url_path)]
 HostNames = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_hosts)]
-CookiePrefix = Annotated[str, AfterValidator(_cookie_prefix)]
-CookieDomain = Annotated[str, AfterValidator(_domain)]
 Models = Annotated[Mapping[str, ModelOptions], NoDecode, BeforeValidator(_models)]
 RateLimits = Annotated[Limits, NoDecode, BeforeValidator(_limits)]
 CountersUrl = Annotated[str, AfterValidator(_counters_url), Field(repr=False)]

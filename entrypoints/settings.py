@@ -8,13 +8,18 @@ from typing import Annotated, Final, Literal, Self
 from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from adapters.better_auth.cookie_options import CookieOptions
 from adapters.postgres.layout import LayoutOptions
 from application.limits import Limit
 from application.sign_in import PASSWORD_MAX_LENGTH, PASSWORD_MIN_LENGTH, PasswordPolicy
 from domain.sessions import SessionPolicy
-from entrypoints.setting_types import (
+from entrypoints.cookie_types import (
     CookieDomain,
     CookiePrefix,
+    Cookies,
+    DefaultCookieAttributes,
+)
+from entrypoints.setting_types import (
     CountersUrl,
     DatabaseUrl,
     HostNames,
@@ -79,6 +84,16 @@ class Settings(BaseSettings):
     #: Better Auth's `advanced.crossSubDomainCookies.domain`, such as example.com. Empty: this host
     #: alone.
     cookie_domain: CookieDomain | None = None
+    #: Better Auth's `advanced.useSecureCookies`. Empty: true if `BETTER_AUTH_URL` is https.
+    better_auth_use_secure_cookies: bool | None = None
+    #: Better Auth's `advanced.cookies`, as JSON in Better Auth's own form: `{"session_token":
+    #: {"name": "sid", "attributes": {"path": "/"}}}`. Also for `session_data`, `account_data` and
+    #: `dont_remember`.
+    better_auth_cookies: Cookies = {}
+    #: Better Auth's `advanced.defaultCookieAttributes`, as JSON in Better Auth's own form:
+    #: `{"sameSite": "none", "secure": true, "partitioned": true}`. Also `domain`, `path` and
+    #: `httpOnly`.
+    better_auth_default_cookie_attributes: DefaultCookieAttributes = {}
     #: Better Auth's `session.expiresIn`: the lifetime of a session in seconds.
     session_expires_in: Annotated[int, Field(ge=60, le=31_536_000)] = 604_800
     #: Better Auth's `session.updateAge`: the age in seconds at which a session is prolonged.
@@ -177,6 +192,12 @@ class Settings(BaseSettings):
             )
         if self.min_password_length > self.max_password_length:
             raise ValueError("MIN_PASSWORD_LENGTH must not be greater than MAX_PASSWORD_LENGTH")
+        try:
+            self.cookie_options.check()
+        except ValueError as error:
+            raise ValueError(
+                f"BETTER_AUTH_COOKIES or BETTER_AUTH_DEFAULT_COOKIE_ATTRIBUTES is wrong: {error}"
+            ) from None
         return self
 
     @property
@@ -200,6 +221,17 @@ class Settings(BaseSettings):
     def jwks_url(self) -> str:
         """The URL of the public keys of the Better Auth server."""
         return self.better_auth_jwks_url or f"{self.better_auth_url}/api/auth/jwks"
+
+    @property
+    def cookie_options(self) -> CookieOptions:
+        is_secure = self.better_auth_use_secure_cookies
+        return CookieOptions(
+            prefix=self.better_auth_cookie_prefix,
+            is_secure=self.better_auth_url.startswith("https:") if is_secure is None else is_secure,
+            domain=self.cookie_domain,
+            default_attributes=self.better_auth_default_cookie_attributes,
+            cookies=self.better_auth_cookies,
+        )
 
     @property
     def layout_options(self) -> LayoutOptions:

@@ -1,6 +1,5 @@
 """Chooses the credential of a request that decides, and the verifier for it."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -14,13 +13,12 @@ from adapters.better_auth.cookies import BetterAuthCookies
 from adapters.better_auth.jwts import JwtPluginTokens
 from adapters.better_auth.shared_secret import SharedSecretTokens
 from adapters.better_auth.signatures import Signatures
-from adapters.better_auth.tokens import bearer_token, scheme_error
+from adapters.better_auth.tokens import RAW_TOKEN, bearer_token, scheme_error
 from application.ports.clock import Clock
 from application.ports.credentials import CredentialKind, Credentials, Proof, SessionProof
 from domain.errors import Unauthenticated
 from domain.refusals import Reason
 
-_RAW_TOKEN: Final = re.compile(r"[A-Za-z0-9_~+/=-]{1,255}")
 _DOTS_OF_A_JWT: Final = 2
 _MAX_CACHED_PROOFS: Final = 4_096
 
@@ -61,7 +59,7 @@ class BetterAuthAuthenticator:
     def _cookie(self, header: str) -> SessionProof | None:
         """Raises `Unauthenticated` only for two session cookies that contradict each other."""
         cookies = self.cookies.read(header)
-        if cookies.token is None or not _RAW_TOKEN.fullmatch(cookies.token):
+        if cookies.token is None or not RAW_TOKEN.fullmatch(cookies.token):
             return None
         return SessionProof(
             CredentialKind.COOKIE, token=cookies.token, is_temporary=cookies.is_temporary
@@ -81,7 +79,7 @@ class BetterAuthAuthenticator:
         raw = self.signatures.read(token) if dots == 1 or self.require_signature else token
         if raw is None:
             raise self.signatures.error_of(token)
-        if not _RAW_TOKEN.fullmatch(raw):
+        if not RAW_TOKEN.fullmatch(raw):
             raise Unauthenticated(Reason.TOKEN_MALFORMED)
         return SessionProof(CredentialKind.SESSION_TOKEN, token=raw)
 

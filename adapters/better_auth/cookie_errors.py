@@ -1,9 +1,9 @@
 """Why a `Cookie` header proves no session: examined only after that is known."""
 
 import re
-from collections.abc import Iterator
 from typing import Final
 
+from adapters.better_auth.cookie_header import pairs
 from adapters.better_auth.cookies import BetterAuthCookies
 from domain.errors import Unauthenticated
 from domain.refusals import Reason
@@ -16,10 +16,10 @@ def cookie_error(cookies: BetterAuthCookies, header: str | None) -> Unauthentica
     """The error for a header that proves no session, but does not have two session cookies."""
     if header is None:
         return _missing(cookies.name, "no cookie")
-    pairs = list(_pairs(header))
-    values = [value for name, value in pairs if name == cookies.name]
+    found = list(pairs(header))
+    values = [value for name, value in found if name == cookies.name]
     if not values:
-        return _error_of_names(cookies.name, [name for name, _ in pairs])
+        return _error_of_names(cookies.name, [name for name, _ in found])
     if not values[0]:
         return _missing(cookies.name, "a cookie of this name without a value")
     if cookies.signatures.read(values[0]) is None:
@@ -41,10 +41,3 @@ def _error_of_names(expected: str, names: list[str]) -> Unauthenticated:
 
 def _missing(expected: str, seen: str) -> Unauthenticated:
     return Unauthenticated(Reason.COOKIE_MISSING, expected=expected, seen=seen)
-
-
-def _pairs(header: str) -> Iterator[tuple[str, str]]:
-    for pair in header.split(";"):
-        name, separator, value = pair.partition("=")
-        if separator:
-            yield name.strip(" \t"), value.strip(" \t").strip('"')

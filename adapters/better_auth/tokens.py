@@ -14,6 +14,8 @@ from domain.refusals import Reason, shown
 #: Clock skew that is tolerated, in seconds. RFC 8725 sets no limit; our contract allows 60 at most.
 LEEWAY_SECONDS: Final = 30
 
+#: A session token, before its signature.
+RAW_TOKEN: Final = re.compile(r"[A-Za-z0-9_~+/=-]{1,255}")
 #: A bearer that is not followed by a space, or that a proxy joined to another credential.
 _MALFORMED_BEARER: Final = re.compile(
     r"(?:^|,)\s*bearer(?![a-z0-9!#$%&'*+.^_`|~-])", re.ASCII | re.IGNORECASE

@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from adapters.asgi.request_record import record_of
 from adapters.asgi.responses import json_response, no_content
+from adapters.http.authentication import browser_cookies
 from adapters.http.csrf import CrossSiteRequest
 from adapters.http.dependencies import CurrentUser, Dependencies, Deps
 from adapters.http.operations import Operations
@@ -48,7 +49,7 @@ async def sign_up(request: Request, deps: Deps, body: NewUser) -> Response:
         result = await deps.use_cases.sign_up(
             email=body.email, password=body.password, name=body.name, device=_device(request)
         )
-    return _signed_in_response(result, 201, request, deps)
+    return await _signed_in_response(result, 201, request, deps)
 
 
 @auth.post(
@@ -70,7 +71,7 @@ async def log_in(request: Request, deps: Deps, body: EmailAndPassword) -> Respon
         result = await deps.use_cases.log_in(
             email=body.email, password=body.password, device=_device(request)
         )
-    return _signed_in_response(result, 200, request, deps)
+    return await _signed_in_response(result, 200, request, deps)
 
 
 @auth.post(
@@ -84,27 +85,36 @@ async def log_in(request: Request, deps: Deps, body: EmailAndPassword) -> Respon
 )
 async def log_out(request: Request, deps: Deps) -> Response:
     """Sign out."""
+    browser = browser_cookies(request)
     try:
         caller = await deps.authenticator.identify(request)
     except (Unauthenticated, EmailTaken):
         # Another page could otherwise use up the limit, and keep its visitors from signing out.
         deps.authenticator.limiter.exempt(request.scope)
-        # There is no session to end, but a useless cookie to expire. Not for a page of another
-        # site: its form comes without the cookie, which is SameSite=Lax, and would sign the user
-        # out all the same.
-        is_cross_site = deps.authenticator.origins.is_cross_site(request.headers)
-        return no_content(() if is_cross_site else deps.cookies.expire())
-    await deps.use_cases.log_out(caller)
-    return no_content(deps.cookies.expire())
+        caller = None
+        # Not for a page of another site: its form comes without the cookie, which is SameSite=Lax,
+        # and would sign the user out all the same.
+        if deps.authenticator.origins.is_cross_site(request.headers):
+            return no_content()
+    # Also sessions of cookies that authenticate nobody: two that contradict each other, or one from
+    # before a setting was changed.
+    others = await deps.use_cases.find_sessions(deps.cookies.signed_tokens(browser), caller)
+    if caller is None and others:
+        deps.authenticator.origins.require_trusted_origin(request.headers)
+    await deps.use_cases.log_out(caller, others)
+    return no_content(deps.cookies.expire(browser))
 
 
 @auth.post("/api/auth/refresh", returns=Refreshed, raises=(Forbidden,), sets_cookie=True)
-async def refresh(caller: CurrentUser, deps: Deps) -> Response:
+async def refresh(request: Request, caller: CurrentUser, deps: Deps) -> Response:
     """Get a new access token, and keep the session alive."""
     result = await deps.use_cases.refresh_session(caller)
     cookies: Sequence[str] = ()
     if result.session is not None and _may_receive_cookie(caller):
-        cookies = deps.cookies.issue(result.session, is_temporary=caller.is_temporary)
+        if caller.credential is CredentialKind.COOKIE or caller.cookie_session == caller.session:
+            cookies = deps.cookies.issue(result.session, is_temporary=caller.is_temporary)
+        else:
+            cookies = deps.cookies.replace(result.session, browser_cookies(request))
     return json_response(_token_body(result), cookies=cookies)
 
 
@@ -147,14 +157,20 @@ def _may_receive_cookie(caller: Identity) -> bool:
     )
 
 
-def _signed_in_response(
+async def _signed_in_response(
     result: SignedIn, status: int, request: Request, deps: Dependencies
 ) -> Response:
     record_of(request.scope).user_id = result.user.id
     session = result.session
     cookies: Sequence[str] = ()
     if session is not None:
-        cookies = deps.cookies.issue(session, cookie_header=request.headers.get("cookie"))
+        browser = browser_cookies(request)
+        tokens = deps.cookies.signed_tokens(browser)
+        if len(tokens) > 1:
+            # Whose they are is ambiguous, and nobody could end them any more. A single one stays
+            # valid, as at Better Auth.
+            await deps.use_cases.log_out(None, await deps.use_cases.find_sessions(tokens))
+        cookies = deps.cookies.replace(session, browser)
     body = {**_token_body(result), "session_token": None if session is None else session.token}
     return json_response(body, status, cookies=cookies)
 

@@ -5,12 +5,14 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from fastapi import Request
+from starlette.datastructures import Headers
 
 from adapters.asgi.request_record import record_of
 from adapters.http.csrf import SAFE_METHODS, TrustedOrigins
 from adapters.http.rate_limit import RateLimiter, record_decision
 from application.authentication import Authenticate, Identity
 from application.ports.credentials import CredentialKind, Credentials
+from application.ports.tokens import BrowserCookies
 from domain.errors import Unauthenticated
 from domain.refusals import Reason
 
@@ -35,7 +37,7 @@ class RequestAuthenticator:
             # A proxy might have checked the other one.
             raise Unauthenticated(Reason.TWO_AUTHORIZATION_HEADERS)
         if cookie is not None:
-            cookie = "; ".join(headers.getlist("cookie"))
+            cookie = _joined_cookies(headers)
         identity = await self.authenticate(Credentials(authorization, cookie))
         record_of(request.scope).user_id = identity.user.id
         await self.limiter.count_user(request.scope, identity.user.id)
@@ -54,3 +56,16 @@ class RequestAuthenticator:
         await self.limiter.count_sign_in(request.scope)
         with record_decision(limit, request.scope):
             yield
+
+
+def browser_cookies(request: Request) -> BrowserCookies:
+    """What the request shows of the cookies that its browser has.
+
+    `X-Forwarded-Host` is not read: a client could choose the domains of cookies by it.
+    """
+    headers = request.headers
+    return BrowserCookies(_joined_cookies(headers), headers.get("host", ""))
+
+
+def _joined_cookies(headers: Headers) -> str:
+    return "; ".join(headers.getlist("cookie"))

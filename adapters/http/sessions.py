@@ -2,9 +2,11 @@
 
 from typing import Any, Final
 
+from fastapi import Request
 from starlette.responses import Response
 
 from adapters.asgi.responses import json_response, no_content
+from adapters.http.authentication import browser_cookies
 from adapters.http.dependencies import CurrentUser, Deps
 from adapters.http.operations import Operations
 from adapters.http.session_schemas import SessionId, Sessions
@@ -28,10 +30,13 @@ async def list_sessions(caller: CurrentUser, deps: Deps) -> Response:
     raises=(SessionNotFound,),
     sets_cookie=True,
 )
-async def end_session(caller: CurrentUser, deps: Deps, session_id: SessionId) -> Response:
+async def end_session(
+    request: Request, caller: CurrentUser, deps: Deps, session_id: SessionId
+) -> Response:
     """End one of your sessions."""
     await deps.use_cases.end_session(caller.user.id, session_id)
-    return no_content(deps.cookies.expire() if session_id in _current_ids(caller) else ())
+    is_current = session_id in _current_ids(caller)
+    return no_content(deps.cookies.expire(browser_cookies(request)) if is_current else ())
 
 
 def session_body(session: Session, caller: Identity | None = None) -> dict[str, Any]:

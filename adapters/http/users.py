@@ -2,9 +2,11 @@
 
 from typing import Any, Final
 
+from fastapi import Request
 from starlette.responses import Response
 
 from adapters.asgi.responses import json_response, no_content
+from adapters.http.authentication import browser_cookies
 from adapters.http.dependencies import CurrentUser, Deps
 from adapters.http.operations import Operations
 from adapters.http.user_schemas import NewName
@@ -34,10 +36,10 @@ async def rename_user(caller: CurrentUser, deps: Deps, body: NewName) -> Respons
     raises=(AccountInUse, Forbidden),
     sets_cookie=True,
 )
-async def delete_user(caller: CurrentUser, deps: Deps) -> Response:
+async def delete_user(request: Request, caller: CurrentUser, deps: Deps) -> Response:
     """Delete your account, and everything in it."""
     await deps.use_cases.delete_user(caller.user.id)
-    return no_content(deps.cookies.expire())
+    return no_content(deps.cookies.expire(browser_cookies(request)))
 
 
 def user_body(user: User) -> dict[str, Any]:

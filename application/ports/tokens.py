@@ -38,6 +38,16 @@ class TokenSigner(Protocol):
         """A token that `Authenticator` accepts as a proof of the user."""
 
 
+@dataclass(frozen=True, slots=True)
+class BrowserCookies:
+    """What a request shows of the cookies that its browser has."""
+
+    #: The `Cookie` headers, joined.
+    header: str = field(default="", repr=False)
+    #: The `Host` header: a browser has cookies for it and for the domains that it is in.
+    host: str = ""
+
+
 class SessionCookies(Protocol):
     """Issues and expires the cookies of a session, as values of `Set-Cookie` headers."""
 
@@ -45,13 +55,17 @@ class SessionCookies(Protocol):
     def name(self) -> str:
         """The name of the session cookie."""
 
-    def issue(
-        self, session: Session, *, is_temporary: bool = False, cookie_header: str | None = None
-    ) -> Sequence[str]:
-        """Cookies that expire with the session; if it is temporary, when the browser is closed.
+    def issue(self, session: Session, *, is_temporary: bool = False) -> Sequence[str]:
+        """Cookies that expire with the session; if it is temporary, when the browser is closed."""
 
-        `cookie_header` is that of the request: its cookies that contradict are expired.
+    def replace(self, session: Session, browser: BrowserCookies) -> Sequence[str]:
+        """The cookie of a new session; expires all other cookies of a session in the browser."""
+
+    def expire(self, browser: BrowserCookies) -> Sequence[str]:
+        """Expire all cookies of a session in the browser."""
+
+    def signed_tokens(self, browser: BrowserCookies) -> Sequence[str]:
+        """The tokens of all session cookies in the browser that are signed with our secret.
+
+        For ending their sessions only: they prove no identity.
         """
-
-    def expire(self) -> Sequence[str]:
-        """Expire all cookies of a session."""
