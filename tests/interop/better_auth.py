@@ -54,6 +54,14 @@ class Settings(TypedDict, total=False):
     bearer_require_signature: bool
     #: Further options of Better Auth as JSON, in its own form.
     options: str
+    #: The path of its routes.
+    base_path: str
+    #: One of the sets of plugins in `node/plugins.mjs`.
+    plugins: str
+    #: One of the options of `jwt()` in `node/plugins.mjs`, and their environment.
+    jwt: str
+    jwks_url: str
+    signing_key: str
 
 
 class BetterAuthServer:
@@ -99,8 +107,9 @@ class BetterAuthServer:
         origin = {} if method == "GET" else {"Origin": self.origin}
         # Loading the system's certificates takes longer than a request.
         with httpx.Client(base_url=self.url, trust_env=False, verify=False, timeout=30) as client:
+            base_path = self._environment.get("BASE_PATH", "/api/auth")
             return client.request(
-                method, f"/api/auth{path}", headers={**origin, **headers}, **content
+                method, f"{base_path}{path}", headers={**origin, **headers}, **content
             )
 
     def sign_up(

@@ -35,7 +35,9 @@ _CHANGED: Final = "[✓] Changes applied"
 
 
 @asynccontextmanager
-async def sides_of_layout(postgres: PostgresServer, layout: Layout) -> AsyncIterator[SharedSides]:
+async def sides_of_layout(
+    postgres: PostgresServer, layout: Layout, version: str = VERSION
+) -> AsyncIterator[SharedSides]:
     """Better Auth with tables of its own tool, and Taskport, which finds them."""
     with postgres.database(template="template0") as url:
         with psycopg.connect(url, autocommit=True) as connection:
@@ -43,19 +45,19 @@ async def sides_of_layout(postgres: PostgresServer, layout: Layout) -> AsyncIter
             connection.execute(
                 sql.SQL("alter database {} set timezone = {}").format(name, _ZONE_OF_POSTGRES)
             )
-        create_tables(url, layout)
+        create_tables(url, layout, version)
         migrate(url)
         with server(
-            url, secret=SECRET, version=VERSION, layout=layout, tz=_ZONE_OF_BETTER_AUTH
+            url, secret=SECRET, version=version, layout=layout, tz=_ZONE_OF_BETTER_AUTH
         ) as better_auth:
             async with taskport(url, better_auth.origin, better_auth_jwks_url=NO_KEYS) as shared:
                 yield SharedSides(better_auth, shared, url)
 
 
-def create_tables(url: str, layout: Layout) -> None:
+def create_tables(url: str, layout: Layout, version: str = VERSION) -> None:
     """Create Better Auth's tables with the front end's own tool. Raises `RuntimeError`."""
     if not _is_of_drizzle(layout):
-        better_auth(url, "run", LAYOUT=layout, VERSION=VERSION)
+        better_auth(url, "run", LAYOUT=layout, VERSION=version)
         return
     output = _drizzle_kit_push(url, layout)
     if _CHANGED not in output:

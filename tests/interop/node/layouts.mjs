@@ -49,6 +49,14 @@ const drizzleTables = (file, usePlural) => async (pool, version) => {
   return { database: drizzleAdapter(database, { provider: "pg", schema, usePlural }) };
 };
 
+// Versions without `schemaName` find the tables by the search path.
+const kyselySchema = async (pool) => {
+  pool.options.options = "-c search_path=auth";
+  const { PostgresDialect } = await import("kysely");
+  const database = { dialect: new PostgresDialect({ pool }), type: "postgres", schemaName: "auth" };
+  return { database };
+};
+
 const kyselyTables = (options) => (database) => ({ database, ...options });
 const ids = (generateId) => ({ advanced: { database: { generateId } } });
 
@@ -57,6 +65,7 @@ const LAYOUTS = {
   drizzle_plural: drizzleTables("plural", true),
   kysely_custom: kyselyTables(SNAKE_CASE),
   kysely_default: kyselyTables({}),
+  kysely_schema: kyselySchema,
   kysely_serial: kyselyTables(ids("serial")),
   kysely_uuid: kyselyTables(ids("uuid")),
 };

@@ -7,6 +7,7 @@ import { createServer } from "node:http";
 import { basename, extname, join } from "node:path";
 import pg from "pg";
 import { optionsOf } from "./layouts.mjs";
+import { jwtOptionsOf, pluginsOf } from "./plugins.mjs";
 import { load } from "./versions.mjs";
 
 const { env } = process;
@@ -32,6 +33,7 @@ async function options(baseURL) {
   return {
     ...layout,
     baseURL,
+    basePath: env.BASE_PATH,
     secret: env.BETTER_AUTH_SECRET,
     trustedOrigins: env.TRUSTED_ORIGINS?.split(","),
     emailAndPassword: {
@@ -52,6 +54,7 @@ async function options(baseURL) {
     },
     plugins: [
       ...layout.plugins,
+      ...(await pluginsOf(env.PLUGINS, env.VERSION)),
       bearer({ requireSignature: env.BEARER_REQUIRE_SIGNATURE === "true" }),
       jwt({
         jwks: {
@@ -59,6 +62,7 @@ async function options(baseURL) {
           rotationInterval: number(env.ROTATION_INTERVAL),
           gracePeriod: number(env.GRACE_PERIOD),
         },
+        ...jwtOptionsOf(env.JWT),
       }),
     ],
     rateLimit: { enabled: false },
