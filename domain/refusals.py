@@ -50,7 +50,8 @@ class Reason(StrEnum):
     SESSION_REQUIRED = "session_required"
     #: A token with two dots is not a JWT that can be read.
     JWT_MALFORMED = "jwt_malformed"
-    #: The `typ` of the JWT is that of another kind of token, such as Better Auth's cookie cache.
+    #: `typ` of the JWT is that of another kind of token, such as Better Auth's cookie cache, or its
+    #: header has an extension.
     JWT_TYPE_UNEXPECTED = "jwt_type_unexpected"
     #: The JWT lacks a claim.
     JWT_CLAIM_MISSING = "jwt_claim_missing"

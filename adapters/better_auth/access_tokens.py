@@ -49,16 +49,16 @@ class AccessTokens:
         claims = verified_claims(
             token, key=self.secret, algorithm=_ALGORITHM, types=(ACCESS_TOKEN_TYPE,), now=now
         )
-        if claims.get("iss") != _ISSUER:
-            raise claim_mismatch("iss", _ISSUER, claims.get("iss"))
-        if claims.get("aud") != _ISSUER:
-            raise claim_mismatch("aud", _ISSUER, claims.get("aud"))
         for name in ("sid", "iat"):
             if name not in claims:
                 raise Unauthenticated(Reason.JWT_CLAIM_MISSING, expected=name)
         session_id = claims["sid"]
         if not isinstance(session_id, str) or not session_id.isprintable():
             raise Unauthenticated(Reason.JWT_CLAIM_INVALID, expected="sid as printable text")
+        if claims.get("iss") != _ISSUER:
+            raise claim_mismatch("iss", _ISSUER, claims.get("iss"))
+        if claims.get("aud") != _ISSUER:
+            raise claim_mismatch("aud", _ISSUER, claims.get("aud"))
         if claims["exp"] > claims["iat"] + self.lifetime.total_seconds():
             raise lifetime_too_long(claims["exp"] - claims["iat"], self.lifetime)
         proof = SessionProof(

@@ -19,7 +19,7 @@ from application.ports.credentials import CredentialKind, Credentials, Proof, Se
 from domain.errors import Unauthenticated
 from domain.refusals import Reason
 
-_DOTS_OF_A_JWT: Final = 2
+DOTS_OF_A_JWT: Final = 2
 _MAX_CACHED_PROOFS: Final = 4_096
 
 
@@ -74,7 +74,7 @@ class BetterAuthAuthenticator:
 
     async def _bearer(self, token: str) -> Proof:
         dots = token.count(".")
-        if dots == _DOTS_OF_A_JWT:
+        if dots == DOTS_OF_A_JWT:
             return await self._jwt(token)
         raw = self.signatures.read(token) if dots == 1 or self.require_signature else token
         if raw is None:
@@ -92,13 +92,10 @@ class BetterAuthAuthenticator:
         else:
             if now.timestamp() < until:
                 return proof
-        try:
-            header = jwt.get_unverified_header(token)
-        except (jwt.PyJWTError, ValueError, RecursionError):
-            raise Unauthenticated(Reason.JWT_MALFORMED) from None
-        if header.get("alg") != "HS256":
+        kind = kind_of_jwt(token)
+        if kind is CredentialKind.JWT:
             proof, until = await self.jwts.verify(token, now)
-        elif str(header.get("typ")).lower() == ACCESS_TOKEN_TYPE:
+        elif kind is CredentialKind.ACCESS_TOKEN:
             proof, until = self.access_tokens.verify(token, now)
         elif self.shared_secret is not None:
             proof, until = self.shared_secret.verify(token, now)
@@ -106,3 +103,15 @@ class BetterAuthAuthenticator:
             raise Unauthenticated(Reason.SHARED_SECRET_OFF)
         self._proofs[token] = proof, until
         return proof
+
+
+def kind_of_jwt(token: str) -> CredentialKind:
+    """Whose JWT it claims to be, by its header. Raises `Unauthenticated` if that is unreadable."""
+    try:
+        header = jwt.get_unverified_header(token)
+    except (jwt.PyJWTError, ValueError, RecursionError):
+        raise Unauthenticated(Reason.JWT_MALFORMED) from None
+    if header.get("alg") != "HS256":
+        return CredentialKind.JWT
+    is_ours = str(header.get("typ")).lower() == ACCESS_TOKEN_TYPE
+    return CredentialKind.ACCESS_TOKEN if is_ours else CredentialKind.SHARED_SECRET

@@ -107,28 +107,12 @@ def _decode(
     try:
         decoded = jwt.decode_complete(token, key, algorithms, options)
         header, claims = decoded["header"], decoded["payload"]
-        token_type = header.get("typ")
-        if (token_type.lower() if isinstance(token_type, str) else token_type) not in types:
-            raise Unauthenticated(
-                Reason.JWT_TYPE_UNEXPECTED,
-                expected=", or ".join(f"typ {name or 'absent'}" for name in types),
-                seen=f"typ {shown(token_type)}",
-            )
-        # PyJWT supports one critical extension, which no credential uses.
-        if "crit" in header:
-            raise Unauthenticated(Reason.JWT_MALFORMED, expected="no crit", seen="crit")
-        subject = claims["sub"]
+        _check_claims(claims)
+        _check_header(header, types)
         _check_times(claims, now.timestamp())
     except (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError) as error:
         # PyJWT does not catch all errors that hostile numbers and broken Unicode cause.
         raise _unauthenticated(error, algorithms) from None
-    # An unprintable id could not be stored, or would break a line of the log.
-    if not 0 < len(subject) <= _SUBJECT_MAX_LENGTH or not subject.isprintable():
-        raise Unauthenticated(
-            Reason.JWT_CLAIM_INVALID,
-            expected=f"sub of 1 to {_SUBJECT_MAX_LENGTH} printable characters",
-            seen=f"{len(subject)} characters",
-        )
     return header, claims
 
 
@@ -146,7 +130,15 @@ def _unauthenticated(error: Exception, algorithms: Sequence[str]) -> Unauthentic
             return Unauthenticated(Reason.JWT_MALFORMED)
 
 
-def _check_times(claims: dict[str, Any], now: float) -> None:
+def _check_claims(claims: dict[str, Any]) -> None:
+    # An unprintable id could not be stored, or would break a line of the log.
+    subject = claims["sub"]
+    if not 0 < len(subject) <= _SUBJECT_MAX_LENGTH or not subject.isprintable():
+        raise Unauthenticated(
+            Reason.JWT_CLAIM_INVALID,
+            expected=f"sub of 1 to {_SUBJECT_MAX_LENGTH} printable characters",
+            seen=f"{len(subject)} characters",
+        )
     for name in ("exp", "nbf", "iat"):
         value = claims.get(name, 0)
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
@@ -154,6 +146,22 @@ def _check_times(claims: dict[str, Any], now: float) -> None:
             raise Unauthenticated(
                 Reason.JWT_CLAIM_INVALID, expected=f"{name} in seconds since 1970"
             )
+
+
+def _check_header(header: dict[str, Any], types: Sequence[str | None]) -> None:
+    token_type = header.get("typ")
+    if (token_type.lower() if isinstance(token_type, str) else token_type) not in types:
+        raise Unauthenticated(
+            Reason.JWT_TYPE_UNEXPECTED,
+            expected=", or ".join(f"typ {name or 'absent'}" for name in types),
+            seen=f"typ {shown(token_type)}",
+        )
+    # PyJWT supports one critical extension, which no credential uses.
+    if "crit" in header:
+        raise Unauthenticated(Reason.JWT_TYPE_UNEXPECTED, expected="no crit", seen="crit")
+
+
+def _check_times(claims: dict[str, Any], now: float) -> None:
     if claims["exp"] + LEEWAY_SECONDS <= now:
         raise Unauthenticated(
             Reason.JWT_EXPIRED,

@@ -75,7 +75,7 @@ def create_app(
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.router.route_class = DirectRoute
-    origins = TrustedOrigins(frozenset({*options.cors_origins, options.better_auth_origin}))
+    origins = TrustedOrigins.of(options.cors_origins, options.better_auth_origin)
     limiter = RateLimiter(request_limit)
     authenticator = RequestAuthenticator(use_cases.authenticate, limiter, origins)
     app.state.dependencies = Dependencies(use_cases, cookies, authenticator, storage, is_draining)

@@ -32,13 +32,7 @@ class RequestAuthenticator:
         `TooManyRequests`, `CrossSiteRequest`.
         """
         headers = request.headers
-        authorization, cookie = headers.get("authorization"), headers.get("cookie")
-        if authorization is not None and len(headers.getlist("authorization")) > 1:
-            # A proxy might have checked the other one.
-            raise Unauthenticated(Reason.TWO_AUTHORIZATION_HEADERS)
-        if cookie is not None:
-            cookie = _joined_cookies(headers)
-        identity = await self.authenticate(Credentials(authorization, cookie))
+        identity = await self.authenticate(credentials_of(headers))
         record_of(request.scope).user_id = identity.user.id
         await self.limiter.count_user(request.scope, identity.user.id)
         if identity.credential is CredentialKind.COOKIE and request.method not in SAFE_METHODS:
@@ -56,6 +50,17 @@ class RequestAuthenticator:
         await self.limiter.count_sign_in(request.scope)
         with record_decision(limit, request.scope):
             yield
+
+
+def credentials_of(headers: Headers) -> Credentials:
+    """Raises `Unauthenticated` for several `Authorization` headers."""
+    authorization, cookie = headers.get("authorization"), headers.get("cookie")
+    if authorization is not None and len(headers.getlist("authorization")) > 1:
+        # A proxy might have checked the other one.
+        raise Unauthenticated(Reason.TWO_AUTHORIZATION_HEADERS)
+    if cookie is not None:
+        cookie = _joined_cookies(headers)
+    return Credentials(authorization, cookie)
 
 
 def browser_cookies(request: Request) -> BrowserCookies:

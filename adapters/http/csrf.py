@@ -6,7 +6,7 @@ A browser attaches the cookie to requests of any page. `Sec-Fetch-Site` (Fetch M
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Self
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
@@ -36,6 +36,10 @@ class TrustedOrigins:
     """The origins of `CORS_ORIGINS` and of the Better Auth server."""
 
     origins: Collection[str]
+
+    @classmethod
+    def of(cls, cors_origins: Collection[str], better_auth_origin: str) -> Self:
+        return cls(frozenset({*cors_origins, better_auth_origin}))
 
     def require_trusted_origin(self, headers: Headers) -> None:
         """Raises `CrossSiteRequest` unless a page of a trusted origin sent the request."""
