@@ -161,6 +161,9 @@ class UserRepository(Protocol):
         issued an hour after that, or if the store cannot have such an id.
         """
 
+    async def check_introduction(self, user: User, *, issued_at: datetime | None) -> None:
+        """Raise what `introduce` would raise for a user who does not exist, but store nothing."""
+
     async def save(self, user: User) -> None:
         """Store a changed user, unless the stored `updated_at` is the same or later.
 

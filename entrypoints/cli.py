@@ -1,7 +1,8 @@
-"""The command line: `taskport serve`, `migrate`, `check`, `grants`, `forget`, `seed`, `token`."""
+"""The command line: `taskport serve`, `check`, `explain` and the other commands."""
 
 import asyncio
 import secrets
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated, NoReturn
@@ -16,7 +17,8 @@ from adapters.postgres.grants import grants as grants_of
 from adapters.postgres_server.errors import EmbeddedPostgresError
 from adapters.uvicorn.listener import PortTaken
 from domain.errors import Invalid, TaskportError
-from entrypoints import inspection, seeding, serving
+from entrypoints import explain as explanation
+from entrypoints import explain_input, inspection, seeding, serving
 from entrypoints.container import build, shared_counters_are_reachable
 from entrypoints.database import with_database, without_database
 from entrypoints.settings import Settings, problems
@@ -135,6 +137,34 @@ def forget(
 
 
 @app.command()
+def explain() -> None:
+    """Explain why the service accepts or refuses a credential; it is read from standard input.
+
+    Header lines (`Cookie: …`, `Authorization: …`, `Origin: …`), a bare value, a curl command, or a
+    reason from the log. Nothing is written, and no secret is printed. Exit code 0 if it could tell.
+    """
+    with _exiting_with_message():
+        given = sys.stdin.buffer.read(explain_input.MAX_BYTES + 1)
+        if len(given) > explain_input.MAX_BYTES:
+            _fail(f"standard input has more than {explain_input.MAX_BYTES} bytes")
+        # As Starlette decodes headers.
+        text = given.decode("latin-1")
+        reason, headers = explain_input.reason_in(text), explain_input.headers_in(text)
+        if reason is not None:
+            typer.echo(explanation.explain_reason(reason))
+            return
+        if headers is None:
+            _fail("standard input has no header line and no credential")
+        configured = _settings()
+        if _has_no_database(configured):
+            _fail("there is no database yet: `taskport serve` creates one")
+        with with_database(configured) as settings:
+            assert settings.direct_url is not None
+            schema.check_ready(settings.direct_url, settings.layout_options)
+            typer.echo(asyncio.run(explanation.explain(settings, headers)))
+
+
+@app.command()
 def check() -> None:
     """Check the settings, the database and its schema, and say how to fix what is wrong."""
     with _exiting_with_message():
@@ -150,7 +180,7 @@ def check() -> None:
                 "            RATE_LIMIT_STORAGE does not respond: until it does, each worker limits"
                 " sign-ins for itself, and nothing else"
             )
-        if configured.url is None and not (configured.taskport_data_dir / "postgres").exists():
+        if _has_no_database(configured):
             typer.echo("database    none yet: `taskport serve` creates one")
             return
         with with_database(configured) as settings:
@@ -168,6 +198,10 @@ def check() -> None:
             defects = [p.message for p in problems if p.severity is not Severity.NOTE]
             if defects:
                 _fail(*defects)
+
+
+def _has_no_database(configured: Settings) -> bool:
+    return configured.url is None and not (configured.taskport_data_dir / "postgres").exists()
 
 
 def _prepare(configured: Settings, settings: Settings) -> None:

@@ -43,13 +43,17 @@ class MemoryUsers:
         return user
 
     async def introduce(self, user: User, *, issued_at: datetime | None) -> None:
-        deleted_at = self.store.deleted_users.get(user.id)
-        if deleted_at is not None and (issued_at is None or issued_at <= deleted_at + _ABSENCE):
+        if self._was_deleted_since(user.id, issued_at, _ABSENCE):
             raise UnknownUser
         if user.id in self.store.users:
             return
         self._claim(user.email, user.id)
         self.store.users[user.id] = copy(user)
+
+    async def check_introduction(self, user: User, *, issued_at: datetime | None) -> None:
+        if self._was_deleted_since(user.id, issued_at, _ABSENCE):
+            raise UnknownUser
+        self._claim(user.email, user.id)
 
     async def save(self, user: User) -> None:
         stored = self.store.users.get(user.id)
@@ -84,9 +88,11 @@ class MemoryUsers:
         _drop_owned(self.store.tasks, user_id)
         _drop_owned(self.store.sessions, user_id)
 
-    def _was_deleted_since(self, user_id: str, issued_at: datetime | None) -> bool:
+    def _was_deleted_since(
+        self, user_id: str, issued_at: datetime | None, absence: timedelta = timedelta(0)
+    ) -> bool:
         deleted_at = self.store.deleted_users.get(user_id)
-        return deleted_at is not None and (issued_at is None or issued_at <= deleted_at)
+        return deleted_at is not None and (issued_at is None or issued_at <= deleted_at + absence)
 
     def _claim(self, email: str, user_id: str) -> None:
         for other in self.store.users.values():

@@ -66,14 +66,7 @@ class PostgresUsers:
 
     async def introduce(self, user: User, *, issued_at: datetime | None) -> None:
         table = (await self.database.layout()).user
-        is_storable = (
-            table.accepts_id(user.id)
-            # A number that another database has given may be that of another user here.
-            and table.new_id("") is not None
-            and table.cut("id", user.id) == user.id
-            and table.cut("email", user.email) == user.email
-        )
-        if not is_storable:
+        if not _is_storable(user, table):
             raise UnknownUser
         values = {**to_values(_fitted(user, table)), "issued_at": issued_at}
         try:
@@ -91,6 +84,20 @@ class PostgresUsers:
         if is_reserved:
             raise UnknownUser
         if not is_there:
+            raise EmailTaken
+
+    async def check_introduction(self, user: User, *, issued_at: datetime | None) -> None:
+        table = (await self.database.layout()).user
+        if not _is_storable(user, table) or table.unfilled:
+            raise UnknownUser
+        values = {"id": user.id, "id_text": user.id, "issued_at": issued_at}
+        is_reserved, _ = await self.database.fetch_one(statements.why_not_introduced, values) or (
+            False,
+            False,
+        )
+        if is_reserved:
+            raise UnknownUser
+        if await self.find_by_email(user.email) is not None:
             raise EmailTaken
 
     async def save(self, user: User) -> None:
@@ -132,6 +139,16 @@ class PostgresUsers:
             raise translate_violation(violated) from violated
         # The trigger has done it, unless the front end has rebuilt its table.
         await self.database.database.execute(statements.REMOVE_TASKS, {"id_text": user_id})
+
+
+def _is_storable(user: User, table: BetterAuthTable) -> bool:
+    return (
+        table.accepts_id(user.id)
+        # A number that another database has given may be that of another user here.
+        and table.new_id("") is not None
+        and table.cut("id", user.id) == user.id
+        and table.cut("email", user.email) == user.email
+    )
 
 
 def _fitted(user: User, table: BetterAuthTable) -> User:

@@ -1,4 +1,4 @@
-"""The table of error codes, and the tree of error classes."""
+"""The tables of error codes and of reasons of refusals, and the tree of error classes."""
 
 from collections.abc import Iterator
 
@@ -6,8 +6,11 @@ from adapters.asgi.errors import WireError
 from adapters.asgi.problems import INTERNAL_ERROR, INTERNAL_ERROR_MESSAGE
 from adapters.http.errors import STATUSES, status_of
 from domain.errors import TaskportError
+from domain.refusals import Reason
+from entrypoints.cures import CURES
 from specs.generator.markdown import code, table
 from specs.generator.modules import import_all, sentence
+from specs.generator.source import comments_of
 
 Error = type[TaskportError] | type[WireError]
 
@@ -24,6 +27,15 @@ def error_codes() -> str:
     rows.append((code(INTERNAL_ERROR), "500", "", INTERNAL_ERROR_MESSAGE, "Any other exception."))
     header = ("Code", "Status", "Class", "Message", "Meaning")
     return table(header, sorted(rows, key=lambda row: (row[1], row[0])))
+
+
+def refusal_reasons() -> str:
+    """Every reason of a 401 or 403, and what mends it."""
+    comments = comments_of(Reason)
+    return table(
+        ("Reason", "Meaning", "Cure"),
+        ((code(reason.value), comments[reason.name], CURES[reason]) for reason in Reason),
+    )
 
 
 def error_classes() -> str:

@@ -27,6 +27,7 @@ BLOCKS: Final[Mapping[str, Block]] = {
         database.tables,
         errors.error_classes,
         errors.error_codes,
+        errors.refusal_reasons,
         events.events,
         metrics.metrics,
         models.entities,

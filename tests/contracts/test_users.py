@@ -50,6 +50,21 @@ async def test_email_address_is_unique(stores: Stores, ann: User, bob: User) -> 
         await stores.users.save(replace(bob, email=ann.email, updated_at=AFTER))
 
 
+async def test_checked_introduction_stores_nothing(stores: Stores, ann: User) -> None:
+    """It raises what the introduction would raise."""
+    new = replace(ann, id="new", email="new@example.com")
+    await stores.users.check_introduction(new, issued_at=None)
+    with pytest.raises(UnknownUser):
+        await stores.users.get("new", issued_at=NOW)
+    with pytest.raises(EmailTaken):
+        await stores.users.check_introduction(replace(ann, id="new"), issued_at=NOW)
+    await stores.users.remove(ann.id)
+    for issued_at in (None, BEFORE):
+        with pytest.raises(UnknownUser):
+            await stores.users.check_introduction(ann, issued_at=issued_at)
+    await stores.users.check_introduction(ann, issued_at=LATER)
+
+
 async def test_only_a_newer_user_is_saved(stores: Stores, ann: User) -> None:
     for updated_at in (ann.updated_at, BEFORE):
         await stores.users.save(replace(ann, name="stale", updated_at=updated_at))
@@ -167,8 +182,12 @@ async def test_constraints_of_the_front_end_are_respected(database_url: str) -> 
     async with await psycopg.AsyncConnection.connect(database_url) as connection:
         await connection.execute('alter table "user" add tier text not null default 0')
         await connection.execute('alter table "user" alter tier drop default')
+    new = User.create(id="c", email="c@example.com", now=NOW)
     with pytest.raises(UnknownUser):
-        await users.introduce(User.create(id="c", email="c@example.com", now=NOW), issued_at=None)
+        await users.introduce(new, issued_at=None)
+    with pytest.raises(UnknownUser):
+        # The column is known to whoever reads the catalog after it was added.
+        await PostgresUsers(better_auth(database)).check_introduction(new, issued_at=None)
     async with await psycopg.AsyncConnection.connect(database_url) as connection:
         await connection.execute("""alter table "user" add check (name <> 'Eve')""")
     with pytest.raises(Invalid):

@@ -20,11 +20,12 @@ _NOTHING: Final[Mapping[Any, object]] = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """An application, the service that it serves, and the store of that service."""
+    """An application, the service that it serves, and the store and settings of that service."""
 
     app: FastAPI
     service: Service
     store: MemoryStore
+    settings: Settings
 
 
 def build_backend(replace: Mapping[Any, object] = _NOTHING, **settings: Any) -> Backend:
@@ -36,4 +37,4 @@ def build_backend(replace: Mapping[Any, object] = _NOTHING, **settings: Any) -> 
     store = MemoryStore()
     parsed = Settings(**{"better_auth_secret": SECRET, **settings})
     service = build(parsed, {MemoryStore: store, Passwords: FakePasswords(), **replace})
-    return Backend(from_service(service, parsed), service, store)
+    return Backend(from_service(service, parsed), service, store, parsed)

@@ -53,7 +53,12 @@ def _build(**settings: Any) -> LimitedBackend:
     }
     backend = build_backend(replace, cors_origins=ORIGIN, **settings)
     return LimitedBackend(
-        backend.app, backend.service, backend.store, (requests, sign_ins), passwords
+        backend.app,
+        backend.service,
+        backend.store,
+        backend.settings,
+        (requests, sign_ins),
+        passwords,
     )
 
 

@@ -23,6 +23,11 @@ def limit_decisions(limit: str, decision: str) -> float:
     return REGISTRY.get_sample_value("taskport_rate_limit_decisions_total", labels) or 0
 
 
+def refusals_counted(error_code: str, reason: str) -> float:
+    labels = {"error_code": error_code, "reason": reason}
+    return REGISTRY.get_sample_value("taskport_refusals_total", labels) or 0
+
+
 def series() -> set[str]:
     """The names of all time series, with their labels."""
     access_log.flush()

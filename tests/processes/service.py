@@ -211,11 +211,11 @@ class Home:
     def data(self) -> Path:
         return self.folder / "data"
 
-    def run(self, *arguments: str, env: Environment = NO_SETTINGS) -> Outcome:
-        """Run a command, and wait until it ends."""
+    def run(self, *arguments: str, env: Environment = NO_SETTINGS, given: str = "") -> Outcome:
+        """Run a command with a text on standard input, and wait until it ends."""
         done = subprocess.run(
             [*self.command, *arguments],
-            stdin=subprocess.DEVNULL,
+            input=given,
             capture_output=True,
             text=True,
             timeout=LIMIT_SECONDS,

@@ -308,6 +308,19 @@ def test_metrics_of_two_workers_add_up(home: Home, configured: Environment) -> N
         assert not [key for key in scrapes[0].samples if "pid" in dict(key[1])]
 
 
+@pytest.mark.postgres
+def test_refusals_of_two_workers_add_up(home: Home, configured: Environment) -> None:
+    """Each of the two workers warns once."""
+    with home.serving("--workers=2", env=configured) as service:
+        for _ in range(30):
+            assert service.request("GET", TASKS, token="a.b.c").status_code == 401
+        labels = {"error_code": "UNAUTHENTICATED", "reason": "jwt_malformed"}
+        eventually_metrics(service, lambda m: m("taskport_refusals_total", **labels) == 30)
+        assert 1 <= len(service.events("request_refused")) <= 2
+    refused = [line for line in service.events("request") if line["status"] == 401]
+    assert [line["reason"] for line in refused] == ["jwt_malformed"] * 30
+
+
 def created(metrics: Metrics) -> float:
     return metrics.requests("POST", TASKS, 201)
 
