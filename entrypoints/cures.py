@@ -11,11 +11,13 @@ _ENDING: Final = ".session_token"
 CURES: Final[Mapping[Reason, str]] = {
     Reason.COOKIE_MISSING: (
         "Sign in, and let the page send its credentials (`credentials: 'include'`); the host of"
-        " this service must be one that the browser sends the cookie to, or else send a bearer."
+        " this service must be one that the browser sends the cookie to, or else send a bearer. If"
+        " Better Auth gives the cookie a name of its own, set BETTER_AUTH_COOKIES."
     ),
     Reason.COOKIE_NAME_UNEXPECTED: (
-        "Set BETTER_AUTH_COOKIE_PREFIX to `advanced.cookiePrefix` of the Better Auth server, and"
-        " BETTER_AUTH_URL to its URL: the name begins with `__Secure-` if that is https."
+        "Set BETTER_AUTH_COOKIE_PREFIX to `advanced.cookiePrefix` of the Better Auth server,"
+        " BETTER_AUTH_COOKIES to its `advanced.cookies`, and BETTER_AUTH_URL to its URL: the name"
+        " begins with `__Secure-` if that is https."
     ),
     Reason.TWO_COOKIES: (
         "Delete the cookies of this site in the browser and sign in again; if it returns, both"
@@ -128,7 +130,11 @@ def _cure_of_name(expected: str, seen: str) -> str:
     steps = []
     if seen.startswith(_SECURE) != expected.startswith(_SECURE):
         scheme = "https" if seen.startswith(_SECURE) else "http"
-        steps.append(f"set BETTER_AUTH_URL to the {scheme} URL of the Better Auth server")
+        is_secure = str(scheme == "https").lower()
+        steps.append(
+            f"set BETTER_AUTH_URL to the {scheme} URL of the Better Auth server, or"
+            f" BETTER_AUTH_USE_SECURE_COOKIES={is_secure}"
+        )
     prefix = seen.removeprefix(_SECURE).removesuffix(_ENDING)
     if seen.endswith(_ENDING) and prefix != expected.removeprefix(_SECURE).removesuffix(_ENDING):
         steps.append(f"set BETTER_AUTH_COOKIE_PREFIX to {prefix}")

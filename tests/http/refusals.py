@@ -293,7 +293,7 @@ VARIANTS: Final[Mapping[str, tuple[Reason, Refused]]] = {
             f"__Secure-{COOKIE}",
             settings={"better_auth_url": "https://app.example.com"},
             step="session cookie",
-            cure="http URL of the Better Auth server, and set BETTER_AUTH_COOKIE_PREFIX to my-app.",
+            cure="USE_SECURE_COOKIES=false, and set BETTER_AUTH_COOKIE_PREFIX to my-app.",
         ),
     ),
     "a token without its scheme": (
