@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from adapters.logs import process_log
 from adapters.postgres import schema
 from adapters.postgres.drift import Severity
+from adapters.postgres.grants import front_end_grants
 from adapters.postgres.grants import grants as grants_of
 from adapters.postgres_server.errors import EmbeddedPostgresError
 from adapters.uvicorn.listener import PortTaken
@@ -118,12 +119,20 @@ def token(
 @app.command()
 def grants(
     role: Annotated[str, typer.Argument(help="The role that serves requests.")],
+    front_end: Annotated[
+        bool,
+        typer.Option(
+            "--front-end",
+            help="For the role of the front end's server instead: it may call"
+            " taskport.move_tasks, and nothing else.",
+        ),
+    ] = False,
 ) -> None:
     """Print the SQL that grants a role what it needs to serve requests, and nothing else."""
     with _exiting_with_message(), with_database(_settings()) as settings:
         assert settings.direct_url is not None
         layout = schema.check_ready(settings.direct_url, settings.layout_options)
-        typer.echo(grants_of(layout, role), nl=False)
+        typer.echo(front_end_grants(role) if front_end else grants_of(layout, role), nl=False)
 
 
 @app.command()

@@ -17,7 +17,7 @@ from adapters.postgres.deletion_trigger import find_missing
 from adapters.postgres.layout import Layout
 from adapters.postgres.privileges import needed_privileges
 from adapters.postgres.tables import OWNERS, SCHEMA
-from adapters.postgres.user_statements import is_other_account
+from adapters.postgres.user_statements import WAS_MOVED, is_other_account
 from domain.errors import Unavailable
 
 
@@ -276,7 +276,7 @@ async def _owner_problems(database: Database, layout: Layout) -> list[Problem]:
         .where(
             or_(
                 and_(user.c.id.is_(None), OWNERS.c.deleted_at.is_(None)),
-                and_(user.c.id.is_not(None), is_other_account(user)),
+                and_(user.c.id.is_not(None), is_other_account(user), ~WAS_MOVED),
             )
         )
     )

@@ -1,10 +1,11 @@
-"""The SQL that grants the serving role what it needs."""
+"""The SQL that grants roles what they need."""
 
 from collections.abc import Iterable
 
 from adapters.postgres.catalog import quoted
 from adapters.postgres.layout import Layout
 from adapters.postgres.privileges import Privilege, needed_privileges, readable_columns
+from adapters.postgres.tables import SCHEMA
 
 
 def grants(layout: Layout, role: str) -> str:
@@ -30,6 +31,19 @@ def grants(layout: Layout, role: str) -> str:
         )
         lines.append(f"grant {granted} on {quoted(schema, table)} to {quoted(role)};")
     return "\n".join((*lines, "commit;")) + "\n"
+
+
+def front_end_grants(role: str) -> str:
+    """A script for psql, run as the owner of the tables: the front end's server may move tasks."""
+    return "\n".join(
+        (
+            "-- The privilege to move the tasks of a guest, for the front end's server.",
+            "begin;",
+            f"grant usage on schema {SCHEMA} to {quoted(role)};",
+            f"grant execute on function {SCHEMA}.move_tasks(text, text) to {quoted(role)};",
+            "commit;\n",
+        )
+    )
 
 
 def _by_table(needed: Iterable[Privilege]) -> dict[tuple[str, str], dict[str, None]]:

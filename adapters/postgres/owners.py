@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from functools import cache
 
-from sqlalchemy import Text, bindparam, delete, exists, func, null, or_, select, update
+from sqlalchemy import Text, and_, bindparam, delete, exists, func, null, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from adapters.postgres.current_layout import BetterAuthDatabase
@@ -28,7 +28,12 @@ def _introduce(layout: Layout) -> Statement:
         add_owner.on_conflict_do_update(
             index_elements=[OWNERS.c.id],
             set_={"created_at": add_owner.excluded.created_at, "deleted_at": null()},
-            where=OWNERS.c.deleted_at.is_not(None),
+            # Not an owner whose tasks were moved to another user, or whose account was deleted and
+            # is there again.
+            where=and_(
+                OWNERS.c.deleted_at.is_not(None),
+                OWNERS.c.created_at.is_distinct_from(add_owner.excluded.created_at),
+            ),
         )
         .returning(OWNERS.c.id)
         .cte("introduced")

@@ -45,7 +45,8 @@ class OwnerRow(SQLModel, table=True):
     id: str = Field(sa_column=Column("id", Text, nullable=False))
     #: The time of creation of the user's row, to tell the user from a later one with the same id.
     created_at: datetime | None = Field(sa_column=_time("created_at", nullable=True))
-    #: Set while the account is deleted, by the database's clock.
+    #: Set while the account is deleted, or after its tasks were moved to another user, by the
+    #: database's clock.
     deleted_at: datetime | None = Field(sa_column=_time("deleted_at", nullable=True))
     #: The last deletion of an account with this id; stays if there is one again.
     last_deleted_at: datetime | None = Field(sa_column=_time("last_deleted_at", nullable=True))

@@ -43,6 +43,11 @@ _owner = exists().where(OWNERS.c.id == _ID_TEXT)
 _was_deleted = _owner.where(OWNERS.c.deleted_at.is_not(None), _is_recent)
 # Also the id of a user whose row is gone, while what the user owned is there.
 _is_reserved = _owner.where(or_(OWNERS.c.deleted_at.is_(None), _is_recent))
+#: Whether an owner's tasks were moved to another user, by `move_tasks`: a deletion sets both times.
+WAS_MOVED: Final = and_(
+    OWNERS.c.deleted_at.is_not(None),
+    OWNERS.c.deleted_at.is_distinct_from(OWNERS.c.last_deleted_at),
+)
 REMOVE_TASKS = Statement.compile(
     "users.remove_tasks",
     delete(TASKS).where(

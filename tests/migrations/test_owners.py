@@ -248,6 +248,7 @@ def test_downgrade_drops_the_trigger_on_a_table_of_another_role(owner_url: str) 
         check_ready(back_end)
         assert triggers_and_functions(owner_url) == [
             "delete_owner",
+            "move_tasks",
             "taskport_delete_all_owners",
             "taskport_delete_owner",
         ]

@@ -11,7 +11,7 @@ import { jwtOptionsOf, pluginsOf } from "./plugins.mjs";
 import { load } from "./versions.mjs";
 
 const { env } = process;
-const { betterAuth, toNodeHandler, bearer, jwt, getMigrations } = await load(env.VERSION);
+const { betterAuth, toNodeHandler, anonymous, bearer, jwt, getMigrations } = await load(env.VERSION);
 
 const isObject = (value) => value?.constructor === Object;
 
@@ -26,6 +26,15 @@ const merged = (base, more) =>
   );
 
 const number = (text) => (text === undefined ? undefined : Number(text));
+
+// Guests, whose tasks are moved to the user that they become.
+const guests = (pool) =>
+  anonymous({
+    async onLinkAccount({ anonymousUser, newUser }) {
+      const ids = [anonymousUser.user.id, newUser.user.id];
+      await pool.query("select taskport.move_tasks($1, $2)", ids);
+    },
+  });
 
 async function options(baseURL) {
   const pool = new pg.Pool({ connectionString: env.DATABASE_URL });
@@ -55,6 +64,7 @@ async function options(baseURL) {
     plugins: [
       ...layout.plugins,
       ...(await pluginsOf(env.PLUGINS, env.VERSION)),
+      ...(env.GUESTS === "true" ? [guests(pool)] : []),
       bearer({ requireSignature: env.BEARER_REQUIRE_SIGNATURE === "true" }),
       jwt({
         jwks: {

@@ -2,4 +2,5 @@
 
 export declare class Pool {
   constructor(options: { connectionString: string | undefined });
+  query(text: string, values: string[]): Promise<unknown>;
 }
