@@ -3,10 +3,13 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from adapters.better_auth.jwts import is_accepted
+from adapters.better_auth.passwords import STORED_HASH
 from adapters.postgres.current_layout import BetterAuthDatabase, CurrentLayout
 from adapters.postgres.drift import Problem, Severity, find_notes, find_problems_in_rows
 from adapters.postgres.drift import find_problems as find_quickly
 from adapters.postgres.layout import Layout
+from adapters.postgres.option_checks import ExpectedOptions, find_option_problems
 from adapters.postgres.owners import PostgresOwners
 from adapters.postgres.pool_database import PoolDatabase
 from entrypoints.settings import Settings
@@ -19,12 +22,25 @@ async def find_problems(configured: Settings, settings: Settings, layout: Layout
         problems = await find_quickly(database, layout)
         if any(problem.severity is Severity.FAILURE for problem in problems):
             return problems
-        is_open = settings.sign_up and settings.email_and_password
-        problems += await find_problems_in_rows(database, layout, sign_up=is_open)
+        expected = expected_options(settings)
+        problems += await find_problems_in_rows(database, layout, sign_up=expected.sign_up)
         # The embedded database is nobody else's.
         if configured.url is not None:
+            problems += await find_option_problems(database, layout, expected)
             problems += await find_notes(database, layout, settings.jwks_url)
         return problems
+
+
+def expected_options(settings: Settings) -> ExpectedOptions:
+    """What Better Auth's rows look like if its options agree with these settings."""
+    return ExpectedOptions(
+        session_lifetime=settings.session_policy.lifetime,
+        passwords=settings.email_and_password,
+        sign_up=settings.email_and_password and settings.sign_up,
+        verified_only=settings.require_email_verification,
+        password_hash=STORED_HASH,
+        accepts=is_accepted,
+    )
 
 
 async def forget(settings: Settings, user_id: str) -> None:

@@ -16,7 +16,7 @@ from adapters.better_auth.jwks import RemoteKeys
 from adapters.better_auth.keys import ALGORITHMS, PublicKey, stored_key
 from adapters.better_auth.tokens import LEEWAY_SECONDS, unverified, verified_claims
 from application.ports.credentials import CredentialKind, UserProof
-from application.ports.keys import KeyStore
+from application.ports.keys import KeyStore, StoredKey
 from domain.errors import Unauthenticated
 from domain.refusals import Reason, shown
 
@@ -28,6 +28,11 @@ _THIRD_PARTY_CLAIMS: Final = frozenset({"azp", "client_id"})
 _KEY_GRACE_PERIOD: Final = timedelta(days=30)
 #: How long a proof may be cached, and so outlive the removal of its key.
 _MAX_CACHE_SECONDS: Final = 60
+
+
+def is_accepted(stored: StoredKey) -> bool:
+    """Whether JWTs that name this key of the shared table can be verified."""
+    return _KEY_ID.fullmatch(stored.id) is not None and stored_key(stored) is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,8 @@ from domain.errors import Unavailable
 
 _SALT_BYTES: Final = 16
 _KEY_BYTES: Final = 64
+#: The regular expression of a hash that a password may match.
+STORED_HASH: Final = f"[^:]+:[0-9a-f]{{{2 * _KEY_BYTES}}}"
 #: scrypt needs a little more than 128 * N * r bytes, which is OpenSSL's default limit.
 _MAX_MEMORY: Final = 64 * 2**20
 _NICENESS: Final = 10

@@ -1,9 +1,5 @@
 """Each problem of a shared database is found, with its severity and its cure."""
 
-import re
-from collections.abc import Iterator
-
-import psycopg
 import pytest
 
 from adapters.postgres.current_layout import CurrentLayout
@@ -13,14 +9,12 @@ from adapters.postgres.drift import (
     find_problems,
     find_problems_in_rows,
 )
-from adapters.postgres.grants import grants
 from adapters.postgres.layout import ANY_LAYOUT
 from adapters.postgres.pool_database import PoolDatabase
-from tests.servers import PostgresServer
+from tests.adapters.serving import ROLE, execute
 
 pytestmark = pytest.mark.postgres
 
-ROLE = "serving"
 USER = (
     """insert into "user" (id, name, email, "emailVerified") values ('ann', '', 'a@b.co', false)"""
 )
@@ -125,30 +119,6 @@ ROWS = {
         "SIGN_UP=false",
     ),
 }
-
-
-@pytest.fixture(scope="module")
-def role(postgres_18_server: PostgresServer) -> Iterator[str]:
-    with psycopg.connect(postgres_18_server.url, autocommit=True) as connection:
-        connection.execute(f"create role {ROLE} login password 'x'")
-        yield ROLE
-        connection.execute(f"drop role {ROLE}")
-
-
-@pytest.fixture
-async def serving_url(role: str, database_url: str) -> str:
-    """The URL of a role that has what `taskport grants` prints, and nothing else."""
-    database = PoolDatabase(database_url)
-    await database.open()
-    layout = await CurrentLayout(database, ANY_LAYOUT)()
-    await database.close()
-    execute(database_url, grants(layout, role))
-    return re.sub(r"//[^@]*@", f"//{role}:x@", database_url)
-
-
-def execute(url: str, statements: str) -> None:
-    with psycopg.connect(url) as connection:
-        connection.execute(statements.encode())
 
 
 async def problems(url: str) -> list[Problem]:
