@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any, Final
 
+import httpx
 import pytest
 
 from adapters.postgres.layout import LayoutOptions
@@ -21,6 +22,11 @@ HOUR: Final = 3600
 ADMIN_ORIGIN: Final = "https://admin.example.com"
 #: The second secret is one of the past.
 SECRETS: Final = [{"version": 2, "value": SECRET}, {"version": 1, "value": SECRET[::-1]}]
+EMBEDDED: Final = {"sameSite": "none", "secure": True, "partitioned": True}
+NAMED: Final = {
+    "session_token": {"name": "sid", "attributes": {"path": "/api"}},
+    "dont_remember": {"name": "forget"},
+}
 AGED: Final = """
     update session set "expiresAt" = now() + interval '1 s' * %s where token = %s
 """
@@ -72,6 +78,44 @@ async def test_cookies_with_a_prefix_and_a_domain(agreed: Sides, email: str) -> 
     assert attributes(ours) >= {"__Secure-shop.session_token", "Domain=example.com", "Secure"}
     for signed_in in (theirs, ours):
         await agreed.assert_accepted(await agreed.credentials(signed_in))
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_cookies_with_names_and_attributes(
+    postgres_18_server: PostgresServer, email: str, version: str
+) -> None:
+    """`cookies`, `defaultCookieAttributes` and `useSecureCookies`."""
+    options = {
+        "useSecureCookies": False,
+        "defaultCookieAttributes": EMBEDDED,
+        "cookies": NAMED,
+    }
+    ours = {
+        "better_auth_use_secure_cookies": False,
+        "better_auth_default_cookie_attributes": json.dumps(EMBEDDED),
+        "better_auth_cookies": json.dumps(NAMED),
+    }
+    async with both_sides(
+        postgres_18_server,
+        version,
+        base_url="https://app.example.com",
+        options=json.dumps({"advanced": options}),
+        ours=ours,
+    ) as sides:
+        signed_up = sides.better_auth.sign_up(email)
+        theirs, here = (named(r, "sid") for r in (signed_up, await sides.taskport.log_in(email)))
+        assert here == theirs
+        assert here == {
+            *("Max-Age=604800", "Path=/api", "HttpOnly"),
+            *("Secure", "SameSite=None", "Partitioned"),
+        }
+        await sides.assert_accepted(await sides.credentials(signed_up))
+        temporary = cookie_of(sides.better_auth.sign_in(email, rememberMe=False))
+        assert "forget=" in temporary["Cookie"]
+        refreshed = await sides.taskport.refresh(temporary)
+        assert named(refreshed, "forget") == {
+            *("Path=/", "HttpOnly", "Secure", "SameSite=None", "Partitioned"),
+        }
 
 
 async def test_lifetime_and_update_age(agreed: Sides, email: str) -> None:
@@ -189,6 +233,12 @@ async def assert_shared(sides: SharedSides, email: str) -> None:
         sides.better_auth.sign_in(f"ours-{email}"),
     ):
         await sides.assert_accepted(await sides.credentials(signed_in.raise_for_status()))
+
+
+def named(response: httpx.Response, name: str) -> set[str]:
+    """The attributes of a cookie that a response sets."""
+    [line] = [c for c in response.headers.get_list("set-cookie") if c.startswith(f"{name}=")]
+    return {attribute.strip() for attribute in line.split(";")[1:]}
 
 
 def token_of(body: dict[str, Any]) -> str:
