@@ -52,6 +52,8 @@ class Settings(TypedDict, total=False):
     tz: str
     #: The option `requireSignature` of the `bearer` plugin.
     bearer_require_signature: bool
+    #: Whether sessions are in a `secondaryStorage`.
+    secondary_storage: bool
     #: Whether the plugin `anonymous` is there, with guests whose tasks are moved.
     guests: bool
     #: Further options of Better Auth as JSON, in its own form.

@@ -36,6 +36,21 @@ const guests = (pool) =>
     },
   });
 
+// Sessions in this process, as in Redis.
+function secondaryStorage() {
+  const values = new Map();
+  return {
+    get: async (key) => values.get(key) ?? null,
+    set: async (key, value) => void values.set(key, value),
+    delete: async (key) => void values.delete(key),
+    getAndDelete: async (key) => {
+      const value = values.get(key) ?? null;
+      values.delete(key);
+      return value;
+    },
+  };
+}
+
 async function options(baseURL) {
   const pool = new pg.Pool({ connectionString: env.DATABASE_URL });
   const layout = await optionsOf(env.LAYOUT, pool, env.VERSION);
@@ -45,6 +60,7 @@ async function options(baseURL) {
     basePath: env.BASE_PATH,
     secret: env.BETTER_AUTH_SECRET,
     trustedOrigins: env.TRUSTED_ORIGINS?.split(","),
+    secondaryStorage: env.SECONDARY_STORAGE === "true" ? secondaryStorage() : undefined,
     emailAndPassword: {
       enabled: true,
       requireEmailVerification: env.REQUIRE_EMAIL_VERIFICATION === "true",
