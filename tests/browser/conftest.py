@@ -26,7 +26,8 @@ _ARGUMENTS: Final = (
     "--disable-component-update",
     "--disable-sync",
     # Chromium tries IPv6 first, and another program may listen there.
-    "--host-resolver-rules=MAP localhost 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+    "--host-resolver-rules=MAP localhost 127.0.0.1, MAP *.localhost 127.0.0.1,"
+    " MAP *.example.co.uk 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 )
 _LIMIT_MS: Final = 1000 * LIMIT_SECONDS
 _email_numbers: Final = itertools.count()

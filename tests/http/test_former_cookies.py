@@ -221,6 +221,22 @@ async def test_refresh_with_the_cookie_keeps_its_cache(browser: Browser) -> None
         assert sorted(browser.jar.names()) == [CACHE, NAME]
 
 
+@pytest.mark.parametrize(("path", "body"), [*SIGN_INS.items(), (LOG_OUT, None)])
+async def test_head_fits_into_the_buffer_of_a_proxy(
+    browser: Browser, path: str, body: dict[str, str] | None
+) -> None:
+    """nginx has 4 KiB by default, and responds 502 to a head that is larger."""
+    names = [f"{CACHE}.{part}" for part in range(60)]
+    headers = [("Host", HOST), ("Origin", ORIGIN), ("X-Request-ID", "x" * 128)]
+    cookies = ("Cookie", "; ".join(f"{name}=x" for name in names))
+    response = await browser.http.post(path, headers=[*headers, cookies], json=body)
+    assert response.is_success
+    assert len(set_cookies_of(response)) > 15
+    lines = [name + b": " + value + b"\r\n" for name, value in response.headers.raw]
+    by_the_server = b"HTTP/1.1 201 Created\r\ndate: Mon, 30 Nov 2026 09:00:00 GMT\r\n\r\n"
+    assert len(b"".join(lines) + by_the_server) < 4_096
+
+
 async def test_forwarded_host_is_not_believed(browser: Browser) -> None:
     browser.has(browser.ann)
     headers = [("Origin", ORIGIN), ("X-Forwarded-Host", "evil.example.net")]
