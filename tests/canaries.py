@@ -1,5 +1,6 @@
 """Secrets that must not be logged, and the search for them in everything that tests log."""
 
+import json
 import re
 from collections.abc import Iterable, MutableMapping
 from typing import Any, Final, NoReturn
@@ -45,11 +46,28 @@ def assert_no_secrets(text: str, more: Iterable[str] = ()) -> None:
         raise AssertionError(f"{secrets} in the log: {lines[:3]}")
 
 
-def assert_no_secrets_logged() -> None:
-    """Check everything that this process has logged since the last call."""
-    text = "\n".join(_lines)
+def assert_sound_log() -> None:
+    """Check everything that this process has logged since the last call.
+
+    It contains no secret; every error has its code, and every 401 and 403 its reason.
+    """
+    lines = [*_lines]
     _lines.clear()
-    assert_no_secrets(text)
+    assert_no_secrets("\n".join(lines))
+    for line in lines:
+        if unexplained := _unexplained(json.loads(line)):
+            raise AssertionError(f"{unexplained} is missing: {line}")
+
+
+def _unexplained(event: Event) -> str:
+    """The field that the access-log line of an error lacks."""
+    # 499 is no response.
+    if event["event"] != "request" or event["status"] < 400 or event["status"] == 499:
+        return ""
+    if not event.get("error_code"):
+        return "error_code"
+    is_refusal = event["status"] in (401, 403)
+    return "reason" if is_refusal and not event["reason"] else ""
 
 
 def render(_logger: object, level: str, event: Event) -> str:

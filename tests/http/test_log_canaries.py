@@ -35,15 +35,15 @@ def test_logged_secret_fails_the_test_that_logged_it(planted: str) -> None:
     for fields in ({"route": planted}, {"deep": [{"in": planted}]}):
         log.info("planted", **fields)
         with pytest.raises(AssertionError, match="in the log"):
-            canaries.assert_no_secrets_logged()
+            canaries.assert_sound_log()
     log.info("planted", route=TASKS)
-    canaries.assert_no_secrets_logged()
+    canaries.assert_sound_log()
 
 
 def test_log_lines_of_libraries_are_searched() -> None:
     logging.getLogger("library").warning("it failed for %s", LOGIN["password"])
     with pytest.raises(AssertionError, match="in the log"):
-        canaries.assert_no_secrets_logged()
+        canaries.assert_sound_log()
 
 
 def test_secrets_of_the_tests_are_searched_for() -> None:
@@ -56,3 +56,23 @@ def test_secrets_of_the_tests_are_searched_for() -> None:
     assert not canaries.secrets_in(
         '{"event":"request","route":"/api/tasks/{task_id}","status":200}'
     )
+
+
+@pytest.mark.parametrize(
+    ("missing", "fields"),
+    [
+        ("error_code", {"status": 404}),
+        ("error_code", {"status": 503, "error_code": None, "reason": None}),
+        ("reason", {"status": 401, "error_code": "UNAUTHENTICATED", "reason": None}),
+        ("reason", {"status": 403, "error_code": "FORBIDDEN", "reason": None}),
+    ],
+)
+def test_unexplained_error_fails_its_test(missing: str, fields: dict[str, object]) -> None:
+    log = structlog.get_logger("taskport.tests")
+    log.info("request", **fields)
+    with pytest.raises(AssertionError, match=f"{missing} is missing"):
+        canaries.assert_sound_log()
+    for status in (200, 304, 499):
+        log.info("request", status=status)
+    log.info("request", status=404, error_code="NOT_FOUND", reason=None)
+    canaries.assert_sound_log()
