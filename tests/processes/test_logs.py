@@ -357,9 +357,13 @@ def test_log_and_output_contain_no_secret(storm: Storm) -> None:
 def test_each_request_is_logged(storm: Storm) -> None:
     requests = storm.of("request")
     for request in requests:
+        # 499: the client disconnected before a response.
+        is_error = request["status"] >= 400 and request["status"] != 499
         assert list(request)[4:] == [
-            *("method", "route", "status", "duration_ms", "request_id", "user_id", "address")
+            *("method", "route", "status", "duration_ms", "request_id", "user_id", "address"),
+            *(("error_code", "reason") if is_error else ()),
         ]
+        assert (request.get("reason") is not None) == (request["status"] in (401, 403))
         assert request["address"] == "127.0.0.1"
     [known] = [request for request in requests if request["request_id"] == "known-id"]
     assert known == {
@@ -449,15 +453,20 @@ def test_lower_levels_are_not_logged(home: Home) -> None:
     with home.serving("--memory", env={**JSON, "LOG_LEVEL": "warning"}) as service:
         assert service.request("POST", "/api/auth/login", json=ANN).status_code == 401
         service.terminate()
-        assert [event["event"] for event in events(service.err)] == ["sign_in_failed"]
+        assert [event["event"] for event in events(service.err)] == [
+            "sign_in_failed",
+            "request_refused",
+        ]
 
 
 def test_console_format(home: Home) -> None:
     with home.serving("--memory", env={**JSON, "LOG_FORMAT": "console"}) as service:
         service.request("GET", TASKS)
         service.terminate()
-        [line] = [line for line in service.err.splitlines() if TASKS in line]
+        refused, line = (line for line in service.err.splitlines() if TASKS in line)
+        assert "reason=cookie_missing" in refused
         assert "route=/api/tasks" in line
+        assert "error_code=UNAUTHENTICATED reason=cookie_missing" in line
         assert "status=401" in line
         assert "\x1b" not in line
 
@@ -478,12 +487,12 @@ def test_console_format_is_the_default_on_a_terminal(home: Home) -> None:
             os.close(writing)
             assert httpx.get(f"{url}{TASKS}", trust_env=False).status_code == 401
             output = b""
-            while TASKS.encode() not in output or not output.endswith(b"\n"):
+            while b"duration_ms" not in output or not output.endswith(b"\n"):
                 output += os.read(reading, 65_536)
             process.terminate()
             process.wait(LIMIT_SECONDS)
         os.close(reading)
-        [line] = [line for line in output.decode().splitlines() if TASKS in line]
+        [line] = [line for line in output.decode().splitlines() if "duration_ms" in line]
         assert line.startswith("{") == is_json
         assert ("\x1b[" in line) != is_json
         assert "canary" not in line
