@@ -29,7 +29,7 @@ from urllib.parse import quote
 CONNECTIONS = 16
 HERE = Path(__file__).parents[1]
 OPERATIONS = ("get", "list", "create", "update")
-SECRET = "x" * 32
+SECRET = "secret-of-the-benchmark-0123456789"
 
 
 class FakeTransport(asyncio.Transport):
@@ -138,9 +138,9 @@ def session_cookie(token: str) -> str:
 def prepare(url: str, credential: str) -> dict[str, list[str]]:
     """Create users with tasks: the requests of each operation. Runs with the modules of one tree,
     since each has migrations of its own."""
+    import jwt  # noqa: PLC0415
     import psycopg  # noqa: PLC0415
 
-    from adapters.better_auth.shared_secret import SharedSecretTokens  # noqa: PLC0415
     from adapters.logs.process_log import configure  # noqa: PLC0415
     from adapters.postgres.schema import migrate  # noqa: PLC0415
     from entrypoints.seeding import seed  # noqa: PLC0415
@@ -150,7 +150,6 @@ def prepare(url: str, credential: str) -> dict[str, list[str]]:
     migrate(url)
     settings = Settings(_env_file=None, database_url=url, better_auth_secret=SECRET)
     asyncio.run(seed(settings, users=50, tasks=20, only_if_empty=False))
-    sign = SharedSecretTokens(SECRET, settings.better_auth_url, timedelta(days=1))
     now = datetime.now(UTC)
     users = []
     with psycopg.connect(url) as connection:
@@ -166,7 +165,8 @@ def prepare(url: str, credential: str) -> dict[str, list[str]]:
                 )
                 users.append((session_cookie(token), task))
             else:
-                token = sign(user_id=user, email=f"{user}@example.com", now=now)
+                claims = {"sub": user, "iat": now, "exp": now + timedelta(days=1)}
+                token = jwt.encode(claims, SECRET)
                 users.append((f"Authorization: Bearer {token}", task))
     return {
         "get": [request("GET", f"/api/tasks/{task}", user) for user, task in users],

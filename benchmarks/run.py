@@ -150,7 +150,7 @@ def tokens_file(url: str, tokens: SharedSecretTokens, table: str, path: Path) ->
 def prepare(url: str, users: int) -> None:
     configure("warning")
     migrate(url)
-    settings = Settings(_env_file=None, database_url=url, better_auth_secret="x" * 32)
+    settings = Settings(_env_file=None, database_url=url, better_auth_secret="0123456789abcdef" * 2)
     asyncio.run(seed(settings, users=users, tasks=TASKS_PER_USER, only_if_empty=False))
     os.environ["DATABASE_URL"] = url
     from benchmarks.tutorial import SQLModel, TutorialTask, engine  # noqa: PLC0415
@@ -176,7 +176,7 @@ def tidy(url: str, table: str, last_id: int) -> None:
 
 def servers(url: str, secret: str, folder: Path) -> list[Server]:
     tokens = SharedSecretTokens(
-        secret=secret, origin="http://localhost:3000", lifetime=timedelta(days=1)
+        secrets=(secret,), origin="http://localhost:3000", lifetime=timedelta(days=1)
     )
     environment = {
         "PATH": os.environ["PATH"],

@@ -22,6 +22,7 @@ from entrypoints import explain as explanation
 from entrypoints import explain_input, inspection, seeding, serving
 from entrypoints.container import build, shared_counters_are_reachable
 from entrypoints.database import with_database, without_database
+from entrypoints.secret_types import fingerprint
 from entrypoints.settings import Settings, problems
 
 app = typer.Typer(
@@ -194,6 +195,7 @@ def check() -> None:
             return
         with with_database(configured) as settings:
             assert settings.direct_url is not None
+            typer.echo(f"secret      fingerprint {fingerprint(settings.secrets[0])}")
             layout = schema.check_ready(settings.direct_url, settings.layout_options)
             typer.echo("database    fine, the schema is at head")
             if settings.url is not None and settings.url != settings.direct_url:

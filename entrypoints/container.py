@@ -206,12 +206,13 @@ def _register_limits(
 
 
 def _register_identity(container: punq.Container, settings: Settings) -> None:
-    origin, secret, lifetime = settings.better_auth_url, settings.secret, settings.token_lifetime
-    signatures, cookies = Signatures(secret), settings.cookie_options.all()
-    shared_secret = SharedSecretTokens(secret, origin, lifetime)
-    access_tokens = AccessTokens(secret, lifetime)
+    origin, secrets, lifetime = settings.better_auth_url, settings.secrets, settings.token_lifetime
+    # Better Auth, too, verifies session cookies with the current secret alone.
+    signatures, cookies = Signatures(secrets[0]), settings.cookie_options.all()
+    shared_secret = SharedSecretTokens(secrets, origin, lifetime)
+    access_tokens = AccessTokens(secrets, lifetime)
     container.register(RemoteKeys, instance=RemoteKeys(settings.jwks_url))
-    container.register(JwtPluginTokens, origin=origin)
+    container.register(JwtPluginTokens, origin=origin, max_lifetime=settings.jwt_max_age)
     container.register(
         BetterAuthCookies,
         signatures=signatures,

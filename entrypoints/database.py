@@ -3,8 +3,6 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from pydantic import SecretStr
-
 from adapters.postgres_server.server import EmbeddedPostgres
 from entrypoints.generated_secret import load_or_create_secret
 from entrypoints.settings import Settings
@@ -20,15 +18,15 @@ def with_database(settings: Settings, *, supervise: bool = False) -> Iterator[Se
         yield settings
         return
     with EmbeddedPostgres(settings.taskport_data_dir, supervise=supervise) as server:
-        yield settings.with_database(server.url, settings.secret or load_or_create_secret(settings))
+        yield _with_secret(settings.with_local_database(server.url))
 
 
 def without_database(settings: Settings) -> Settings:
     """The settings without a database, but with a secret. Raises `EmbeddedPostgresError`."""
-    return settings.model_copy(
-        update={
-            "database_url": None,
-            "neon_db_url": None,
-            "better_auth_secret": SecretStr(settings.secret or load_or_create_secret(settings)),
-        }
-    )
+    return _with_secret(settings.with_local_database(None))
+
+
+def _with_secret(settings: Settings) -> Settings:
+    if settings.secrets:
+        return settings
+    return settings.with_secret(load_or_create_secret(settings))

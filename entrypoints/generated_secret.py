@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Final
 
 from adapters.postgres_server.errors import EmbeddedPostgresError
-from entrypoints.settings import SECRET_MIN_LENGTH, Settings
+from entrypoints.secret_types import SECRET_MIN_LENGTH
+from entrypoints.settings import Settings
 
 _SECRET_FILE: Final = "secret"  # noqa: S105
 

@@ -2,9 +2,11 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from urllib.parse import urlsplit
 
 from adapters.better_auth.jwts import is_accepted
 from adapters.better_auth.passwords import STORED_HASH
+from adapters.better_auth.plain_http import Network, network_of
 from adapters.postgres.current_layout import BetterAuthDatabase, CurrentLayout
 from adapters.postgres.drift import Problem, Severity, find_notes, find_problems_in_rows
 from adapters.postgres.drift import find_problems as find_quickly
@@ -19,7 +21,8 @@ async def find_problems(configured: Settings, settings: Settings, layout: Layout
     """All problems, as the role that serves requests. Raises `Unavailable`."""
     assert settings.url is not None
     async with _database(settings.url) as database:
-        problems = await find_quickly(database, layout)
+        problems = await _problems_of_key_url(settings)
+        problems += await find_quickly(database, layout)
         if any(problem.severity is Severity.FAILURE for problem in problems):
             return problems
         expected = expected_options(settings)
@@ -41,6 +44,27 @@ def expected_options(settings: Settings) -> ExpectedOptions:
         password_hash=STORED_HASH,
         accepts=is_accepted,
     )
+
+
+async def _problems_of_key_url(settings: Settings) -> list[Problem]:
+    """Whoever is on the way of plain http can replace the keys, and so become any user."""
+    url = urlsplit(settings.jwks_url or "")
+    if url.scheme != "http" or url.hostname is None:
+        return []
+    name = "BETTER_AUTH_JWKS_URL" if settings.better_auth_jwks_url else "BETTER_AUTH_URL"
+    try:
+        network = await network_of(url.hostname)
+    except OSError:
+        return [Problem(Severity.NOTE, f"{name}: the host {url.hostname} has no address here")]
+    match network:
+        case Network.LOOPBACK:
+            return []
+        case Network.PRIVATE:
+            message = f"{name} is plain http: right only in a network that you trust"
+            return [Problem(Severity.NOTE, message)]
+        case Network.PUBLIC:
+            message = f"{name} must be https: {url.hostname} has a public address"
+            return [Problem(Severity.DEFECT, message)]
 
 
 async def forget(settings: Settings, user_id: str) -> None:

@@ -69,6 +69,11 @@ def _http_url(url: str) -> str:
     return url.strip()
 
 
+def _keys_url(url: str) -> str:
+    """An http(s) URL, or `none`."""
+    return "none" if url.strip().lower() == "none" else _http_url(url)
+
+
 def _models(text: object) -> object:
     """The options of Better Auth's models, in the JSON form that Better Auth itself has."""
     if not isinstance(text, str):
@@ -154,7 +159,7 @@ DatabaseUrl = Annotated[
 ]
 Origin = Annotated[str, AfterValidator(web_origin)]
 Origins = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_origins)]
-HttpUrl = Annotated[str, AfterValidator(_http_url)]
+KeysUrl = Annotated[str, AfterValidator(_keys_url)]
 UrlPath = Annotated[str, AfterValidator(_url_path)]
 HostNames = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_hosts)]
 Models = Annotated[Mapping[str, ModelOptions], NoDecode, BeforeValidator(_models)]

@@ -19,11 +19,12 @@ from entrypoints.cookie_types import (
     Cookies,
     DefaultCookieAttributes,
 )
+from entrypoints.secret_types import Secret, Secrets
 from entrypoints.setting_types import (
     CountersUrl,
     DatabaseUrl,
     HostNames,
-    HttpUrl,
+    KeysUrl,
     LogFormat,
     LogLevel,
     Models,
@@ -33,11 +34,8 @@ from entrypoints.setting_types import (
     UrlPath,
 )
 
-SECRET_MIN_LENGTH: Final = 32
 #: Settings for which an empty value is not the default, but means no limit.
 _MAY_BE_EMPTY: Final = frozenset({"rate_limit", "auth_rate_limit"})
-#: The secret of a Better Auth server in development that has none of its own.
-_BETTER_AUTH_DEFAULT_SECRET: Final = "better-auth-secret-12345678901234567890"  # noqa: S105
 
 
 def _without_pooler(url: str) -> str:
@@ -67,11 +65,15 @@ class Settings(BaseSettings):
     #: `-pooler`.
     database_direct_url: DatabaseUrl = None
     #: The secret of the Better Auth server, 32 characters or more. Required with a database URL.
-    better_auth_secret: SecretStr | None = None
+    better_auth_secret: Secret | None = None
+    #: Better Auth's list of secrets, `2:<new>,1:<old>`, instead of `BETTER_AUTH_SECRET`. The first
+    #: one signs, and verifies session cookies; the others still verify tokens with an expiry.
+    better_auth_secrets: Secrets = ()
     #: The origin of the Better Auth server.
     better_auth_url: Origin = "http://localhost:3000"
-    #: Where the public keys of its JWTs are. Empty: `BETTER_AUTH_URL/api/auth/jwks`.
-    better_auth_jwks_url: HttpUrl | None = None
+    #: Where the public keys of its JWTs are, beside the `jwks` table; `none`: only in the table.
+    #: Empty: `BETTER_AUTH_URL/api/auth/jwks`; without a configured database, `none`.
+    better_auth_jwks_url: KeysUrl | None = None
     #: The schema of Better Auth's tables, or the one in which they are to be created. Empty: found
     #: in the catalog, created in `public`.
     better_auth_schema: str = ""
@@ -103,6 +105,8 @@ class Settings(BaseSettings):
     #: The lifetime in days of an access token, and the longest one of a token that the front end's
     #: server signed.
     jwt_expiry_days: Annotated[int, Field(ge=1, le=365)] = 7
+    #: The longest lifetime in seconds of a JWT that Better Auth signed, `exp` - `iat`. Empty: any.
+    jwt_max_lifetime: Annotated[int, Field(ge=1, le=31_536_000)] | None = None
     #: Better Auth's `emailAndPassword.enabled`: whether users can sign up and log in with a
     #: password at this service.
     email_and_password: bool = True
@@ -174,18 +178,7 @@ class Settings(BaseSettings):
             self.database_url != self.neon_db_url
         ):
             raise ValueError("DATABASE_URL and NEON_DB_URL name two databases: set one of them")
-        secret = self.better_auth_secret
-        if secret is not None and len(secret.get_secret_value()) < SECRET_MIN_LENGTH:
-            raise ValueError(
-                f"BETTER_AUTH_SECRET must have at least {SECRET_MIN_LENGTH} characters:"
-                " generate one with `openssl rand -base64 32`"
-            )
-        if secret is not None and secret.get_secret_value() == _BETTER_AUTH_DEFAULT_SECRET:
-            raise ValueError(
-                "BETTER_AUTH_SECRET is Better Auth's default, which is public:"
-                " generate one with `openssl rand -base64 32`"
-            )
-        if secret is None and self.url is not None:
+        if not self.secrets and self.url is not None:
             raise ValueError(
                 "BETTER_AUTH_SECRET must be set if there is a database URL, to the secret of the"
                 " Better Auth server"
@@ -213,13 +206,18 @@ class Settings(BaseSettings):
         return _without_pooler(self.url)
 
     @property
-    def secret(self) -> str:
-        """The secret; empty if it is the generated one and has not been loaded yet."""
-        return self.better_auth_secret.get_secret_value() if self.better_auth_secret else ""
+    def secrets(self) -> tuple[str, ...]:
+        """The secrets, the current one first; none if it is the generated one and has not been
+        loaded yet.
+        """
+        secrets = self.better_auth_secrets or (self.better_auth_secret,)
+        return tuple(secret.get_secret_value() for secret in secrets if secret is not None)
 
     @property
-    def jwks_url(self) -> str:
-        """The URL of the public keys of the Better Auth server."""
+    def jwks_url(self) -> str | None:
+        """The URL of the public keys of the Better Auth server; None if none is to be used."""
+        if self.better_auth_jwks_url == "none":
+            return None
         return self.better_auth_jwks_url or f"{self.better_auth_url}/api/auth/jwks"
 
     @property
@@ -260,18 +258,30 @@ class Settings(BaseSettings):
         )
 
     @property
+    def jwt_max_age(self) -> timedelta | None:
+        return None if self.jwt_max_lifetime is None else timedelta(seconds=self.jwt_max_lifetime)
+
+    @property
     def token_lifetime(self) -> timedelta:
         return timedelta(days=self.jwt_expiry_days)
 
-    def with_database(self, url: str, secret: str) -> Self:
-        """The same settings with the database and the secret of an embedded server."""
+    def with_local_database(self, url: str | None) -> Self:
+        """The same settings with the database of an embedded server, or with none.
+
+        The default URL of the keys is then not believed: any local user can listen on its port.
+        """
         return self.model_copy(
             update={
                 "database_url": url,
+                "neon_db_url": None,
                 "database_direct_url": None,
-                "better_auth_secret": SecretStr(secret),
+                "better_auth_jwks_url": self.better_auth_jwks_url or "none",
             }
         )
+
+    def with_secret(self, secret: str) -> Self:
+        """The same settings with a generated secret."""
+        return self.model_copy(update={"better_auth_secret": SecretStr(secret)})
 
 
 def problems(error: ValidationError) -> list[str]:

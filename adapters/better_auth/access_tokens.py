@@ -7,7 +7,12 @@ from typing import Final
 import jwt
 
 from adapters.better_auth.claims import claim_mismatch
-from adapters.better_auth.tokens import LEEWAY_SECONDS, lifetime_too_long, verified_claims
+from adapters.better_auth.tokens import (
+    LEEWAY_SECONDS,
+    SECRET_ALGORITHM,
+    lifetime_too_long,
+    verified_by_secret,
+)
 from application.ports.credentials import CredentialKind, SessionProof
 from application.ports.tokens import AccessToken
 from domain.errors import Unauthenticated
@@ -16,7 +21,6 @@ from domain.sessions import Session
 
 #: RFC 9068, 2.1.
 ACCESS_TOKEN_TYPE: Final = "at+jwt"  # noqa: S105
-_ALGORITHM: Final = "HS256"
 _ISSUER: Final = "taskport"
 
 
@@ -24,7 +28,8 @@ _ISSUER: Final = "taskport"
 class AccessTokens:
     """Signs and verifies this service's access tokens. An `AccessTokenSigner`."""
 
-    secret: str = field(repr=False)
+    #: The first one signs; all of them verify.
+    secrets: tuple[str, ...] = field(repr=False)
     lifetime: timedelta
 
     def __call__(self, session: Session, now: datetime) -> AccessToken:
@@ -37,7 +42,7 @@ class AccessTokens:
             "exp": now + self.lifetime,
         }
         token = jwt.encode(
-            claims, self.secret, algorithm=_ALGORITHM, headers={"typ": ACCESS_TOKEN_TYPE}
+            claims, self.secrets[0], algorithm=SECRET_ALGORITHM, headers={"typ": ACCESS_TOKEN_TYPE}
         )
         return AccessToken(token, self.lifetime)
 
@@ -46,8 +51,8 @@ class AccessTokens:
 
         Raises `Unauthenticated`.
         """
-        claims = verified_claims(
-            token, key=self.secret, algorithm=_ALGORITHM, types=(ACCESS_TOKEN_TYPE,), now=now
+        claims = verified_by_secret(
+            token, secrets=self.secrets, types=(ACCESS_TOKEN_TYPE,), now=now
         )
         for name in ("sid", "iat"):
             if name not in claims:

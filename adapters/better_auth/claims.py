@@ -18,8 +18,8 @@ def issued_at(claims: dict[str, Any]) -> datetime | None:
     return datetime.fromtimestamp(claims["iat"], UTC) if "iat" in claims else None
 
 
-def claim_matches(expected: str, claim: object) -> bool:
-    """Whether an `iss` or `aud` claim has the expected value; `aud` may be a list that has it."""
+def audience_matches(expected: str, claim: object) -> bool:
+    """Whether an `aud` claim is the expected value, or a list that has it."""
     return expected in claim if isinstance(claim, list) else claim == expected
 
 

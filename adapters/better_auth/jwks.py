@@ -13,6 +13,7 @@ import structlog
 from cachetools import TTLCache
 
 from adapters.better_auth.keys import PublicKey, public_key
+from adapters.better_auth.plain_http import Network, network_of
 from domain.errors import Unavailable
 
 _MAX_BYTES: Final = 65_536
@@ -23,7 +24,9 @@ _log = structlog.get_logger("taskport.better_auth")
 
 
 class _InvalidResponse(Exception):
-    """A response that is not a key set. The message quotes nothing of it, and may be logged."""
+    """There is no response, or it is not a key set. The message quotes nothing of it, and may be
+    logged.
+    """
 
 
 @dataclass(slots=True)
@@ -31,13 +34,16 @@ class RemoteKeys:
     """The keys of a JWKS endpoint by their `kid`. All durations are in seconds.
 
     A cached key is returned at once. If the key set is older than `max_age`, it is refreshed in the
-    background; as long as that fails, the cached keys remain valid. For an unknown `kid` (key
-    rotation), the key set is fetched, by one fetch at a time for all callers.
+    background; while that fails, the cached keys remain valid, up to `max_stale_age`. For an
+    unknown `kid` (key rotation), the key set is fetched, by one fetch at a time for all callers.
     """
 
-    url: str
+    #: None: there are no remote keys.
+    url: str | None
     #: Age at which the key set is refreshed.
     max_age: float = 300.0
+    #: Age from which cached keys are not believed.
+    max_stale_age: float = 3600.0
     #: Shortest time between the starts of two fetches.
     min_interval: float = 1.0
     #: Deadline of a fetch.
@@ -57,6 +63,7 @@ class RemoteKeys:
     _current_backoff: float = field(init=False, repr=False, default=0.0)
     # Times of the event loop's clock.
     _stale_at: float = field(init=False, repr=False, default=0.0)
+    _expires_at: float = field(init=False, repr=False, default=0.0)
     _next_fetch_at: float = field(init=False, repr=False, default=0.0)
     _retry_at: float = field(init=False, repr=False, default=0.0)
 
@@ -74,8 +81,10 @@ class RemoteKeys:
 
     async def find(self, kid: str) -> PublicKey | None:
         """The key, or None if the server does not publish it. Raises `Unavailable`."""
+        if self.url is None:
+            return None
         begun, fetched = self._fetches_begun, 0
-        while (key := self._keys.get(kid)) is None:
+        while (key := self._cached(kid)) is None:
             if kid in self._absent:
                 return None
             # A fetch that was under way before this call may be older than the key.
@@ -93,6 +102,9 @@ class RemoteKeys:
             self._fetch.cancel()
             await asyncio.wait((self._fetch,))
         await self._client.aclose()
+
+    def _cached(self, kid: str) -> PublicKey | None:
+        return self._keys.get(kid) if _now() < self._expires_at else None
 
     async def _fetched(self) -> int:
         """Wait for a fetch, and return its number. Raises `Unavailable` if it fails."""
@@ -126,6 +138,7 @@ class RemoteKeys:
             self._fail(error)
             return 0
         self._stale_at = begun_at + self.max_age
+        self._expires_at = begun_at + self.max_stale_age
         if self._current_backoff:
             self._current_backoff = 0.0
             #: The keys of Better Auth can be fetched again.
@@ -142,8 +155,11 @@ class RemoteKeys:
         self._retry_at = _now() + self._current_backoff
 
     async def _download(self) -> bytes:
-        body = bytearray()
-        async with self._client.stream("GET", self.url) as response:
+        assert self.url is not None
+        url, body = httpx.URL(self.url), bytearray()
+        if url.scheme == "http" and await network_of(url.host) is Network.PUBLIC:
+            raise _InvalidResponse("plain http to a public address")
+        async with self._client.stream("GET", url) as response:
             if response.status_code != httpx.codes.OK:
                 raise _InvalidResponse(f"status {response.status_code}")
             # Raw: a compressed body is not decompressed, and then fails to parse.

@@ -11,10 +11,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from adapters.better_auth.claims import claim_matches, claim_mismatch, claims_of, issued_at
+from adapters.better_auth.claims import audience_matches, claim_mismatch, claims_of, issued_at
 from adapters.better_auth.jwks import RemoteKeys
 from adapters.better_auth.keys import ALGORITHMS, PublicKey, stored_key
-from adapters.better_auth.tokens import LEEWAY_SECONDS, unverified, verified_claims
+from adapters.better_auth.tokens import (
+    LEEWAY_SECONDS,
+    lifetime_too_long,
+    unverified,
+    verified_claims,
+)
 from application.ports.credentials import CredentialKind, UserProof
 from application.ports.keys import KeyStore, StoredKey
 from domain.errors import Unauthenticated
@@ -47,6 +52,8 @@ class JwtPluginTokens:
     origin: str
     keys: KeyStore
     remote: RemoteKeys
+    #: The longest lifetime that is accepted. None: any.
+    max_lifetime: timedelta | None = None
 
     async def verify(self, token: str, now: datetime) -> tuple[UserProof, float]:
         """The proof, and the time until which it may be cached (seconds since the epoch).
@@ -59,6 +66,7 @@ class JwtPluginTokens:
         if algorithm not in ALGORITHMS:
             raise _algorithm_not_allowed(ALGORITHMS, algorithm)
         self._check_issuer_and_audience(unverified_claims)
+        self._check_lifetime(unverified_claims)
         if not isinstance(kid, str) or not _KEY_ID.fullmatch(kid):
             raise Unauthenticated(Reason.KID_INVALID, seen=f"kid {shown(kid)}")
         key, is_stored = await self._find_key(kid, now)
@@ -66,6 +74,7 @@ class JwtPluginTokens:
             raise _algorithm_not_allowed(sorted(key.algorithms), algorithm)
         claims = verified_claims(token, key=key.key, algorithm=algorithm, types=_TYPES, now=now)
         self._check_issuer_and_audience(claims)
+        self._check_lifetime(claims)
         proof = UserProof(
             kind=CredentialKind.JWT,
             user_id=claims["sub"],
@@ -79,8 +88,16 @@ class JwtPluginTokens:
             raise Unauthenticated(Reason.JWT_FOR_ANOTHER_PURPOSE, seen=", ".join(sorted(found)))
         if claims.get("iss") != self.origin:
             raise claim_mismatch("iss", self.origin, claims.get("iss"))
-        if not claim_matches(self.origin, claims.get("aud")):
+        if not audience_matches(self.origin, claims.get("aud")):
             raise claim_mismatch("aud", self.origin, claims.get("aud"))
+
+    def _check_lifetime(self, claims: dict[str, Any]) -> None:
+        if self.max_lifetime is None:
+            return
+        if "iat" not in claims:
+            raise Unauthenticated(Reason.JWT_CLAIM_MISSING, expected="iat")
+        if claims["exp"] > claims["iat"] + self.max_lifetime.total_seconds():
+            raise lifetime_too_long(claims["exp"] - claims["iat"], self.max_lifetime)
 
     async def _find_key(self, kid: str, now: datetime) -> tuple[PublicKey, bool]:
         """The key, and whether it is stored in the shared table."""
@@ -96,7 +113,8 @@ class JwtPluginTokens:
         if key is None:
             raise Unauthenticated(
                 Reason.UNKNOWN_KID,
-                expected=f"a key of the jwks table or of {shown(self.remote.url)}",
+                expected="a key of the jwks table"
+                + (f" or of {shown(self.remote.url)}" if self.remote.url else ""),
                 seen=f"kid {kid}",
             )
         return key, False

@@ -11,13 +11,17 @@ from typing import Final
 
 import jwt
 
-from adapters.better_auth.claims import claim_matches, claim_mismatch, claims_of, issued_at
-from adapters.better_auth.tokens import LEEWAY_SECONDS, lifetime_too_long, verified_claims
+from adapters.better_auth.claims import audience_matches, claim_mismatch, claims_of, issued_at
+from adapters.better_auth.tokens import (
+    LEEWAY_SECONDS,
+    SECRET_ALGORITHM,
+    lifetime_too_long,
+    verified_by_secret,
+)
 from application.ports.credentials import CredentialKind, UserProof
 from domain.errors import Unauthenticated
 from domain.refusals import Reason
 
-_ALGORITHM: Final = "HS256"
 _TYPES: Final = ("jwt", None)
 #: Claims of tokens for other purposes.
 _FOREIGN_CLAIMS: Final = frozenset({"session", "updateTo", "requestType", "sid"})
@@ -27,7 +31,8 @@ _FOREIGN_CLAIMS: Final = frozenset({"session", "updateTo", "requestType", "sid"}
 class SharedSecretTokens:
     """Verifies and signs tokens of the shared secret. A `TokenSigner`."""
 
-    secret: str = field(repr=False)
+    #: The first one signs; all of them verify.
+    secrets: tuple[str, ...] = field(repr=False)
     #: The origin of the Better Auth server.
     origin: str
     #: The longest lifetime that is accepted.
@@ -38,14 +43,12 @@ class SharedSecretTokens:
 
         Raises `Unauthenticated`.
         """
-        claims = verified_claims(
-            token, key=self.secret, algorithm=_ALGORITHM, types=_TYPES, now=now
-        )
+        claims = verified_by_secret(token, secrets=self.secrets, types=_TYPES, now=now)
         if foreign := _FOREIGN_CLAIMS.intersection(claims):
             raise Unauthenticated(Reason.JWT_FOR_ANOTHER_PURPOSE, seen=", ".join(sorted(foreign)))
-        if "iss" in claims and not claim_matches(self.origin, claims["iss"]):
+        if "iss" in claims and claims["iss"] != self.origin:
             raise claim_mismatch("iss", self.origin, claims["iss"])
-        if "aud" in claims and not claim_matches(self.origin, claims["aud"]):
+        if "aud" in claims and not audience_matches(self.origin, claims["aud"]):
             raise claim_mismatch("aud", self.origin, claims["aud"])
         begin = claims.get("iat", now.timestamp() + LEEWAY_SECONDS)
         if claims["exp"] > begin + self.lifetime.total_seconds():
@@ -62,4 +65,4 @@ class SharedSecretTokens:
 
     def __call__(self, *, user_id: str, email: str, now: datetime) -> str:
         claims = {"sub": user_id, "email": email, "iat": now, "exp": now + self.lifetime}
-        return jwt.encode(claims, self.secret, algorithm=_ALGORITHM)
+        return jwt.encode(claims, self.secrets[0], algorithm=SECRET_ALGORITHM)

@@ -13,6 +13,8 @@ from domain.refusals import Reason, shown
 
 #: Clock skew that is tolerated, in seconds. RFC 8725 sets no limit; our contract allows 60 at most.
 LEEWAY_SECONDS: Final = 30
+#: Of the tokens that are signed with a secret.
+SECRET_ALGORITHM: Final = "HS256"  # noqa: S105
 
 #: A session token, before its signature.
 RAW_TOKEN: Final = re.compile(r"[A-Za-z0-9_~+/=-]{1,255}")
@@ -94,6 +96,25 @@ def verified_claims(
     Raises `Unauthenticated`.
     """
     return _decode(token, key, [algorithm], {**_CHECKS, "verify_signature": True}, types, now)[1]
+
+
+def verified_by_secret(
+    token: str, *, secrets: Sequence[str], types: Sequence[str | None], now: datetime
+) -> dict[str, Any]:
+    """`verified_claims` of a JWT that was signed with one of the secrets, the newest first.
+
+    Raises `Unauthenticated`.
+    """
+    *others, last = secrets
+    for secret in others:
+        try:
+            return verified_claims(
+                token, key=secret, algorithm=SECRET_ALGORITHM, types=types, now=now
+            )
+        except Unauthenticated as error:
+            if error.refusal.reason is not Reason.BAD_SIGNATURE:
+                raise
+    return verified_claims(token, key=last, algorithm=SECRET_ALGORITHM, types=types, now=now)
 
 
 def _decode(

@@ -110,7 +110,7 @@ async def find_problems_in_rows(
     return problems
 
 
-async def find_notes(database: Database, layout: Layout, jwks_url: str) -> list[Problem]:
+async def find_notes(database: Database, layout: Layout, jwks_url: str | None) -> list[Problem]:
     """The notes for an operator whose database is shared with a front end."""
     messages = []
     row = await database.fetch_one(_ORIGIN, {})
@@ -120,7 +120,8 @@ async def find_notes(database: Database, layout: Layout, jwks_url: str) -> list[
             " go first, on a database without them"
         )
     if layout.jwks is None:
-        messages.append(f"there is no table of the jwt plugin: keys of JWTs come from {jwks_url}")
+        source = "no key of a JWT is known" if jwks_url is None else f"keys come from {jwks_url}"
+        messages.append(f"there is no table of the jwt plugin: {source}")
     return [Problem(Severity.NOTE, message) for message in messages]
 
 

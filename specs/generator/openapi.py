@@ -36,7 +36,8 @@ class _Defaults(Settings):
 @cache
 def application() -> FastAPI:
     """The service with all of its middleware, on memory."""
-    return from_settings(_Defaults(better_auth_secret="-" * 32, allowed_hosts="localhost"))
+    secret = "0123456789abcdef" * 2
+    return from_settings(_Defaults(better_auth_secret=secret, allowed_hosts="localhost"))
 
 
 def operation(name: str, app: FastAPI | None = None) -> str:

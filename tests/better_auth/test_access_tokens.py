@@ -22,7 +22,7 @@ NOW = datetime(2026, 11, 20, 18, tzinfo=UTC)
 AT = int(NOW.timestamp())
 LIFETIME = timedelta(days=7)
 WEEK = int(LIFETIME.total_seconds())
-TOKENS = AccessTokens(SECRET, LIFETIME)
+TOKENS = AccessTokens((SECRET,), LIFETIME)
 SESSION = Session.create(
     id="s1", user_id="ann", token="never shown", ip_address=None, user_agent=None, now=NOW
 )
@@ -146,7 +146,7 @@ def test_forged_token_is_rejected(name: str) -> None:
 
 def test_tokens_of_one_secret_are_not_confused() -> None:
     """The front end's own server signs with the same secret (shared-secret tokens)."""
-    shared_secret = SharedSecretTokens(SECRET, "http://localhost:3000", LIFETIME)
+    shared_secret = SharedSecretTokens((SECRET,), "http://localhost:3000", LIFETIME)
     with pytest.raises(Unauthenticated):
         TOKENS.verify(shared_secret(user_id="ann", email="ann@example.com", now=NOW), NOW)
     with pytest.raises(Unauthenticated):
@@ -156,4 +156,4 @@ def test_tokens_of_one_secret_are_not_confused() -> None:
 def test_shorter_lifetime_applies_to_earlier_tokens() -> None:
     signed_token = TOKENS(SESSION, NOW).token
     with pytest.raises(Unauthenticated):
-        AccessTokens(SECRET, timedelta(days=1)).verify(signed_token, NOW)
+        AccessTokens((SECRET,), timedelta(days=1)).verify(signed_token, NOW)

@@ -233,7 +233,7 @@ async def test_cached_keys_remain_during_an_outage(
     await cached(remote, provider, A)
     await provider.stop()
     for _ in range(5):
-        advance_time(100_000)
+        advance_time(700)
         assert at_once(remote.find("a")) is not None
         await settled()
     advance_time(10)
@@ -576,3 +576,19 @@ async def test_close_cancels_a_fetch_that_has_not_begun(
     await remote.close()
     with pytest.raises(Unavailable):
         await waiting
+
+
+async def test_keys_are_not_believed_for_ever(
+    remote: RemoteKeys, provider: Provider, advance_time: AdvanceTime
+) -> None:
+    """While they cannot be fetched: the server may have removed a key since."""
+    await cached(remote, provider, A)
+    provider.response = response(b"", status="500 Internal Server Error")
+    advance_time(3_599)
+    assert await remote.find("a") is not None
+    advance_time(2)
+    with pytest.raises(Unavailable):
+        await remote.find("a")
+    provider.publish(A)
+    advance_time(60)
+    assert await remote.find("a") is not None

@@ -4,7 +4,7 @@ import hashlib
 import hmac
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -413,3 +413,27 @@ async def test_proof_is_cached_for_a_minute_at_most(
     for each in (STORED, REMOTE):
         _, until = await tokens.verify(each.token(claims(exp=AT + left)), NOW)
         assert until == AT + cached
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_accepted"),
+    [
+        ({}, True),
+        ({"exp": AT + 901}, False),
+        ({"iat": AT - 1}, False),
+        ({"iat": AT - 60, "exp": AT + 840}, True),
+        ({"iat": ...}, False),
+        ({"iat": AT + 20, "exp": AT + 920}, True),
+    ],
+)
+async def test_longest_lifetime(
+    tokens: JwtPluginTokens, changes: dict[str, Any], is_accepted: bool
+) -> None:
+    limited = replace(tokens, max_lifetime=timedelta(seconds=900))
+    token = STORED.token(claims(**changes))
+    await tokens.verify(token, NOW)
+    if is_accepted:
+        await limited.verify(token, NOW)
+    else:
+        with pytest.raises(Unauthenticated):
+            await limited.verify(token, NOW)

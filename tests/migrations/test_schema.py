@@ -222,7 +222,7 @@ def test_alembic_commands(database_url: str) -> None:
         "PATH": os.environ["PATH"],
         "PYTHONPATH": str(ROOT),
         "DATABASE_URL": database_url,
-        "BETTER_AUTH_SECRET": "x" * 32,
+        "BETTER_AUTH_SECRET": "0123456789abcdef" * 2,
     }
     for arguments in (("check",), ("current",)):
         completed = subprocess.run(

@@ -11,6 +11,7 @@ import psycopg
 import pytest
 
 from adapters.postgres_server.loopback import free_port
+from entrypoints.secret_types import fingerprint
 from tests.processes.service import (
     SECRET,
     Environment,
@@ -146,6 +147,28 @@ def test_seed_adds_to_the_embedded_database(cli: Cli) -> None:
 
 
 @pytest.mark.postgres
+@pytest.mark.parametrize("name", ["BETTER_AUTH_URL", "BETTER_AUTH_JWKS_URL"])
+@pytest.mark.parametrize(
+    ("host", "code", "words"),
+    [
+        ("127.0.0.1:3000", 0, None),
+        ("10.1.2.3:3000", 0, "is plain http: right only in a network that you trust"),
+        ("nowhere.invalid", 0, "the host nowhere.invalid has no address here"),
+        ("8.8.8.8", 1, "must be https: 8.8.8.8 has a public address"),
+    ],
+)
+def test_check_examines_where_keys_come_from(
+    configured: Cli, name: str, host: str, code: int, words: str | None
+) -> None:
+    done = configured("check", **{name: f"http://{host}"})
+    assert done.code == code, done.err
+    [*found] = [line for line in (done.out + done.err).splitlines() if f" {name}" in line]
+    found = [line for line in found if "CORS_ORIGINS" not in line]
+    assert len(found) == (words is not None)
+    assert words is None or words in found[0]
+
+
+@pytest.mark.postgres
 def test_check_reports_fine_settings_and_databases(configured: Cli) -> None:
     """Both URLs, if there are two."""
     url = configured.settings["DATABASE_URL"]
@@ -155,6 +178,11 @@ def test_check_reports_fine_settings_and_databases(configured: Cli) -> None:
     assert done.code == 0, done.err
     assert done.err == ""
     lines = [re.split(" {2,}", line) for line in done.out.splitlines()]
+    secret = lines.pop(1)
+    assert secret == [
+        "secret",
+        f"fingerprint {fingerprint(configured.settings['BETTER_AUTH_SECRET'])}",
+    ]
     *fine, (subject, tables), note = lines
     assert [subject for subject, _ in fine] == ["settings", "database", "pooled URL"]
     assert all(verdict.startswith("fine") for _, verdict in fine)
@@ -277,7 +305,12 @@ def test_no_command_migrates_a_configured_database(
     cli: Cli, empty_database_url: str, command: tuple[str, ...]
 ) -> None:
     """It may be served with --no-migrate on purpose."""
-    done = cli(*command, DATABASE_URL=empty_database_url, BETTER_AUTH_SECRET="x" * 32, DEBUG="true")
+    done = cli(
+        *command,
+        DATABASE_URL=empty_database_url,
+        BETTER_AUTH_SECRET="0123456789abcdef" * 2,
+        DEBUG="true",
+    )
 
     assert "`taskport migrate`" in error_message(done)
 

@@ -191,9 +191,20 @@ def test_configured_direct_url_is_not_changed(load_url: Load) -> None:
 def test_direct_url_is_ignored_for_the_embedded_database(load: Load) -> None:
     """Without a database URL it is that of another database, which must not be migrated."""
     settings = load(DATABASE_DIRECT_URL="postgresql://ann:pw@db.example.com/app")
-    embedded = settings.with_database("postgresql://taskport:pw@127.0.0.1:5/taskport", SECRET)
+    embedded = settings.with_local_database("postgresql://taskport:pw@127.0.0.1:5/taskport")
 
     assert embedded.direct_url == embedded.url
+
+
+def test_keys_of_a_local_port_are_believed_only_on_request(load: Load) -> None:
+    """Without a database of its own, the service runs beside other users of the machine."""
+    embedded = "postgresql://taskport:pw@127.0.0.1:5/taskport"
+    for url in (embedded, None):
+        assert load().with_local_database(url).jwks_url is None
+    keys = "http://localhost:3000/api/auth/jwks"
+    assert load().jwks_url == keys
+    assert load(BETTER_AUTH_JWKS_URL=keys).with_local_database(embedded).jwks_url == keys
+    assert load(BETTER_AUTH_JWKS_URL="none").jwks_url is None
 
 
 @pytest.mark.parametrize("path", ["backend", "/a b", "//evil", "/a/?x", "https://x"])
@@ -240,7 +251,7 @@ def test_database_url_requires_the_secret(load: Load, name: str) -> None:
 def test_short_secret_is_rejected_and_not_quoted(load: Load) -> None:
     """31 characters are too few, 32 are enough."""
     assert "at least 32 characters" in error_message(load, BETTER_AUTH_SECRET=CANARY.ljust(31, "x"))
-    assert load(BETTER_AUTH_SECRET=SECRET).secret == SECRET
+    assert load(BETTER_AUTH_SECRET=SECRET).secrets == (SECRET,)
 
 
 def test_repr_of_the_settings_hides_secrets(load: Load) -> None:
@@ -255,7 +266,7 @@ def test_repr_of_the_settings_hides_secrets(load: Load) -> None:
 
     assert CANARY not in repr(settings)
     assert CANARY not in str(settings)
-    assert CANARY not in repr(settings.with_database(url, CANARY))
+    assert CANARY not in repr(settings.with_local_database(url).with_secret(CANARY))
 
 
 @pytest.mark.parametrize(

@@ -207,7 +207,7 @@ async def test_examples_run(path: Path, settings: Settings) -> None:
 @pytest.mark.postgres
 @pytest.mark.parametrize("path", WITH_EXAMPLES, ids=ids)
 async def test_examples_run_on_postgres(path: Path, settings: Settings, database_url: str) -> None:
-    async with service(settings.with_database(database_url, SECRET)) as app:
+    async with service(settings.with_local_database(database_url).with_secret(SECRET)) as app:
         await run(list(examples(document(path))), app)
 
 
