@@ -25,6 +25,9 @@ class SessionPolicy:
     update_age: timedelta = SESSION_UPDATE_AGE
     #: Whether the end of a session never moves: Better Auth's `session.disableSessionRefresh`.
     is_fixed: bool = False
+    #: Whether a new session has the client's address: not with Better Auth's
+    #: `advanced.ipAddress.disableIpTracking`.
+    tracks_ip_address: bool = True
 
 
 DEFAULT_POLICY: Final = SessionPolicy()
@@ -52,7 +55,8 @@ class Session:
     updated_at: datetime
     #: Valid until then, inclusive.
     expires_at: datetime
-    #: Of the client that signed in, as far as `TRUSTED_PROXIES` reveals it.
+    #: Of the client that signed in, as far as `TRUSTED_PROXIES` reveals it. None with
+    #: `DISABLE_IP_TRACKING`.
     ip_address: str | None
     #: Of the client that signed in; its first 512 characters.
     user_agent: str | None
@@ -76,7 +80,7 @@ class Session:
             created_at=now,
             updated_at=now,
             expires_at=now + policy.lifetime,
-            ip_address=ip_address,
+            ip_address=ip_address if policy.tracks_ip_address else None,
             user_agent=user_agent,
         )
 

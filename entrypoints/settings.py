@@ -102,6 +102,9 @@ class Settings(BaseSettings):
     session_update_age: Annotated[int, Field(ge=0, le=31_536_000)] = 86_400
     #: Better Auth's `session.disableSessionRefresh`: whether sessions are never prolonged.
     disable_session_refresh: bool = False
+    #: Better Auth's `advanced.ipAddress.disableIpTracking`: whether sessions that begin here have
+    #: no address of the client.
+    disable_ip_tracking: bool = False
     #: The lifetime in days of an access token, and the longest one of a token that the front end's
     #: server signed.
     jwt_expiry_days: Annotated[int, Field(ge=1, le=365)] = 7
@@ -255,6 +258,7 @@ class Settings(BaseSettings):
             lifetime=timedelta(seconds=self.session_expires_in),
             update_age=timedelta(seconds=self.session_update_age),
             is_fixed=self.disable_session_refresh,
+            tracks_ip_address=not self.disable_ip_tracking,
         )
 
     @property

@@ -38,6 +38,28 @@ async def test_sessions_with_a_fixed_end(frozen_clock: FixedClock, credential: s
         assert (await client.get(ME, headers=headers)).status_code == 401
 
 
+@pytest.mark.parametrize("is_disabled", [True, False])
+async def test_addresses_of_sessions(is_disabled: bool) -> None:
+    """`DISABLE_IP_TRACKING`: failed log-ins are counted by address all the same."""
+    backend = build_backend(
+        disable_ip_tracking=is_disabled, trusted_proxies=1, auth_rate_limit="2/hour"
+    )
+    headers = {"X-Forwarded-For": "203.0.113.7"}
+    async with client_of(backend.app) as client:
+        for path in (SIGN_UP, LOG_IN):
+            body = (await client.post(path, json=LOGIN, headers=headers)).json()
+            assert body["session"]["ip_address"] == (None if is_disabled else "203.0.113.7")
+        stored = {session.ip_address for session in backend.store.sessions.values()}
+        assert stored == {body["session"]["ip_address"]}
+        wrong = [
+            await client.post(
+                LOG_IN, json={"email": f"{n}@x.com", "password": "wrong"}, headers=headers
+            )
+            for n in range(3)
+        ]
+        assert [response.status_code for response in wrong] == [401, 401, 429]
+
+
 async def test_passwords_can_be_turned_off() -> None:
     """`EMAIL_AND_PASSWORD`: sessions of the front end stay valid."""
     backend = build_backend(email_and_password=False)

@@ -16,6 +16,7 @@ TIMES: Final = 'select "expiresAt", "updatedAt" from session where token = %s'
 #: The lengths of passwords that both sides accept.
 LENGTHS: Final = (12, 140)
 STRICT: Final[dict[str, Any]] = {
+    "advanced": {"ipAddress": {"disableIpTracking": True}},
     "session": {"disableSessionRefresh": True, "updateAge": 0},
     "emailAndPassword": {
         "minPasswordLength": LENGTHS[0],
@@ -25,6 +26,7 @@ STRICT: Final[dict[str, Any]] = {
 }
 OURS_STRICT: Final[dict[str, Any]] = {
     "disable_session_refresh": True,
+    "disable_ip_tracking": True,
     "session_update_age": 0,
     "min_password_length": LENGTHS[0],
     "max_password_length": LENGTHS[1],
@@ -85,6 +87,18 @@ async def test_sessions_are_never_prolonged(strict: Sides, email: str) -> None:
     assert theirs.json()["session"]["token"] == token
     assert "set-cookie" not in theirs.headers
     assert strict.rows(TIMES, token) == before
+
+
+async def test_addresses_are_not_stored(strict: Sides, email: str) -> None:
+    """`disableIpTracking`, whatever the proxies report."""
+    strict.better_auth.sign_up(email)
+    forwarded = {"X-Forwarded-For": "203.0.113.7"}
+    body = {"email": email, "password": PASSWORD}
+    strict.better_auth.request("POST", "/sign-in/email", forwarded, json=body).raise_for_status()
+    ours = await strict.taskport.request("POST", "/auth/login", forwarded, json=body)
+    assert ours.json()["session"]["ip_address"] is None
+    sessions = (await strict.taskport.sessions(cookie_of(ours))).json()["data"]
+    assert [session["ip_address"] for session in sessions] == [None, None]
 
 
 async def test_raw_session_token_is_no_bearer(strict: Sides, email: str) -> None:
