@@ -1,8 +1,11 @@
 """Which names, domains and paths of cookies are ours, and how much of them one response clears."""
 
+import re
 from typing import Any, Final
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from adapters.better_auth.cookie_options import CookieOption, CookieOptions
 from adapters.better_auth.former_cookies import MAX_BYTES, parent_domains
@@ -183,6 +186,25 @@ def test_cookies_with_the_other_prefix_are_expired(is_secure: bool) -> None:
     assert {f"{line.partition('=')[0]}=x" for line in lines[3:]} == set(shown)
 
 
+def test_cookie_that_is_replaced_is_not_expired_as_well() -> None:
+    ours = cookies(CookieOptions(), "http://localhost:3000")
+    request = BrowserCookies(f"{ours.name}=x", "localhost:8000")
+    assert ours.replace(session(1), request) == ours.issue(session(1))
+
+
+def test_twins_of_the_own_name_are_expired_first() -> None:
+    """On a host with many labels, not all forms of all names fit into one head."""
+    host, jar, ours = "a.b.c.d.e.f.example.com", CookieJar(), cookies(CookieOptions())
+    for name in (f"__Secure-{ours.name}", ours.name):
+        for domain in ("", *(f"; Domain={domain}" for domain in parent_domains(host))):
+            for more in ("", "; SameSite=None; Partitioned"):
+                jar.receive([f"{name}=x{domain}; Path=/; Secure{more}"], host)
+    assert len(jar.names()) == 32
+    jar.receive(ours.replace(session(1), browser(jar, host)), host)
+    assert jar.names().count(ours.name) == 1
+    assert len(jar.names()) > 1
+
+
 def test_new_cookie_is_last() -> None:
     """On a host that is a public suffix, a cookie of its domain is the one of this host alone."""
     jar, host = CookieJar(), "co.uk"
@@ -234,6 +256,29 @@ def test_host_prefix_has_no_domain() -> None:
     assert not any("Domain=" in line for line in lines if line.startswith("__Host-"))
     jar.receive(lines, HOST)
     assert jar.names() == []
+
+
+_PARTS: Final = st.sampled_from(
+    ["better-auth", ".session_data", ".session_token", "__Secure-", ".", "=", ";", " ", "\r\n", "a"]
+)
+_TEXT: Final = st.lists(st.one_of(_PARTS, st.text(max_size=3)), max_size=30).map("".join)
+
+
+@settings(deadline=None)
+@given(_TEXT, _TEXT)
+def test_no_text_of_a_client_breaks_a_header(header: str, host: str) -> None:
+    """Whatever the names and the host are; and each line clears a cookie of ours."""
+    request = BrowserCookies(header, host)
+    lines = [*OURS.expire(request), *OURS.replace(session(1), request)[:-1]]
+    for line in lines:
+        name, *attributes = line.split("; ")
+        assert line.isascii()
+        assert line.isprintable()
+        assert re.fullmatch(r"(__Secure-)?better-auth\.(session|account|dont)_[^ =;]+=", name)
+        assert attributes[0] == "Max-Age=0"
+        assert {a.partition("=")[0] for a in attributes} <= {
+            *("Max-Age", "Domain", "Path", "HttpOnly", "Secure", "SameSite", "Partitioned")
+        }
 
 
 def test_many_cookies_are_bounded() -> None:
