@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import structlog
+from hypothesis import HealthCheck, settings
 from structlog.testing import capture_logs
 
 from adapters.asgi import access_log
@@ -37,6 +38,11 @@ def pytest_configure() -> None:
         cache_logger_on_first_use=False,
     )
     logging.getLogger().addHandler(StdlibBridge(logging.WARNING))
+    # A loaded machine may take seconds for an example.
+    settings.register_profile(
+        "no deadline", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    )
+    settings.load_profile("no deadline")
     # Tests of rate limits set their own. All other requests come from one address, in a flood.
     os.environ.update(RATE_LIMIT="", AUTH_RATE_LIMIT="")
 

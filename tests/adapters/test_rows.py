@@ -25,9 +25,7 @@ TIMES = st.datetimes(
 )
 STORABLE = st.characters(codec="utf-8", exclude_characters="\0")
 CREATED_AT = datetime(2026, 1, 1, tzinfo=UTC)
-relaxed = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+relaxed = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @pytest.fixture

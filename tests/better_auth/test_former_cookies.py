@@ -63,7 +63,7 @@ def test_each_cookie_of_other_settings_is_expired(now: CookieOptions) -> None:
         assert jar.names() == [ours.name] * is_sign_in
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(st.lists(st.sampled_from(SETTINGS), min_size=2, max_size=6), st.sampled_from(SETTINGS))
 def test_no_series_of_settings_is_a_dead_end(
     befores: list[CookieOptions], now: CookieOptions

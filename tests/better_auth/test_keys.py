@@ -6,7 +6,7 @@ from typing import Any
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, rsa
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.better_auth.keys import public_key, stored_key
@@ -134,7 +134,6 @@ _TEXTS = st.text(max_size=60) | st.sampled_from(
 )
 
 
-@settings(deadline=None)
 @given(
     st.dictionaries(
         st.sampled_from(["kty", "crv", "x", "y", "n", "e", "alg", "use", "kid"]),

@@ -294,11 +294,10 @@ def mutations(draw: st.DrawFn) -> tuple[Dump, Dump]:
 
 @settings(
     max_examples=15,
-    deadline=None,
     derandomize=True,
     # To shrink an example takes minutes.
     phases=[Phase.generate],
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(mutation=mutations(), with_decoys=st.booleans())
 async def test_any_names(
