@@ -1,5 +1,6 @@
 """Better Auth with many plugins: what they change in users and sessions is respected."""
 
+import json
 from collections.abc import AsyncIterator
 from typing import Any, Final
 
@@ -19,6 +20,14 @@ CLIENT: Final = {"client_id": "television"}
 DEVICE_GRANT: Final = "urn:ietf:params:oauth:grant-type:device_code"
 PHONE_CODE: Final = "select value from verification where identifier like '%%' || %s || '%%'"
 EXPIRY: Final = 'select "expiresAt" from session where token = %s'
+FOR_AN_HOUR: Final = """
+    update session set "expiresAt" = now() + interval '1 hour' where token = %s
+"""
+RENAMED: Final = {
+    "banned": "barred",
+    "banExpires": "barredUntil",
+    "twoFactorEnabled": "secondStep",
+}
 RESET: Final = '{"emailAndPassword": {"revokeSessionsOnPasswordReset": true}}'
 
 
@@ -74,6 +83,15 @@ async def test_admin_impersonates_a_user(plugged: Sides, email: str) -> None:
     assert (await plugged.taskport.me(cookie)).json()["email"] == email
     assert (await plugged.taskport.refresh(cookie)).is_success
     assert plugged.rows(EXPIRY, token) == before
+    # As a bearer, without the cookie beside it, either side takes it for an ordinary session.
+    for prolong in (plugged.taskport.validate, None):
+        plugged.rows(FOR_AN_HOUR, token)
+        before = plugged.rows(EXPIRY, token)
+        if prolong:
+            await prolong(bearer(token))
+        else:
+            plugged.better_auth.get_session(bearer(token))
+        assert plugged.rows(EXPIRY, token) != before
     ended = post(plugged, "/admin/stop-impersonating", cookie, {}).raise_for_status()
     assert (await plugged.taskport.me(cookie)).status_code == 401
     assert (await plugged.taskport.me(cookie_of(ended))).json()["email"] == f"admin-{email}"
@@ -203,6 +221,35 @@ async def test_guest_is_a_user(plugged: Sides) -> None:
 
     await assert_signed_in(plugged, guest, guest.json()["user"]["email"])
     assert (await plugged.taskport.create(cookie_of(guest))).status_code == 201
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.usefixtures("node_modules")
+async def test_renamed_columns_of_plugins(
+    postgres_18_server: PostgresServer, email: str, version: str
+) -> None:
+    """`schema` of `admin` and `twoFactor`."""
+    async with both_sides(
+        postgres_18_server,
+        version,
+        plugins="renamed",
+        ours={"better_auth_models": json.dumps({"user": {"fields": RENAMED}})},
+    ) as sides:
+        admin = cookie_of(sides.better_auth.sign_up(f"admin-{email}"))
+        for name, column in (("banned", "barred"), ("careful", "secondStep")):
+            user = sides.better_auth.sign_up(f"{name}-{email}").json()["user"]
+            if name == "banned":
+                body = {"userId": user["id"], "banExpiresIn": 3600}
+                post(sides, "/admin/ban-user", admin, body).raise_for_status()
+            else:
+                sides.rows('update "user" set "secondStep" = true where id = %s', user["id"])
+            assert sides.rows(
+                f'select "{column}" is_set from "user" where id = %s', user["id"]
+            ) == [{"is_set": True}]
+        banned = await sides.taskport.log_in(f"banned-{email}")
+        assert banned.json()["error_code"] == "USER_BANNED"
+        careful = await sides.taskport.log_in(f"careful-{email}")
+        assert careful.json()["error_code"] == "SECOND_FACTOR_REQUIRED"
 
 
 async def assert_signed_in(plugged: Sides, signed_in: httpx.Response, email: str) -> None:

@@ -28,7 +28,16 @@ const all = ({ plugins, access }) => [
   plugins.username(),
 ];
 
-const SETS = { all };
+// Columns under names that do not tell.
+const renamed = ({ plugins, access }) => [
+  plugins.admin({
+    roles: { user: access.adminAc, admin: access.adminAc },
+    schema: { user: { fields: { banned: "barred", banExpires: "barredUntil" } } },
+  }),
+  plugins.twoFactor({ schema: { user: { fields: { twoFactorEnabled: "secondStep" } } } }),
+];
+
+const SETS = { all, renamed };
 
 // The plugins of a set; none without a name.
 export async function pluginsOf(name, version) {
