@@ -346,3 +346,14 @@ def test_env_file_must_be_utf_8(home: Home) -> None:
     """The message quotes nothing of it."""
     (home.folder / ".env").write_bytes(b"BETTER_AUTH_SECRET=caf\xe9-" + b"x" * 40)
     assert error_message(home.run("check")) == ".env: is not text in UTF-8"
+
+
+@pytest.mark.postgres
+def test_grants_of_the_front_end_are_not_those_of_the_serving_role(configured: Cli) -> None:
+    """They have the function for guests, and no table."""
+    serving, front_end = configured("grants", "app"), configured("grants", "app", "--front-end")
+    assert (serving.code, front_end.code) == (0, 0)
+    assert "move_tasks" not in serving.out
+    assert 'grant usage on schema taskport to "app";' in front_end.out
+    assert 'grant execute on function taskport.move_tasks(text, text) to "app";' in front_end.out
+    assert front_end.out.count("grant ") == 2
