@@ -28,8 +28,9 @@ CURES: Final[Mapping[Reason, str]] = {
     ),
     Reason.ENCODED_TWICE: "Pass the value of the cookie on as it is, without encoding it again.",
     Reason.BAD_SIGNATURE: (
-        "Set BETTER_AUTH_SECRET to the secret of the Better Auth server; if it is, sign in again:"
-        " the credential was changed on its way, or is from before a change of the secret or keys."
+        "Set BETTER_AUTH_SECRET to the secret of the Better Auth server (`taskport check` prints"
+        " its fingerprint); if it is, sign in again: the credential was changed on its way, or is"
+        " from before a change of the secret or keys."
     ),
     Reason.TOKEN_MALFORMED: "Send the session token as Better Auth issued it, complete and alone.",
     Reason.TWO_AUTHORIZATION_HEADERS: (
@@ -69,7 +70,8 @@ CURES: Final[Mapping[Reason, str]] = {
     ),
     Reason.JWT_NOT_YET_VALID: "Set the clocks of both servers, by NTP for instance.",
     Reason.JWT_LIFETIME_TOO_LONG: (
-        "Issue the token for a shorter time, or raise the setting of the lifetime of tokens."
+        "Issue the token for a shorter time, or raise JWT_MAX_LIFETIME for a JWT of the plugin,"
+        " else JWT_EXPIRY_DAYS."
     ),
     Reason.JWT_FOR_ANOTHER_PURPOSE: (
         "Send a token that was issued for a user of this service, not for an OAuth client, an"
@@ -89,15 +91,17 @@ CURES: Final[Mapping[Reason, str]] = {
     Reason.KID_INVALID: "Send a token of Better Auth's `jwt` plugin, which names its key.",
     Reason.UNKNOWN_KID: (
         "Share the `jwks` table with the Better Auth server, or set BETTER_AUTH_JWKS_URL to where"
-        " it publishes its keys; after a change of keys, get a new token."
+        " it publishes its keys (with the embedded database there is no default); after a change of"
+        " keys, get a new token."
     ),
     Reason.KEY_UNUSABLE: "Delete the row of this key from the `jwks` table, and get a new token.",
     Reason.SHARED_SECRET_OFF: (
         "Set SHARED_SECRET_TOKENS=true, or send a token of Better Auth's `jwt` plugin."
     ),
     Reason.USER_UNKNOWN: (
-        "Sign in again; if that does not help, the token names a user of another database, or lacks"
-        " the `email` without which the user cannot be created."
+        "Sign in again; if that does not help, the token names a user of another database, spells"
+        " the id in another way than the table, or lacks the `email` without which the user cannot"
+        " be created."
     ),
     Reason.USER_BANNED: "Lift the ban on the front end, with Better Auth's admin plugin.",
     Reason.INVALID_CREDENTIALS: "Use the right address and password, or reset the password.",

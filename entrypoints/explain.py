@@ -4,15 +4,16 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+import jwt
 from starlette.datastructures import Headers
 
-from adapters.better_auth.authenticator import DOTS_OF_A_JWT, kind_of_jwt
+from adapters.better_auth.authenticator import DOTS_OF_A_JWT, BetterAuthAuthenticator, kind_of_jwt
 from adapters.better_auth.keys import ALGORITHMS
 from adapters.better_auth.tokens import bearer_token
 from adapters.http.authentication import credentials_of
 from adapters.http.csrf import CrossSiteRequest, TrustedOrigins
 from application.authentication import Identity
-from application.ports.credentials import CredentialKind
+from application.ports.credentials import Authenticator, CredentialKind
 from domain.errors import Refused, Unauthenticated
 from domain.refusals import Reason, Refusal
 from domain.users import EmailTaken
@@ -85,6 +86,8 @@ async def examine(service: Service, settings: Settings, headers: Headers) -> Exp
         notes.append(f"it has no session: a refresh is refused ({Reason.SESSION_REQUIRED})")
     else:
         notes.append(f"the session ends at {identity.session.expires_at:%Y-%m-%dT%H:%M:%SZ}")
+    if kind is CredentialKind.JWT:
+        notes.append(await _origin_of_key(authenticate.authenticator, headers["authorization"]))
     refusal, skipped = None, list[Step]()
     if identity.credential is CredentialKind.COOKIE:
         if any(name in headers for name in _PAGE_HEADERS):
@@ -93,6 +96,15 @@ async def examine(service: Service, settings: Settings, headers: Headers) -> Exp
             skipped.append(ORIGIN)
             notes.append("add the `Origin` line of the request to check whether it may change data")
     return Explanation(kind, ORIGIN if refusal else None, refusal, identity, skipped, notes)
+
+
+async def _origin_of_key(authenticator: Authenticator, authorization: str) -> str:
+    """Where the key of a valid JWT is."""
+    assert isinstance(authenticator, BetterAuthAuthenticator)
+    kid = jwt.get_unverified_header(bearer_token(authorization) or "")["kid"]
+    stored = await authenticator.jwts.find_stored(kid, authenticator.clock.now())
+    place = f"comes from {authenticator.jwts.remote.url}" if stored is None else "is in the table"
+    return f"its key {kid} {place}"
 
 
 def _refusal_of_origin(settings: Settings, headers: Headers) -> Refusal | None:
@@ -164,7 +176,7 @@ def _expectations(kind: CredentialKind, settings: Settings, cookie_name: str) ->
         "iss": issuer,
         "aud": issuer,
         "alg": f"one of {', '.join(ALGORITHMS)}",
-        "key": f"in the jwks table, or at {settings.jwks_url}",
+        "key": f"in the jwks table{f', or at {settings.jwks_url}' if settings.jwks_url else ''}",
     }
 
 

@@ -99,12 +99,17 @@ class JwtPluginTokens:
         if claims["exp"] > claims["iat"] + self.max_lifetime.total_seconds():
             raise lifetime_too_long(claims["exp"] - claims["iat"], self.max_lifetime)
 
+    async def find_stored(self, kid: str, now: datetime) -> StoredKey | None:
+        """The key in the shared table, unless it may no longer verify tokens."""
+        stored = await self.keys.find(kid)
+        if stored is None or stored.expires_at is None:
+            return stored
+        return stored if stored.expires_at > now - _KEY_GRACE_PERIOD else None
+
     async def _find_key(self, kid: str, now: datetime) -> tuple[PublicKey, bool]:
         """The key, and whether it is stored in the shared table."""
-        stored = await self.keys.find(kid)
-        if stored is not None and (
-            stored.expires_at is None or stored.expires_at > now - _KEY_GRACE_PERIOD
-        ):
+        stored = await self.find_stored(kid, now)
+        if stored is not None:
             key = stored_key(stored)
             if key is None:
                 raise Unauthenticated(Reason.KEY_UNUSABLE, seen=f"kid {kid}")

@@ -1,5 +1,7 @@
 """`taskport explain` tells the same as the service does, and nothing that is secret."""
 
+import inspect
+import re
 from itertools import combinations
 from typing import Any, Final
 
@@ -9,6 +11,9 @@ from hypothesis import strategies as st
 from starlette.datastructures import Headers as StarletteHeaders
 
 from adapters.asgi import access_log, refusals
+from adapters.better_auth import access_tokens, claims, jwts, shared_secret, tokens
+from adapters.better_auth.jwks import RemoteKeys
+from adapters.better_auth.keys import public_key
 from application.ports.credentials import CredentialKind
 from domain.refusals import Reason
 from domain.sessions import Session
@@ -19,7 +24,7 @@ from entrypoints.explain_steps import STEPS
 from tests.canaries import PLANTED
 from tests.conftest import LogEvents
 from tests.http.api import TASKS
-from tests.http.backend import Backend
+from tests.http.backend import Backend, build_backend
 from tests.http.client import ORIGIN, SECRET, send_json, shared_secret_token
 from tests.http.credentials import (
     HEADERS_OF,
@@ -29,8 +34,17 @@ from tests.http.credentials import (
     plugin_token,
     signed,
 )
+from tests.http.fakes import FakeRemoteKeys
 from tests.http.forgeries import FORGERIES, VALID
-from tests.http.forging import ATTACKER_KEY, OWN_KEY, hs256, now, shared_claims, sign_with_secret
+from tests.http.forging import (
+    ATTACKER_KEY,
+    OWN_KEY,
+    REMOTE_KEY,
+    hs256,
+    now,
+    shared_claims,
+    sign_with_secret,
+)
 from tests.http.refusals import REFUSED, backend_with, secrets_of
 from tests.http.rows import snapshot
 
@@ -139,18 +153,45 @@ SECRET_DEFECTS: Final[dict[str, dict[str, Any]]] = {
 }
 
 
+VERIFIERS: Final = {
+    CredentialKind.JWT: (tokens, claims, jwts),
+    CredentialKind.ACCESS_TOKEN: (tokens, claims, access_tokens),
+    CredentialKind.SHARED_SECRET: (tokens, claims, shared_secret),
+}
+
+
+@pytest.mark.parametrize("kind", VERIFIERS)
+def test_steps_have_every_reason_of_their_verifier(kind: CredentialKind) -> None:
+    """A reason without a step could not be explained."""
+    used = {
+        Reason[name]
+        for module in VERIFIERS[kind]
+        for name in re.findall(r"Reason\.([A-Z_]+)", inspect.getsource(module))
+    }
+    explained = {reason for step in STEPS[kind] for reason in step.reasons}
+    assert used <= explained
+
+
+async def test_lifetime_of_a_jwt_is_a_step() -> None:
+    backend, _ = backend_with({"jwt_max_lifetime": 60})
+    explanation, text = await explain(backend, plugin_token())
+    assert explanation.failed is not None
+    assert explanation.failed.name == "lifetime", text
+    assert "JWT_MAX_LIFETIME" in text
+
+
 def merged(*defects: dict[str, Any]) -> dict[str, Any] | None:
     """All defects in one; None if they contradict each other."""
     header: dict[str, Any] = {}
-    claims: dict[str, Any] = {}
+    members: dict[str, Any] = {}
     for defect in defects:
         changes = {**defect}
         more = changes.pop("header", {})
-        if header.keys() & more.keys() or claims.keys() & changes.keys():
+        if header.keys() & more.keys() or members.keys() & changes.keys():
             return None
         header |= more
-        claims |= changes
-    return {**claims, "header": header}
+        members |= changes
+    return {**members, "header": header}
 
 
 @pytest.mark.parametrize("first", JWT_DEFECTS)
@@ -256,6 +297,20 @@ async def test_origin_is_examined_if_it_is_given() -> None:
         [line] = [line for line in text.splitlines() if "origin, for changes" in line]
         assert line.split()[0] == word
         assert "user     ann" in text
+
+
+async def test_place_of_the_key_is_told() -> None:
+    backend, _ = backend_with({})
+    _, text = await explain(backend, plugin_token())
+    assert f"note   its key {OWN_KEY.kid} is in the table" in text
+    published = public_key(REMOTE_KEY.jwk())
+    assert published is not None
+    keys = FakeRemoteKeys({REMOTE_KEY.kid: published})
+    remote = build_backend({RemoteKeys: keys})
+    token = REMOTE_KEY.token(plugin_claims())
+    _, text = await explain(remote, token)
+    assert f"note   its key {REMOTE_KEY.kid} comes from {keys.url}" in text
+    assert "creates or updates the user" in text
 
 
 async def test_user_who_would_be_created_is_not() -> None:
