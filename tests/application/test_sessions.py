@@ -7,7 +7,7 @@ import pytest
 
 from application.authentication import Identity
 from application.ports.credentials import CredentialKind
-from application.sessions import EndSession, ListSessions, LogOut, ProlongSession
+from application.sessions import EndSession, FindSessions, ListSessions, LogOut, ProlongSession
 from application.sign_in import SignedIn
 from domain.errors import Forbidden, Unauthenticated
 from domain.sessions import SESSION_LIFETIME, SessionNotFound
@@ -127,6 +127,21 @@ async def test_prolong_returns_whether_it_prolonged(
     assert not await prolong(await scenario.identity(signed_in))
     # Another tab has read the session before: it loses the race without an error.
     assert await prolong(stale)
+
+
+async def test_find_valid_sessions_of_others(scenario: SignInScenario, ann: SignedIn) -> None:
+    """Not those of the identity, which are known; nor expired and unknown ones."""
+    signed_in, second, other, dead = [
+        (await scenario.log_in()).session or pytest.fail() for _ in range(4)
+    ]
+    dead.expires_at = scenario.clock.now() - timedelta.resolution
+    scenario.store.sessions[dead.id] = dead
+    tokens = [session.token for session in (signed_in, second, other, dead)] + ["unknown"]
+    identity = Identity(ann.user, CredentialKind.SESSION_TOKEN, signed_in, cookie_session=second)
+    find = FindSessions(scenario.sessions, scenario.clock)
+    assert await find(tokens, identity) == [other]
+    assert await find(tokens) == [signed_in, second, other]
+    assert await find([], identity) == []
 
 
 async def test_list_and_end_own_sessions(scenario: SignInScenario, ann: SignedIn) -> None:

@@ -47,6 +47,8 @@ def test_cookies_of_another_application_are_not_touched() -> None:
         "better-auth.session_datas=x",
         "better-auth.dont_remember.0=x",
         "xbetter-auth.session_data=x",
+        # Without a name.
+        "__Secure-better-auth.session_data",
     ]
     request = BrowserCookies("; ".join(shown), HOST)
     assert OURS.signed_tokens(request) == []
@@ -63,6 +65,17 @@ def test_former_prefix_is_recognized_by_its_signature() -> None:
     assert OURS.signed_tokens(request) == [token(1)]
     names = {line.partition("=")[0] for line in OURS.expire(request)[3:]}
     assert names == {"old.session_token", "old.session_data", "old.session_data.3"}
+
+
+def test_twins_of_a_name_of_the_settings_are_recognized() -> None:
+    """Also of one that does not end as Better Auth's names do."""
+    named = {"session_token": CookieOption("sid")}
+    ours = cookies(CookieOptions(is_secure=True, cookies=named))
+    values = [ours.signatures.sign(token(number)) for number in (1, 2)]
+    request = BrowserCookies(f"sid={values[0]}; __Secure-sid={values[1]}", "localhost")
+    assert ours.signed_tokens(request) == [token(1), token(2)]
+    names = {line.partition("=")[0] for line in ours.expire(request)}
+    assert {"sid", "__Secure-sid"} <= names
 
 
 def test_badly_signed_twin_is_expired_but_ends_no_session() -> None:
