@@ -20,14 +20,14 @@ run: .venv/run ## Set everything up and serve on the embedded PostgreSQL (ARGS="
 	@$(BIN)/python -m entrypoints serve $(ARGS)
 
 test: .venv/dev ## Set everything up and run all tests
-	@$(BIN)/python -m pytest -n $(JOBS) --cov --cov-report=term $(ARGS)
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --cov --cov-report=term $(ARGS)
 	@$(BIN)/python -m coverage report --include='domain/*,application/*' --fail-under=95 --format=total
 
 test-core: .venv/dev ## Run the tests of the core: domain, use cases, memory adapters, conventions
 	@$(BIN)/python -m pytest -q -m "$(CORE)" $(CORE_TESTS) $(ARGS)
 
 test-oldest: .venv-oldest/dev ## Run the tests of the adapters on the oldest versions that pyproject.toml allows
-	@.venv-oldest/bin/python -m pytest -q -n $(JOBS) -m "not node" $(OLDEST_TESTS) $(ARGS)
+	@.venv-oldest/bin/python -m pytest -q -n $(JOBS) -m "not node and not debian" $(OLDEST_TESTS) $(ARGS)
 
 check: .venv/dev ## Format, lint, types, import contracts; then all tests, with every part required
 	@$(BIN)/python -m ruff format --check .

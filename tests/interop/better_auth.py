@@ -15,6 +15,8 @@ from tests.interop.nodejs import FOLDER, node
 
 #: The versions of `node/package.json`. 1.7.2 is the last one with `account.issuer`.
 VERSIONS: Final = ("1.6.30", "1.7.2", "1.7.7", "1.7.24", "1.7.25")
+#: Those with which options are tried: 1.7.24 has the options of 1.7.25.
+VERSIONS_OF_OPTIONS: Final = ("1.6.30", "1.7.2", "1.7.7", "1.7.25")
 KeyAlgorithm = Literal["EdDSA", "ES256", "RS256", "PS256", "ES512"]
 PASSWORD: Final = "correct horse battery"
 NO_CREDENTIAL: Final[Mapping[str, str]] = {}

@@ -10,7 +10,7 @@ import pytest
 
 from adapters.postgres.layout import LayoutOptions
 from adapters.postgres.schema import migrate
-from tests.interop.better_auth import VERSIONS, better_auth, cookie_of, server
+from tests.interop.better_auth import VERSIONS_OF_OPTIONS, better_auth, cookie_of, server
 from tests.interop.layouts import Layout, sides_of_layout
 from tests.interop.sides import SharedSides, Sides, attributes, both_sides, rows
 from tests.interop.taskport import NO_KEYS, SECRET, taskport
@@ -32,7 +32,7 @@ AGED: Final = """
 """
 
 
-@pytest.fixture(scope="module", params=VERSIONS)
+@pytest.fixture(scope="module", params=VERSIONS_OF_OPTIONS)
 async def agreed(
     request: pytest.FixtureRequest, node_modules: None, postgres_18_server: PostgresServer
 ) -> AsyncIterator[Sides]:
@@ -56,7 +56,7 @@ async def agreed(
         yield sides
 
 
-@pytest.fixture(scope="module", params=VERSIONS)
+@pytest.fixture(scope="module", params=VERSIONS_OF_OPTIONS)
 async def verifying(
     request: pytest.FixtureRequest, node_modules: None, postgres_18_server: PostgresServer
 ) -> AsyncIterator[Sides]:
@@ -80,7 +80,7 @@ async def test_cookies_with_a_prefix_and_a_domain(agreed: Sides, email: str) -> 
         await agreed.assert_accepted(await agreed.credentials(signed_in))
 
 
-@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("version", VERSIONS_OF_OPTIONS)
 async def test_cookies_with_names_and_attributes(
     postgres_18_server: PostgresServer, email: str, version: str
 ) -> None:
@@ -168,7 +168,7 @@ async def test_required_verification(verifying: Sides, email: str) -> None:
         assert (await verifying.taskport.log_in(address)).is_success
 
 
-@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("version", VERSIONS_OF_OPTIONS)
 async def test_closed_sign_up(postgres_18_server: PostgresServer, email: str, version: str) -> None:
     """`disableSignUp`."""
     options = json.dumps({"emailAndPassword": {"disableSignUp": True}})
@@ -181,7 +181,7 @@ async def test_closed_sign_up(postgres_18_server: PostgresServer, email: str, ve
 
 
 @pytest.mark.parametrize("layout", ["kysely_serial", "kysely_uuid"])
-@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("version", VERSIONS_OF_OPTIONS)
 async def test_ids_of_each_kind(
     postgres_18_server: PostgresServer, email: str, version: str, layout: Layout
 ) -> None:
@@ -190,7 +190,7 @@ async def test_ids_of_each_kind(
         await assert_shared(sides, email)
 
 
-@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("version", VERSIONS_OF_OPTIONS)
 async def test_renamed_tables_and_columns(
     postgres_18_server: PostgresServer, email: str, version: str
 ) -> None:
@@ -199,7 +199,7 @@ async def test_renamed_tables_and_columns(
         await assert_shared(sides, email)
 
 
-@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("version", VERSIONS_OF_OPTIONS)
 async def test_tables_of_another_schema(
     postgres_18_server: PostgresServer, email: str, version: str
 ) -> None:

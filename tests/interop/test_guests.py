@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from tests.interop.better_auth import PASSWORD, VERSIONS, cookie_of
+from tests.interop.better_auth import PASSWORD, VERSIONS_OF_OPTIONS, cookie_of
 from tests.interop.sides import Sides, both_sides
 from tests.interop.taskport import Headers
 from tests.servers import PostgresServer
@@ -14,7 +14,7 @@ from tests.servers import PostgresServer
 pytestmark = [pytest.mark.node, pytest.mark.postgres]
 
 
-@pytest.fixture(scope="module", params=VERSIONS)
+@pytest.fixture(scope="module", params=VERSIONS_OF_OPTIONS)
 async def guests(
     request: pytest.FixtureRequest, node_modules: None, postgres_18_server: PostgresServer
 ) -> AsyncIterator[Sides]:

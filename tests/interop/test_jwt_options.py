@@ -12,7 +12,7 @@ from jwt.algorithms import OKPAlgorithm
 from adapters.postgres.schema import migrate
 from tests.better_auth.provider import Provider
 from tests.better_auth.signer import Signer
-from tests.interop.better_auth import VERSIONS, KeyAlgorithm, Settings, cookie_of, server
+from tests.interop.better_auth import VERSIONS_OF_OPTIONS, KeyAlgorithm, Settings, cookie_of, server
 from tests.interop.sides import Sides, bearer, both_sides
 from tests.interop.taskport import NO_KEYS, SECRET, Headers, Taskport, taskport
 from tests.servers import PostgresServer
@@ -26,7 +26,7 @@ EXPIRE_KEYS: Final = """update jwks set "expiresAt" = now() - interval '1 minute
 DEFAULTS: Final[Settings] = {"base_path": "/api/auth", "jwt": "", "key_algorithm": "EdDSA"}
 
 
-@pytest.fixture(scope="module", params=VERSIONS)
+@pytest.fixture(scope="module", params=VERSIONS_OF_OPTIONS)
 async def restartable(
     request: pytest.FixtureRequest, node_modules: None, postgres_18_server: PostgresServer
 ) -> AsyncIterator[Sides]:
@@ -118,7 +118,7 @@ async def test_tokens_that_are_signed_elsewhere(restartable: Sides, email: str) 
         await provider.stop()
 
 
-@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("version", VERSIONS_OF_OPTIONS)
 @pytest.mark.usefixtures("node_modules")
 async def test_renamed_table_of_keys(
     postgres_18_server: PostgresServer, email: str, version: str

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.adapters.test_option_checks import notes
-from tests.interop.better_auth import VERSIONS, server
+from tests.interop.better_auth import VERSIONS_OF_OPTIONS, server
 from tests.interop.taskport import SECRET
 from tests.servers import PostgresServer
 
@@ -12,7 +12,7 @@ pytestmark = [pytest.mark.node, pytest.mark.postgres, pytest.mark.usefixtures("n
 MONTH = 2_592_000
 
 
-@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("version", VERSIONS_OF_OPTIONS)
 async def test_lifetime_of_sessions(postgres_18_server: PostgresServer, version: str) -> None:
     with (
         postgres_18_server.database(template="template0") as url,

@@ -7,16 +7,16 @@ from typing import Any, Final
 import pytest
 
 from specs.generator.options import OPTIONS_FILE
-from tests.interop.better_auth import VERSIONS
+from tests.interop.better_auth import VERSIONS_OF_OPTIONS
 from tests.interop.nodejs import FOLDER, node
 
 pytestmark = [pytest.mark.node, pytest.mark.usefixtures("node_modules")]
 
-NEWEST: Final = max(VERSIONS, key=lambda version: [int(part) for part in version.split(".")])
+NEWEST: Final = VERSIONS_OF_OPTIONS[-1]
 CORE: Final = {"secret", "baseURL", "session.expiresIn", "advanced.cookies.*.name"}
 
 
-@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("version", VERSIONS_OF_OPTIONS)
 def test_options_are_found_in_the_types_of_each_version(version: str) -> None:
     found = options(version)
     assert set(found) >= CORE

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import pytest
 
-from tests.interop.better_auth import PASSWORD, VERSIONS, cookie_of
+from tests.interop.better_auth import PASSWORD, VERSIONS_OF_OPTIONS, cookie_of
 from tests.interop.sides import OF_A_SESSION, TO_BE_PROLONGED, Sides, attributes, both_sides
 from tests.servers import PostgresServer
 
@@ -37,7 +37,7 @@ CLOSED: Final[dict[str, Any]] = {"emailAndPassword": {"enabled": False}}
 OURS_CLOSED: Final[dict[str, Any]] = {"email_and_password": False, "delete_user": False}
 
 
-@pytest.fixture(scope="module", params=VERSIONS)
+@pytest.fixture(scope="module", params=VERSIONS_OF_OPTIONS)
 async def strict(
     request: pytest.FixtureRequest, node_modules: None, postgres_18_server: PostgresServer
 ) -> AsyncIterator[Sides]:
@@ -52,7 +52,7 @@ async def strict(
         yield sides
 
 
-@pytest.fixture(scope="module", params=VERSIONS)
+@pytest.fixture(scope="module", params=VERSIONS_OF_OPTIONS)
 async def closed(
     request: pytest.FixtureRequest, node_modules: None, postgres_18_server: PostgresServer
 ) -> AsyncIterator[Sides]:

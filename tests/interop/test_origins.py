@@ -9,7 +9,7 @@ from typing import Final
 import pytest
 
 from entrypoints.origins import origin
-from tests.interop.better_auth import VERSIONS, cookie_of
+from tests.interop.better_auth import VERSIONS_OF_OPTIONS, cookie_of
 from tests.interop.nodejs import node
 from tests.interop.sides import Sides, bearer, both_sides
 from tests.servers import PostgresServer
@@ -71,7 +71,7 @@ UNTRUSTED: Final = (
 )
 
 
-@pytest.fixture(scope="module", params=VERSIONS)
+@pytest.fixture(scope="module", params=VERSIONS_OF_OPTIONS)
 async def international(
     request: pytest.FixtureRequest, node_modules: None, postgres_18_server: PostgresServer
 ) -> AsyncIterator[Sides]:

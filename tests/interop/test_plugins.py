@@ -7,7 +7,7 @@ from typing import Any, Final
 import httpx
 import pytest
 
-from tests.interop.better_auth import PASSWORD, VERSIONS, bearer_of, cookie_of
+from tests.interop.better_auth import PASSWORD, VERSIONS_OF_OPTIONS, bearer_of, cookie_of
 from tests.interop.sides import OF_A_SESSION, Sides, bearer, both_sides
 from tests.interop.taskport import Headers
 from tests.servers import PostgresServer
@@ -31,7 +31,7 @@ RENAMED: Final = {
 RESET: Final = '{"emailAndPassword": {"revokeSessionsOnPasswordReset": true}}'
 
 
-@pytest.fixture(scope="module", params=VERSIONS)
+@pytest.fixture(scope="module", params=VERSIONS_OF_OPTIONS)
 async def plugged(
     request: pytest.FixtureRequest, node_modules: None, postgres_18_server: PostgresServer
 ) -> AsyncIterator[Sides]:
@@ -223,7 +223,7 @@ async def test_guest_is_a_user(plugged: Sides) -> None:
     assert (await plugged.taskport.create(cookie_of(guest))).status_code == 201
 
 
-@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("version", VERSIONS_OF_OPTIONS)
 @pytest.mark.usefixtures("node_modules")
 async def test_renamed_columns_of_plugins(
     postgres_18_server: PostgresServer, email: str, version: str

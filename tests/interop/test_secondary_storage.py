@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.interop.better_auth import VERSIONS, cookie_of
+from tests.interop.better_auth import VERSIONS_OF_OPTIONS, cookie_of
 from tests.interop.sides import OF_A_SESSION, TO_BE_PROLONGED, Sides, both_sides
 from tests.servers import PostgresServer
 
@@ -17,7 +17,7 @@ PRESERVED = {"session": {**STORED["session"], "preserveSessionInDatabase": True}
 ENDS = 'select "expiresAt" from session where token = %s'
 
 
-@pytest.fixture(scope="module", params=VERSIONS)
+@pytest.fixture(scope="module", params=VERSIONS_OF_OPTIONS)
 async def stored(
     request: pytest.FixtureRequest, node_modules: None, postgres_18_server: PostgresServer
 ) -> AsyncIterator[Sides]:
@@ -27,7 +27,7 @@ async def stored(
         yield sides
 
 
-@pytest.fixture(scope="module", params=VERSIONS)
+@pytest.fixture(scope="module", params=VERSIONS_OF_OPTIONS)
 async def preserved(
     request: pytest.FixtureRequest, node_modules: None, postgres_18_server: PostgresServer
 ) -> AsyncIterator[tuple[str, Sides]]:
