@@ -39,6 +39,8 @@ _SPLIT: Final = (SESSION_DATA, ACCOUNT_DATA)
 #: What Better Auth's sign-out expires, in its order.
 _OF_SIGN_OUT: Final = (SESSION_TOKEN, SESSION_DATA, DONT_REMEMBER)
 _COOKIE_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,256}")
+#: Of a domain name (RFC 1035). The cost is quadratic: a `Host` of 64 KiB would take seconds.
+_MAX_DOMAIN_LENGTH: Final = 253
 _DOMAIN_NAME: Final = re.compile(r"((?:[a-z0-9_-]{1,63}\.)+[a-z_-][a-z0-9_-]{0,62})\.?(?::[0-9]*)?")
 
 #: Whether its name is from before, its place among those, and its key.
@@ -160,10 +162,11 @@ def parent_domains(host: str) -> list[str]:
 
     Some may be public suffixes, such as co.uk. That needs no list of them: a browser ignores
     cookies for a public suffix, so there is none to expire, and an outdated list could leave one of
-    a former `COOKIE_DOMAIN`. Empty for IP addresses and names of one label, which have no domain.
+    a former `COOKIE_DOMAIN`. Empty for IP addresses and names of one label, which have no domain,
+    and for names that are too long for DNS.
     """
     match = _DOMAIN_NAME.fullmatch(host.lower())
-    if match is None:
+    if match is None or len(match[1]) > _MAX_DOMAIN_LENGTH:
         return []
     labels = match[1].split(".")
     return [".".join(labels[first:]) for first in range(len(labels) - 2, -1, -1)]

@@ -145,10 +145,18 @@ def test_cookies_that_better_auth_1_6_would_join_are_expired() -> None:
         ("exämple.com", []),
         ("a.example.com, b.example.com", []),
         ("x" * 64 + ".example.com", []),
+        ("a." * 32_000 + "example.com", []),
     ],
 )
 def test_domains_of_a_host(host: str, domains: list[str]) -> None:
     assert parent_domains(host) == domains
+
+
+def test_longest_domain_name_has_parents() -> None:
+    longest = "a." * 121 + "example.com"
+    assert len(longest) == 253
+    assert parent_domains(longest)[-1] == longest
+    assert parent_domains(f"a{longest}") == []
 
 
 def test_public_suffix_is_ignored_by_the_browser() -> None:
