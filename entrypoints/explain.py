@@ -77,7 +77,8 @@ async def examine(service: Service, settings: Settings, headers: Headers) -> Exp
     try:
         identity = await authenticate(credentials_of(headers))
     except Refused as error:
-        return Explanation(kind, _step_of(kind, error.refusal), error.refusal, notes=notes)
+        kind, failed = _failed_check(kind, error.refusal)
+        return Explanation(kind, failed, error.refusal, notes=notes)
     except EmailTaken:
         return Explanation(kind, USER, notes=[*notes, _EMAIL_TAKEN])
     if users.changed is not None:
@@ -116,8 +117,15 @@ def _refusal_of_origin(settings: Settings, headers: Headers) -> Refusal | None:
     return None
 
 
-def _step_of(kind: CredentialKind, refusal: Refusal) -> Step:
-    return next(step for step in STEPS[kind] if refusal.reason in step.reasons)
+def _failed_check(kind: CredentialKind, refusal: Refusal) -> tuple[CredentialKind, Step]:
+    """The check that fails, and the kind of credential that it is a check of.
+
+    A header of another scheme than Bearer is refused as a bearer is, unless a cookie beside it
+    counts.
+    """
+    kinds = (kind, CredentialKind.SESSION_TOKEN)
+    steps = ((kind, step) for kind in kinds for step in STEPS[kind])
+    return next((kind, step) for kind, step in steps if refusal.reason in step.reasons)
 
 
 def render(explanation: Explanation, settings: Settings, cookie_name: str) -> str:
