@@ -104,8 +104,14 @@ async def _origin_of_key(authenticator: Authenticator, authorization: str) -> st
     assert isinstance(authenticator, BetterAuthAuthenticator)
     kid = jwt.get_unverified_header(bearer_token(authorization) or "")["kid"]
     stored = await authenticator.jwts.find_stored(kid, authenticator.clock.now())
-    place = f"comes from {authenticator.jwts.remote.url}" if stored is None else "is in the table"
-    return f"its key {kid} {place}"
+    if stored is not None:
+        return f"its key {kid} is in the table"
+    return f"its key {kid} comes from {_without_query(authenticator.jwts.remote.url)}"
+
+
+def _without_query(url: str | None) -> str:
+    """A URL that may be printed: a query may have a key of an API gateway."""
+    return (url or "").partition("?")[0]
 
 
 def _refusal_of_origin(settings: Settings, headers: Headers) -> Refusal | None:
@@ -178,13 +184,14 @@ def _line(outcome: str, name: str, detail: str) -> str:
 
 def _expectations(kind: CredentialKind, settings: Settings, cookie_name: str) -> Mapping[str, str]:
     """What was expected in steps that are right, by their names."""
+    fetched = f", or at {_without_query(settings.jwks_url)}" if settings.jwks_url else ""
     issuer = "taskport" if kind is CredentialKind.ACCESS_TOKEN else settings.better_auth_url
     return {
         "session cookie": cookie_name,
         "iss": issuer,
         "aud": issuer,
         "alg": f"one of {', '.join(ALGORITHMS)}",
-        "key": f"in the jwks table{f', or at {settings.jwks_url}' if settings.jwks_url else ''}",
+        "key": f"in the jwks table{fetched}",
     }
 
 

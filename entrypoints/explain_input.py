@@ -18,6 +18,10 @@ _HEADER: Final = re.compile(r":?([A-Za-z][A-Za-z0-9-]*)\s*:\s*(.*)", re.DOTALL)
 _REQUEST_LINE: Final = re.compile(r"[A-Z]+ \S+ HTTP/[0-9.]+|HTTP/[0-9.]+ \d+.*")
 #: What `curl -v` prints besides the request: its own words, the response and the data.
 _NOT_SENT: Final = re.compile(r"[<*{}]( .*)?")
+#: A session cookie as the storage views of Chrome (tabs) and Firefox (colon) copy it.
+_STORED_COOKIE: Final = re.compile(
+    r"([A-Za-z0-9_.-]*session[_-]?token)(?:\t|\s*:\s*|\s+=\s*)['\"]?([^\s'\"]+).*"
+)
 #: Headers that decide about a request.
 _RELEVANT: Final = frozenset({"authorization", "cookie", "origin", "referer", "sec-fetch-site"})
 #: As a browser copies them for `fetch`, or in a HAR file.
@@ -137,6 +141,8 @@ def _as_sent(header: tuple[str, str]) -> tuple[str, str]:
 
 
 def _credential(bare: str) -> tuple[str, str]:
+    if stored := _STORED_COOKIE.fullmatch(bare):
+        return "cookie", f"{stored[1]}={stored[2]}"
     if _COOKIE.fullmatch(bare):
         return "cookie", bare
     return "authorization", bare if " " in bare else f"Bearer {bare}"

@@ -1,10 +1,17 @@
 """Forms in which `taskport explain` can read a credential or a reason."""
 
-import pytest
+from typing import Final
 
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from adapters.asgi import refusals
 from domain.refusals import Reason
+from entrypoints.explain import examine, render
 from entrypoints.explain_input import headers_in, reason_in
-from tests.http.client import ORIGIN
+from tests.http.api import TASKS
+from tests.http.client import ORIGIN, send_json
 from tests.http.credentials import plugin_token, signed
 from tests.http.refusals import backend_with
 from tests.http.test_explain import explain
@@ -41,6 +48,10 @@ async def test_input_has_many_forms() -> None:
         f'{{"cookie": "{name}={value}",\n "origin": "{ORIGIN}"}}',
         f'fetch("http://x", {{"headers": {{"Authorization": "Bearer {token}"}}}});',
         f'{{"headers":[{{"name":"Cookie","value":"{name}={value}"}}]}}',
+        f"{name}\t{value}\tlocalhost\t/\t2026-12-07T09:44:48.000Z\t104\t✓\t\tLax",
+        f'{name}:"{value}"',
+        f"{name} = {value}",
+        f"{name}={value}; theme=dark",
         f"curl x -H $'cookie: {name}={value}'",
         f"curl x -H'Cookie: {name}={value}'",
         f"curl x --header='Cookie: {name}={value}'",
@@ -53,6 +64,14 @@ async def test_input_has_many_forms() -> None:
         explanation, _ = await explain(backend, text)
         assert explanation.identity is not None, text
         assert explanation.identity.user.id == "ann"
+
+
+async def test_bare_cookies_are_all_read() -> None:
+    backend, session = backend_with({})
+    cookie = f"better-auth.session_token={signed(session.token)}"
+    explanation, _ = await explain(backend, f"{cookie}; {cookie}x")
+    assert explanation.refusal is not None
+    assert explanation.refusal.reason is Reason.TWO_COOKIES
 
 
 @pytest.mark.parametrize(
@@ -98,3 +117,27 @@ def test_reason_from_the_log(text: str) -> None:
 )
 def test_other_text_is_no_reason(text: str) -> None:
     assert reason_in(text) is None
+
+
+GARBAGE: Final = st.one_of(
+    st.text(max_size=80),
+    st.from_regex(r"[A-Za-z0-9_-]{0,20}\.[A-Za-z0-9_-]{0,20}\.[A-Za-z0-9_%=-]{0,20}"),
+    st.from_regex(r"(Bearer|Basic|better-auth\.session_token=)? ?[!-~]{0,40}", fullmatch=True),
+)
+
+
+@settings(max_examples=300)
+@given(name=st.sampled_from(["Cookie", "Authorization", "Origin", ""]), value=GARBAGE)
+async def test_garbage_crashes_neither(name: str, value: str) -> None:
+    backend, _ = backend_with({})
+    refusals.forget_warnings()
+    text = f"{name}: {value}" if name else value
+    headers = headers_in(text)
+    if headers is None:
+        return
+    explanation = await examine(backend.service, backend.settings, headers)
+    rendered = render(explanation, backend.settings, backend.service.cookies.name)
+    assert rendered.replace("\n", "").isprintable()
+    sent = [(n.decode(), v.decode("latin-1")) for n, v in headers.raw]
+    response = await send_json(backend.app, "GET", TASKS, sent)
+    assert response.status_code == 401
