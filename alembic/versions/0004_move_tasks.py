@@ -5,6 +5,10 @@ go the tasks. The front end's server calls the function there, on its own connec
 whether this service runs or not, and needs no credential of the service. Like `delete_owner`, it is
 `security definer`: the front end's role needs no privilege on our tables, only to execute it. It
 finds the table of users by the trigger that `adapters/postgres/deletion_trigger.py` has created.
+
+`pg_temp` is named last in the search path of both functions. If it is not named, it is searched
+first for types, and the constraints of a domain that the caller made there would be checked with
+the privileges of the owner.
 """
 
 from alembic import op
@@ -16,7 +20,7 @@ depends_on = None
 
 _MOVE_TASKS = """
 create or replace function taskport.move_tasks(from_user text, to_user text) returns bigint
-language plpgsql security definer set search_path = '' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
     moment constant timestamptz := clock_timestamp();
     second constant interval := '1 second';
@@ -131,7 +135,10 @@ $$
 def upgrade() -> None:
     op.execute(_MOVE_TASKS)
     op.execute("revoke execute on function taskport.move_tasks(text, text) from public")
+    # Databases at `0003` have the function with an empty search path.
+    op.execute("alter function taskport.delete_owner() set search_path = pg_catalog, pg_temp")
 
 
 def downgrade() -> None:
+    # The search path of `delete_owner` stays: the older version works with it.
     op.execute("drop function taskport.move_tasks(text, text)")
