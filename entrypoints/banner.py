@@ -1,6 +1,7 @@
 """The banner that `taskport serve` prints at start: its address, database and first steps."""
 
 import shlex
+from pathlib import Path
 from typing import Final
 
 from psycopg.conninfo import conninfo_to_dict
@@ -39,16 +40,24 @@ def on_postgres(configured: Settings, settings: Settings, port: int) -> str:
         )
     folder = configured.taskport_data_dir.resolve()
     url = "postgresql://{user}@{host}:{port}/{dbname}".format_map(connection)
+    shared = {"DATABASE_URL": folder / "database-url"}
+    if not configured.secrets:
+        # Else the file is missing, or has another secret.
+        shared["BETTER_AUTH_SECRET"] = secret_file(configured)
+    variables = "".join(f"\n               {_from_file(*item)}" for item in shared.items())
     return _banner(
         settings,
         port,
         database=f"""PostgreSQL 18, embedded, {url}
              its data is in {folder / "postgres"}
-             to share it, and the secret, with a Better Auth server:
-               DATABASE_URL="$(cat {shlex.quote(str(folder / "database-url"))})"
-               BETTER_AUTH_SECRET="$(cat {shlex.quote(str(secret_file(configured)))})\"""",
+             to share it with a Better Auth server:{variables}""",
         first='TOKEN="$(.venv/bin/taskport token ann@example.com)"',
     )
+
+
+def _from_file(name: str, path: Path) -> str:
+    """A line for a shell that sets a variable to the content of a file."""
+    return f'{name}="$(cat {shlex.quote(str(path))})"'
 
 
 def _banner(settings: Settings, port: int, *, database: str, first: str) -> str:
