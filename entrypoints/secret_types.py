@@ -27,6 +27,9 @@ def fingerprint(secret: str) -> str:
 
 def _checked(secret: SecretStr) -> SecretStr:
     value = secret.get_secret_value()
+    # Python has surrogates for bytes of the environment that it cannot decode.
+    if any("\ud800" <= character <= "\udfff" for character in value):
+        raise ValueError("must be text in UTF-8")
     if len(value) < SECRET_MIN_LENGTH:
         raise ValueError(
             f"must have at least {SECRET_MIN_LENGTH} characters:"

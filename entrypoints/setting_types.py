@@ -80,7 +80,7 @@ def _models(text: object) -> object:
         return text
     try:
         models = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise ValueError(f"must be JSON such as {_MODELS_EXAMPLE}") from None
     if not isinstance(models, dict):
         raise ValueError(f"must be JSON such as {_MODELS_EXAMPLE}")

@@ -73,6 +73,15 @@ def test_secret_of_one_repeated_character_is_rejected(character: str, length: in
     assert message.startswith("BETTER_AUTH_SECRET repeats one character")
 
 
+@pytest.mark.parametrize("name", ["better_auth_secret", "better_auth_secrets"])
+@given(before=st.text(st.characters(codec="utf-8", exclude_characters=","), max_size=40))
+def test_secret_that_is_not_utf_8_is_rejected(name: str, before: str) -> None:
+    """The environment may have any bytes."""
+    undecodable = (f"a{before}".encode() + b"\xe9" + NEW.encode()).decode(errors="surrogateescape")
+    message = rejected(**{name: f"1:{undecodable}"})
+    assert message == f"{name.upper()} must be text in UTF-8"
+
+
 def test_secret_is_required_in_either_form() -> None:
     url = "postgresql://ann@db/app"
     assert Settings(database_url=url, better_auth_secrets=f"1:{NEW}").secrets == (NEW,)

@@ -485,3 +485,12 @@ def test_default_limits(load: Load) -> None:
 def test_hosts_are_separated_by_commas(load: Load) -> None:
     found = load(ALLOWED_HOSTS=" API.example.com ,*.example.org,,[::1]").allowed_hosts
     assert found == ("api.example.com", "*.example.org", "[::1]")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["BETTER_AUTH_MODELS", "BETTER_AUTH_COOKIES", "BETTER_AUTH_DEFAULT_COOKIE_ATTRIBUTES"],
+)
+@pytest.mark.parametrize("text", ["{", "[]", '"text"', "[" * 100_000], ids=lambda text: text[:9])
+def test_other_json_than_an_object_is_rejected(load: Load, name: str, text: str) -> None:
+    assert error_message(load, **{name: text}).startswith(f"{name} must be JSON such as {{")
