@@ -1,6 +1,7 @@
 """Each option of Better Auth has one answer, which names settings and tests that exist."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from entrypoints.settings import Settings
 from specs.generator.errors import error_codes
 from specs.generator.options import OPTIONS_FILE, Answer, answers, find
 from specs.generator.source import ROOT
+from tests.waiting import LIMIT_SECONDS
 
 OPTIONS: Final[list[str]] = json.loads(OPTIONS_FILE.read_text())
 #: The versions that a test of an answer runs on; it may run on more.
@@ -57,7 +59,15 @@ def collected() -> tuple[str, ...]:
     """The ids of all tests that answers name."""
     files = sorted({str(answer.test).partition("::")[0] for answer in TESTED})
     command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider"]
+    # Options of the running tests would change what is printed.
+    environment = {**os.environ, "PYTEST_ADDOPTS": ""}
     finished = subprocess.run(
-        [*command, *files], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
+        [*command, *files],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=LIMIT_SECONDS,
     )
     return tuple(finished.stdout.splitlines())
