@@ -154,6 +154,8 @@ def explain() -> None:
     reason from the log. Nothing is written, and no secret is printed. Exit code 0 if it could tell.
     """
     with _exiting_with_message():
+        if sys.stdin is None:
+            _fail("standard input is closed")
         if sys.stdin.isatty():
             typer.echo("Paste header lines or a credential, then press Ctrl-D:", err=True)
         given = sys.stdin.buffer.read(explain_input.MAX_BYTES + 1)

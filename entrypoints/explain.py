@@ -20,6 +20,7 @@ from domain.users import EmailTaken
 from entrypoints.container import Service, build
 from entrypoints.cures import CURES, cure_of
 from entrypoints.explain_steps import ORIGIN, STEPS, USER, Step
+from entrypoints.origins import without_query
 from entrypoints.read_only_users import ReadOnlyUsers
 from entrypoints.settings import Settings
 
@@ -106,12 +107,7 @@ async def _origin_of_key(authenticator: Authenticator, authorization: str) -> st
     stored = await authenticator.jwts.find_stored(kid, authenticator.clock.now())
     if stored is not None:
         return f"its key {kid} is in the table"
-    return f"its key {kid} comes from {_without_query(authenticator.jwts.remote.url)}"
-
-
-def _without_query(url: str | None) -> str:
-    """A URL that may be printed: a query may have a key of an API gateway."""
-    return (url or "").partition("?")[0]
+    return f"its key {kid} comes from {without_query(authenticator.jwts.remote.url or '')}"
 
 
 def _refusal_of_origin(settings: Settings, headers: Headers) -> Refusal | None:
@@ -184,7 +180,7 @@ def _line(outcome: str, name: str, detail: str) -> str:
 
 def _expectations(kind: CredentialKind, settings: Settings, cookie_name: str) -> Mapping[str, str]:
     """What was expected in steps that are right, by their names."""
-    fetched = f", or at {_without_query(settings.jwks_url)}" if settings.jwks_url else ""
+    fetched = f", or at {without_query(settings.jwks_url)}" if settings.jwks_url else ""
     issuer = "taskport" if kind is CredentialKind.ACCESS_TOKEN else settings.better_auth_url
     return {
         "session cookie": cookie_name,

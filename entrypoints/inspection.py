@@ -14,6 +14,7 @@ from adapters.postgres.layout import Layout
 from adapters.postgres.option_checks import ExpectedOptions, find_option_problems
 from adapters.postgres.owners import PostgresOwners
 from adapters.postgres.pool_database import PoolDatabase
+from entrypoints.origins import without_query
 from entrypoints.settings import Settings
 
 
@@ -30,7 +31,8 @@ async def find_problems(configured: Settings, settings: Settings, layout: Layout
         # The embedded database is nobody else's.
         if configured.url is not None:
             problems += await find_option_problems(database, layout, expected)
-            problems += await find_notes(database, layout, settings.jwks_url)
+            keys_url = settings.jwks_url and without_query(settings.jwks_url)
+            problems += await find_notes(database, layout, keys_url)
         return problems
 
 

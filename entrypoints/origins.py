@@ -86,3 +86,8 @@ def _host(host: str) -> str:
         # A browser would read 127.1 as an address.
         return str(ipaddress.IPv4Address(host))
     return host
+
+
+def without_query(url: str) -> str:
+    """A URL that may be printed: a query may have a key of an API gateway."""
+    return url.partition("?")[0]

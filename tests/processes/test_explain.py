@@ -1,5 +1,7 @@
 """`taskport explain` on real databases: what it prints, that it writes nothing, and exit codes."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Final
 
@@ -7,6 +9,7 @@ import psycopg
 import pytest
 
 from tests.processes.service import SECRET, Environment, Home, error_message, new_home, signed_token
+from tests.waiting import LIMIT_SECONDS
 
 NAME: Final = "better-auth.session_token"
 
@@ -86,3 +89,15 @@ def test_nothing_to_explain(home: Home, given: str) -> None:
 def test_reason_needs_no_settings(home: Home) -> None:
     done = home.run("explain", env={"DATABASE_URL": "nonsense"}, given="wrong_issuer\n")
     assert (done.code, done.out.split()[:3]) == (0, ["reason", "wrong_issuer", "cure"])
+
+
+def test_closed_standard_input_is_no_crash() -> None:
+    command = 'exec "$0" -m entrypoints explain <&-'
+    done = subprocess.run(
+        ["/bin/sh", "-c", command, sys.executable],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=LIMIT_SECONDS,
+    )
+    assert (done.returncode, done.stderr) == (1, "taskport: standard input is closed\n")
