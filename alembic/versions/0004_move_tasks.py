@@ -39,6 +39,12 @@ declare
     is_same boolean;
     moved bigint;
 begin
+    -- A stricter transaction does not see a task that is written after it began: that task would
+    -- stay with the guest, and be deleted.
+    if current_setting('transaction_isolation') not in ('read committed', 'read uncommitted') then
+        raise invalid_transaction_state using
+            message = 'taskport.move_tasks: the transaction must be READ COMMITTED';
+    end if;
     if from_user = to_user then
         return 0;
     end if;

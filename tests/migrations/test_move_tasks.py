@@ -313,6 +313,22 @@ async def test_move_waits_for_a_write_of_the_guest(
     assert await ids_of(tasks, "ann") == {task.id, *earlier}
 
 
+@pytest.mark.parametrize("isolation", ["repeatable read", "serializable"])
+async def test_stricter_isolation_is_an_error(
+    tasks: PostgresTasks, users: None, database_url: str, isolation: str
+) -> None:
+    """The transaction would not see a task that was written after it began, and not move it."""
+    await tasks.add(new())
+    async with await psycopg.AsyncConnection.connect(database_url) as moving:
+        await moving.execute(f"set transaction isolation level {isolation}".encode())
+        await moving.execute("select 1")
+        task = await tasks.add(new())
+        with pytest.raises(errors.InvalidTransactionState, match="READ COMMITTED"):
+            await moving.execute(MOVE, ("guest", "ann"))
+    assert task.id in await ids_of(tasks, "guest")
+    assert move(database_url) == 2
+
+
 @pytest.mark.parametrize("user_id", ["guest", "ann"])
 @pytest.mark.parametrize("has_owner", [True, False])
 async def test_move_waits_for_a_deletion(
