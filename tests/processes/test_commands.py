@@ -171,6 +171,8 @@ def test_check_examines_where_keys_come_from(
 @pytest.mark.postgres
 def test_check_prints_no_query_of_the_url_of_keys(configured: Cli) -> None:
     """It may have a key of an API gateway."""
+    with psycopg.connect(configured.settings["DATABASE_URL"]) as connection:
+        connection.execute("drop table public.jwks")
     done = configured("check", BETTER_AUTH_JWKS_URL="https://keys.example.com/jwks?key=canary")
     assert "keys come from https://keys.example.com/jwks\n" in done.out
     assert "canary" not in done.out + done.err
