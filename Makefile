@@ -20,7 +20,7 @@ run: .venv/run ## Set everything up and serve on the embedded PostgreSQL (ARGS="
 	@$(BIN)/python -m entrypoints serve $(ARGS)
 
 test: .venv/dev ## Set everything up and run all tests
-	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --cov --cov-report=term $(ARGS)
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder --cov --cov-report=term $(ARGS)
 	@$(BIN)/python -m coverage report --include='domain/*,application/*' --fail-under=95 --format=total
 
 test-core: .venv/dev ## Run the tests of the core: domain, use cases, memory adapters, conventions

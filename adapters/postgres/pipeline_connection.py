@@ -167,6 +167,8 @@ class PipelinedConnection:
     async def close(self) -> None:
         self._task.cancel()
         await asyncio.wait({self._task})
+        # Its exception keeps the socket of an attempt to connect open.
+        del self._task
         self._disconnect()
 
     async def _stay_connected(self) -> None:

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from adapters.postgres.database import Statement
-from adapters.postgres.pipeline_database import WRITERS, PipelineDatabase
+from adapters.postgres.pipeline_database import READERS, WRITERS, PipelineDatabase
 from domain.errors import Unavailable
 from tests.waiting import LIMIT_SECONDS, eventually_async
 
@@ -122,3 +122,30 @@ async def test_ended_writes_are_forgotten(database: PipelineDatabase) -> None:
     group = database._groups[True]
     await asyncio.gather(*(database.execute(LOCKING, {"text": str(n)}) for n in range(50)))
     await eventually_async(lambda: not group._last_writes)
+
+
+async def test_attempts_to_connect_end_when_the_database_is_closed() -> None:
+    """A server whose client neither goes on nor leaves keeps a process for it."""
+    clients: list[asyncio.StreamWriter] = []
+    ended = 0
+
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal ended
+        clients.append(writer)
+        await reader.read()
+        ended += 1
+
+    server = await asyncio.start_server(accept, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    database = PipelineDatabase(f"postgresql://ann:pw@127.0.0.1:{port}/app")
+    await database.open()
+    await eventually_async(lambda: len(clients) >= READERS + WRITERS)
+    await database.close()
+    # Those of the pool are psycopg's.
+    await eventually_async(lambda: ended >= READERS + WRITERS)
+    # Not before: to free it would close the sockets.
+    del database
+    for client in clients:
+        client.close()
+    await eventually_async(lambda: ended == len(clients))
+    server.close()
