@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from adapters.logs import process_log
 from adapters.postgres import schema
-from adapters.postgres.drift import Severity
+from adapters.postgres.database_problems import Severity
 from adapters.postgres.grants import front_end_grants
 from adapters.postgres.grants import grants as grants_of
 from adapters.postgres_server.errors import EmbeddedPostgresError

@@ -8,7 +8,8 @@ from adapters.better_auth.jwts import is_accepted
 from adapters.better_auth.passwords import STORED_HASH
 from adapters.better_auth.plain_http import Network, network_of
 from adapters.postgres.current_layout import BetterAuthDatabase, CurrentLayout
-from adapters.postgres.drift import Problem, Severity, find_notes, find_problems_in_rows
+from adapters.postgres.database_problems import Problem, Severity
+from adapters.postgres.drift import find_notes, find_problems_in_rows
 from adapters.postgres.drift import find_problems as find_quickly
 from adapters.postgres.layout import Layout
 from adapters.postgres.option_checks import ExpectedOptions, find_option_problems
@@ -49,7 +50,7 @@ def expected_options(settings: Settings) -> ExpectedOptions:
 
 
 async def _problems_of_key_url(settings: Settings) -> list[Problem]:
-    """Whoever is on the way of plain http can replace the keys, and so become any user."""
+    """An attacker on the way of plain http can replace the keys, and so become any user."""
     url = urlsplit(settings.jwks_url or "")
     if url.scheme != "http" or url.hostname is None:
         return []

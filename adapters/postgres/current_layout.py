@@ -15,8 +15,9 @@ import structlog
 
 from adapters.postgres.catalog import ALL_TABLES, SOME_TABLES, to_tables
 from adapters.postgres.database import Database, LayoutChanged, Row, Statement, Values
+from adapters.postgres.database_problems import Problem, Severity
 from adapters.postgres.discovery import discover
-from adapters.postgres.drift import Problem, Severity, find_problems
+from adapters.postgres.drift import find_problems
 from adapters.postgres.layout import Layout, LayoutOptions, UnsupportedLayout
 from domain.errors import Unavailable
 

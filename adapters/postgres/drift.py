@@ -5,40 +5,19 @@ statements run as the role that serves requests.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from enum import IntEnum
 from typing import Final
 
 from sqlalchemy import and_, func, literal_column, or_, select
 
 from adapters.postgres.catalog import quoted
 from adapters.postgres.database import Database, Statement
+from adapters.postgres.database_problems import Problem, Severity
 from adapters.postgres.deletion_trigger import find_missing
 from adapters.postgres.layout import Layout
 from adapters.postgres.privileges import needed_privileges
 from adapters.postgres.tables import OWNERS, SCHEMA
 from adapters.postgres.user_statements import WAS_MOVED, is_other_account
 from domain.errors import Unavailable
-
-
-class Severity(IntEnum):
-    """How bad a problem is."""
-
-    #: Worth knowing.
-    NOTE = 0
-    #: Some requests fail, or something that the service promises does not happen.
-    DEFECT = 1
-    #: No request succeeds.
-    FAILURE = 2
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """One problem, in a sentence for the operator, with its cure."""
-
-    severity: Severity
-    message: str
-
 
 _MISSING_PRIVILEGES: Final = Statement(
     "drift.missing_privileges",

@@ -1,7 +1,7 @@
 """Finds rows which show that an option of Better Auth differs from what is expected here.
 
-Each is a note: rows may have another cause, and requests succeed. What an ordinary database may
-have as well is not reported.
+Each is a note: rows may have another cause, and requests succeed. Rows that an ordinary
+database may have as well are not reported.
 """
 
 from collections import Counter
@@ -13,7 +13,7 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, extract, func, literal_column, null, or_, select
 
 from adapters.postgres.database import Database, Statement
-from adapters.postgres.drift import Problem, Severity
+from adapters.postgres.database_problems import Problem, Severity
 from adapters.postgres.layout import Layout, parameter
 from adapters.postgres.tables import OWNERS
 from application.ports.keys import StoredKey
@@ -35,7 +35,7 @@ _RECENTLY: Final[ColumnElement[Any]] = literal_column("interval '7 days'")
 
 @dataclass(frozen=True, slots=True)
 class ExpectedOptions:
-    """What this service expects of Better Auth's options."""
+    """The options of Better Auth that this service expects."""
 
     #: The lifetime of sessions.
     session_lifetime: timedelta

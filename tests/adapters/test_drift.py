@@ -3,9 +3,8 @@
 import pytest
 
 from adapters.postgres.current_layout import CurrentLayout
+from adapters.postgres.database_problems import Problem, Severity
 from adapters.postgres.drift import (
-    Problem,
-    Severity,
     find_problems,
     find_problems_in_rows,
 )
