@@ -14,11 +14,3 @@ def pairs(header: str) -> Iterator[tuple[str, str]]:
         name, separator, value = pair.partition("=")
         if separator:
             yield name.strip(_WHITE_SPACE), value.strip(_WHITE_SPACE).strip('"')
-
-
-def values(header: str, cookie_name: str) -> Iterator[str]:
-    """The values of all cookies with this name."""
-    for pair in header.split(";"):
-        name, separator, value = pair.partition("=")
-        if separator and name.strip(_WHITE_SPACE) == cookie_name:
-            yield value.strip(_WHITE_SPACE).strip('"')

@@ -8,7 +8,7 @@ tossing).
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from adapters.better_auth.cookie_header import values
+from adapters.better_auth.cookie_header import pairs
 from adapters.better_auth.cookie_options import Cookie
 from adapters.better_auth.former_cookies import FormerCookies
 from adapters.better_auth.signatures import Signatures
@@ -67,11 +67,10 @@ class BetterAuthCookies:
 
         Raises `Unauthenticated` if it has two different session cookies.
         """
-        tokens = set(values(header, self.session.name))
+        found = list(pairs(header))
+        tokens = {value for name, value in found if name == self.session.name}
         if len(tokens) > 1:
             raise Unauthenticated(Reason.TWO_COOKIES, seen=self.name)
         token = self.signatures.read(tokens.pop()) if tokens else None
-        temporary = values(header, self.dont_remember.name)
-        return VerifiedCookies(
-            token, any(self.signatures.read(value) == "true" for value in temporary)
-        )
+        marks = (value for name, value in found if name == self.dont_remember.name)
+        return VerifiedCookies(token, any(self.signatures.read(mark) == "true" for mark in marks))
