@@ -11,7 +11,7 @@ from adapters.better_auth.authenticator import DOTS_OF_A_JWT, BetterAuthAuthenti
 from adapters.better_auth.keys import ALGORITHMS
 from adapters.better_auth.tokens import bearer_token
 from adapters.http.authentication import credentials_of
-from adapters.http.csrf import CrossSiteRequest, TrustedOrigins
+from adapters.http.csrf import PAGE_HEADERS, CrossSiteRequest, TrustedOrigins
 from application.authentication import Identity
 from application.ports.credentials import Authenticator, CredentialKind
 from domain.errors import Refused, Unauthenticated
@@ -31,7 +31,6 @@ _NAMES: Final = {
     CredentialKind.ACCESS_TOKEN: "access token of this service",
     CredentialKind.SHARED_SECRET: "JWT of the shared secret",
 }
-_PAGE_HEADERS: Final = ("origin", "referer", "sec-fetch-site")
 _EMAIL_TAKEN: Final = (
     "409 EMAIL_TAKEN: the token names an e-mail address that belongs to another user, unless that"
     " user signed up at this service and never verified it"
@@ -40,7 +39,7 @@ _EMAIL_TAKEN: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """What the service makes of a credential."""
+    """The result of the checks of a credential."""
 
     kind: CredentialKind
     #: The check that fails; None if all pass.
@@ -63,7 +62,7 @@ async def explain(settings: Settings, headers: Headers) -> str:
 
 
 def explain_reason(reason: Reason) -> str:
-    """What mends a reason, which may be one that no credential shows."""
+    """The cure of a reason, also of one that no credential shows."""
     return f"reason   {reason.value}\ncure     {CURES[reason]}"
 
 
@@ -92,7 +91,7 @@ async def examine(service: Service, settings: Settings, headers: Headers) -> Exp
         notes.append(await _origin_of_key(authenticate.authenticator, headers["authorization"]))
     refusal, skipped = None, list[Step]()
     if identity.credential is CredentialKind.COOKIE:
-        if any(name in headers for name in _PAGE_HEADERS):
+        if any(name in headers for name in PAGE_HEADERS):
             refusal = _refusal_of_origin(settings, headers)
         else:
             skipped.append(ORIGIN)
@@ -179,7 +178,7 @@ def _line(outcome: str, name: str, detail: str) -> str:
 
 
 def _expectations(kind: CredentialKind, settings: Settings, cookie_name: str) -> Mapping[str, str]:
-    """What was expected in steps that are right, by their names."""
+    """The expected values of steps that are right, by the names of the steps."""
     fetched = f", or at {without_query(settings.jwks_url)}" if settings.jwks_url else ""
     issuer = "taskport" if kind is CredentialKind.ACCESS_TOKEN else settings.better_auth_url
     return {

@@ -15,8 +15,9 @@ from adapters.asgi.errors import WireError
 from domain.refusals import Reason, Refusal, shown
 
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
-_PAGE_HEADERS: Final = ("origin", "referer", "sec-fetch-site")
-_BROWSER_HEADERS: Final = (*_PAGE_HEADERS, "cookie")
+#: Headers of browsers that identify the page which sent a request.
+PAGE_HEADERS: Final = ("origin", "referer", "sec-fetch-site")
+_BROWSER_HEADERS: Final = (*PAGE_HEADERS, "cookie")
 
 
 class CrossSiteRequest(WireError):
@@ -62,7 +63,7 @@ class TrustedOrigins:
 
     def is_cross_site(self, headers: Headers) -> bool:
         """Whether a page of an origin that is not trusted sent the request."""
-        if not any(name in headers for name in _PAGE_HEADERS):
+        if not any(name in headers for name in PAGE_HEADERS):
             return False
         try:
             self.require_trusted_origin(headers)
