@@ -57,7 +57,7 @@ def _domain(value: Any) -> str | None:
         raise ValueError("a domain such as example.com, or null") from None
 
 
-#: By attribute: what cleans its value, or raises `ValueError` with what it must be.
+#: By attribute: the function that cleans its value, or raises `ValueError` with what it must be.
 _ATTRIBUTES: Final[Mapping[str, Callable[[Any], object]]] = {
     "domain": _domain,
     "path": _path,

@@ -1,4 +1,4 @@
-"""What mends each reason for which a request is refused: one sentence each."""
+"""The cure of each reason for which a request is refused: one sentence each."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -124,7 +124,7 @@ CURES: Final[Mapping[Reason, str]] = {
 
 
 def cure_of(refusal: Refusal) -> str:
-    """What mends it, as exactly as its names allow."""
+    """The cure, as exactly as the names in the refusal allow."""
     if refusal.reason is Reason.COOKIE_NAME_UNEXPECTED and refusal.expected and refusal.seen:
         return _cure_of_name(refusal.expected, refusal.seen.partition(",")[0])
     return CURES[refusal.reason]

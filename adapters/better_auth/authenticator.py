@@ -106,7 +106,7 @@ class BetterAuthAuthenticator:
 
 
 def kind_of_jwt(token: str) -> CredentialKind:
-    """Whose JWT it claims to be, by its header. Raises `Unauthenticated` if that is unreadable."""
+    """The kind of a JWT, by its header. Raises `Unauthenticated` if that is unreadable."""
     try:
         header = jwt.get_unverified_header(token)
     except (jwt.PyJWTError, ValueError, RecursionError):

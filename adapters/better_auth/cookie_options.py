@@ -136,7 +136,7 @@ class CookieOptions:
 
 
 def _secure_feature(cookie: Cookie) -> str | None:
-    """What makes a browser reject the cookie unless it is `Secure`."""
+    """The feature for which browsers require `Secure`; None if the cookie has none."""
     if cookie.attributes.same_site == "None":
         return "SameSite=None"
     if cookie.attributes.is_partitioned:

@@ -63,7 +63,7 @@ class FormerCookies:
         """The different session tokens in a `Cookie` header, if they are signed with our secret.
 
         Also those under a former name. They prove no identity, because a page on plain http can
-        set some of these names; but whoever sends a token may end its session.
+        set some of these names; but a client that sends a token may end its session.
         """
         own = _with_and_without_secure(self.cookies[SESSION_TOKEN].name)
         tokens: dict[str, None] = {}

@@ -1,4 +1,4 @@
-"""Plain http, which whoever is on the way can read and change: for private networks only."""
+"""Plain http, which an attacker on the way can read and change: for private networks only."""
 
 import asyncio
 import socket

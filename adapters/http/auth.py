@@ -167,8 +167,8 @@ async def _signed_in_response(
         browser = browser_cookies(request)
         tokens = deps.cookies.signed_tokens(browser)
         if len(tokens) > 1:
-            # Whose they are is ambiguous, and nobody could end them any more. A single one stays
-            # valid, as at Better Auth.
+            # These sessions contradict each other, and after this response the browser cannot end
+            # them any more. A single one stays valid, as at Better Auth.
             await deps.use_cases.log_out(None, await deps.use_cases.find_sessions(tokens))
         cookies = deps.cookies.replace(session, browser)
     body = {**_token_body(result), "session_token": None if session is None else session.token}

@@ -64,7 +64,7 @@ def credentials_of(headers: Headers) -> Credentials:
 
 
 def browser_cookies(request: Request) -> BrowserCookies:
-    """What the request shows of the cookies that its browser has.
+    """The cookies that the browser has, as far as the request shows them.
 
     `X-Forwarded-Host` is not read: a client could choose the domains of cookies by it.
     """

@@ -40,7 +40,7 @@ READERS: Final = 3
 # PostgreSQL writes commits that are concurrent to disk together (group commit), and only those of
 # different connections are concurrent.
 WRITERS: Final = 12
-# To send to a connection costs as much as a read does: so many share it, if there are as many.
+# A packet to a connection costs as much as a read: up to so many reads share one.
 MIN_READS: Final = 4
 _MAX_QUEUED: Final = 10_000
 _CHECK_SECONDS: Final = 0.25

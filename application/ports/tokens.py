@@ -40,7 +40,7 @@ class TokenSigner(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class BrowserCookies:
-    """What a request shows of the cookies that its browser has."""
+    """The cookies that a browser has, as far as its request shows them."""
 
     #: The `Cookie` headers, joined.
     header: str = field(default="", repr=False)

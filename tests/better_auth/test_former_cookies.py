@@ -42,7 +42,7 @@ def response_to(jar: CookieJar, ours: BetterAuthCookies, *, is_sign_in: bool) ->
 
 
 def assert_nobody_is_named(jar: CookieJar, ours: BetterAuthCookies, *, is_sign_in: bool) -> None:
-    """Nobody but the new user: neither side reads another session cookie or a cache of one."""
+    """Neither side reads a session cookie of another user, or a cache of one."""
     assert jar.names().count(ours.name) == is_sign_in
     assert ours.read(jar.header(HOST)).token == (token(50) if is_sign_in else None)
     cache = ours.former.cookies["session_data"].name
@@ -51,7 +51,7 @@ def assert_nobody_is_named(jar: CookieJar, ours: BetterAuthCookies, *, is_sign_i
 
 @pytest.mark.parametrize("now", SETTINGS, ids=map(str, count()))
 def test_each_cookie_of_other_settings_is_expired(now: CookieOptions) -> None:
-    """Whatever the settings were when a browser got its cookies."""
+    """The settings with which a browser got its cookies make no difference."""
     ours = cookies(now)
     for before, is_sign_in in product(SETTINGS, (True, False)):
         jar = CookieJar()

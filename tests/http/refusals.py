@@ -425,7 +425,7 @@ def backend_with(settings: Mapping[str, Any]) -> tuple[Backend, Session]:
 
 
 def secrets_of(headers: list[tuple[str, str]], session: Session) -> list[str]:
-    """What no line about a request with these headers may contain."""
+    """The credentials in these headers, which no line about the request may contain."""
     values = [value for name, value in headers if name.lower() in ("authorization", "cookie")]
     parts = [part for value in values for part in value.replace("=", " ").replace(";", " ").split()]
     return [session.token, *(part for part in parts if len(part) >= 24 and "session" not in part)]
