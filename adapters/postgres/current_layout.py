@@ -58,12 +58,19 @@ class CurrentLayout:
         return self.known or await self.read()
 
     async def read(self) -> Layout:
-        """Read the layout from the catalog; concurrent callers share one read."""
+        """Read the layout from the catalog; concurrent callers share one read.
+
+        Raises `Unavailable`, also if the service stops meanwhile.
+        """
         if self._reading is None or self._reading.done():
             self._reading = asyncio.create_task(self._read())
+        # Another caller may begin the next read before this one resumes.
+        reading = self._reading
         # Unlike `await`, this does not cancel a read that others wait for.
-        await asyncio.wait((self._reading,))
-        return self._reading.result()
+        await asyncio.wait((reading,))
+        if reading.cancelled():
+            raise Unavailable
+        return reading.result()
 
     async def _read(self) -> Layout:
         found = await self._find()

@@ -534,3 +534,25 @@ async def test_times_with_a_zone_do_not_depend_on_the_zone_of_the_server(
     assert sql(database_url, 'select "createdAt" = "updatedAt", "createdAt" from session') == [
         (True, NOW)
     ]
+
+
+@pytest.mark.postgres
+async def test_reader_that_reads_again_does_not_disturb_the_others(database: FakeDatabase) -> None:
+    """The readers of one read resume one after the other; the first may have begun the next."""
+    layout = CurrentLayout(database, ANY_LAYOUT)
+
+    async def read_twice() -> None:
+        for _ in range(2):
+            assert "email" in (await layout.read()).user.columns
+
+    await asyncio.gather(*(read_twice() for _ in range(3)))
+
+
+@pytest.mark.postgres
+async def test_layout_is_unavailable_to_readers_at_a_stop(database: FakeDatabase) -> None:
+    layout = CurrentLayout(database, ANY_LAYOUT)
+    reading = asyncio.create_task(layout.read())
+    await asyncio.sleep(0)
+    await layout.close()
+    with pytest.raises(Unavailable):
+        await reading
