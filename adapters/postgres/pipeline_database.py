@@ -140,38 +140,42 @@ class ConnectionGroup:
     def _dispatch(self) -> None:
         self._is_scheduled = False
         while self._queue:
-            connection = self._choose_connection(self._queue[0])
+            connection = self._connection_of_lock(self._queue[0])
+            if connection is None:
+                connection = max(self._connections, key=_capacity)
             if connection.capacity == 0:
                 return
             if connection.drop_if_dead_while_idle():
                 continue
-            share = min(self._share(), connection.capacity, len(self._queue))
-            batch = (self._queue.popleft() for _ in range(share))
+            batch = self._take_batch(connection)
             # The others were cancelled in the queue.
             connection.send([pending for pending in batch if not pending.future.done()])
 
-    def _choose_connection(self, pending: PendingStatement) -> PipelinedConnection:
-        """The connection with the most capacity.
+    def _take_batch(self, connection: PipelinedConnection) -> Sequence[PendingStatement]:
+        """The next statements of the queue, as far as they may be sent together."""
+        # An even share for each connection, against head-of-line blocking.
+        share = 1 + len(self._queue) // len(self._connections)
+        if not self._is_write:
+            share = max(MIN_READS, share)
+        batch: list[PendingStatement] = []
+        for _ in range(min(share, connection.capacity, len(self._queue))):
+            pending = self._queue[0]
+            if batch and self._connection_of_lock(pending) not in (None, connection):
+                break
+            batch.append(self._queue.popleft())
+            if pending.lock is not None:
+                self._last_writes[pending.lock] = pending, connection
+        return batch
 
-        A write follows the one before it that locks the same row: elsewhere it would wait for the
-        lock, and delay those behind it.
+    def _connection_of_lock(self, pending: PendingStatement) -> PipelinedConnection | None:
+        """The connection of the write before it that locks the same row, if that is under way.
+
+        On another one it would wait for the lock, and delay those behind it.
         """
-        if pending.lock is None:
-            return max(self._connections, key=_capacity)
         before = self._last_writes.get(pending.lock)
         if before is None or before[0].future.done() or before[1].capacity == 0:
-            connection = max(self._connections, key=_capacity)
-        else:
-            connection = before[1]
-        self._last_writes[pending.lock] = pending, connection
-        return connection
-
-    def _share(self) -> int:
-        """How many statements to send together."""
-        if self._is_write:
-            return 1
-        # An even share for each connection, against head-of-line blocking.
-        return max(MIN_READS, 1 + len(self._queue) // len(self._connections))
+            return None
+        return before[1]
 
     def _requeue(self, pending: PendingStatement) -> None:
         if not pending.future.done():
