@@ -6,14 +6,13 @@ from datetime import datetime
 from functools import cache
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, delete, insert, or_, select, update
+from sqlalchemy import ColumnElement, delete, insert, literal_column, or_, select, update
 
 from adapters.postgres.better_auth_times import first_time, utc_text
 from adapters.postgres.current_layout import BetterAuthDatabase
 from adapters.postgres.database import ConstraintViolated, Row, Statement
 from adapters.postgres.layout import BetterAuthTable, Layout, parameter
-from adapters.postgres.tables import OWNERS
-from adapters.postgres.user_statements import is_other_account, user_columns
+from adapters.postgres.user_statements import has_other_owner, user_columns
 from adapters.postgres.users import is_of_other_account, to_user, translate_violation
 from domain.sessions import Session, SessionNotFound
 from domain.users import User
@@ -46,15 +45,16 @@ def _is_own(session: BetterAuthTable) -> ColumnElement[bool]:
 
 def _find(name: str, by: str, layout: Layout) -> Statement:
     session, user = layout.session, layout.user
+    is_found = session.c[by] == parameter("value")
+    # Not a join, which takes PostgreSQL longer to plan. `_find` of the store compares the ids: a
+    # table without a unique index might have several such rows.
+    one: ColumnElement[int] = literal_column("1")
+    user_id = select(session.c.userId).where(is_found).limit(one).correlate(None).scalar_subquery()
     return Statement.compile(
         name,
-        select(*_columns(session), *user_columns(user, is_other_account(user)))
-        .select_from(
-            session.table.join(user.table, user.c.id == session.c.userId).outerjoin(
-                OWNERS, OWNERS.c.id == user.text("id")
-            )
-        )
-        .where(session.c[by] == parameter("value")),
+        select(*_columns(session), *user_columns(user, has_other_owner(user))).where(
+            is_found, user.c.id == user_id
+        ),
     )
 
 
@@ -173,7 +173,8 @@ class PostgresSessions:
         row = await self.database.fetch_one(compile, {"value": value})
         if row is None or is_of_other_account(row):
             return None
-        return to_session(row[:_WIDTH]), to_user(row[_WIDTH:])
+        session, user = to_session(row[:_WIDTH]), to_user(row[_WIDTH:])
+        return (session, user) if session.user_id == user.id else None
 
 
 def to_session(row: Row) -> Session:

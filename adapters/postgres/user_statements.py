@@ -62,7 +62,7 @@ def user_columns(
 ) -> list[ColumnElement[Any]]:
     """The columns that `to_user` reads; null for a plugin's column that does not exist.
 
-    The last one, `is_other`, comes from `with_owner`.
+    The last one tells whether the owner row is another account's.
     """
     verified: ColumnElement[Any] = user.c.emailVerified
     if user.columns["emailVerified"].kind != "boolean":
@@ -94,6 +94,11 @@ def is_other_account(user: BetterAuthTable) -> ColumnElement[bool]:
     )
     is_deleted = OWNERS.c.deleted_at.is_not(None)
     return and_(OWNERS.c.id.is_not(None), is_same == is_deleted)
+
+
+def has_other_owner(user: BetterAuthTable) -> ColumnElement[bool]:
+    """`is_other_account` without a join of the owners."""
+    return exists().where(OWNERS.c.id == user.text("id"), is_other_account(user))
 
 
 @cache
