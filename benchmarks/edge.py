@@ -4,6 +4,9 @@ Each tree has a process and a database of its own, on one PostgreSQL; they take 
 passed to uvicorn's protocol as bytes, so that the figures include neither sockets nor a client.
 They include background work of the process, such as writing the log.
 
+One pair of processes can differ by some percent from the next: the figures are medians over several
+pairs, each the median of its rounds.
+
     python -m benchmarks.edge --against 1ecc106 --credential cookie
 """
 
@@ -18,7 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -203,12 +206,31 @@ def start(tree: Path, url: str, folder: Path, *arguments: str) -> subprocess.Pop
     )
 
 
+def measure(
+    processes: Sequence[subprocess.Popen[str]], rounds: int
+) -> dict[tuple[str, int], list[float]]:
+    """The CPU times, in microseconds, by operation and index of the process."""
+    figures: dict[tuple[str, int], list[float]] = {}
+    for turn in range(rounds + 1):
+        for operation in OPERATIONS:
+            for tree in (0, 1) if turn % 2 else (1, 0):
+                process = processes[tree]
+                assert process.stdin is not None and process.stdout is not None
+                print(operation, file=process.stdin, flush=True)
+                figure = float(process.stdout.readline())
+                # The first round only warms up.
+                if turn:
+                    figures.setdefault((operation, tree), []).append(figure)
+    return figures
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--against", default="HEAD~1", help="the other commit")
-    parser.add_argument("--rounds", type=int, default=40)
+    parser.add_argument("--pairs", type=int, default=5, help="pairs of processes")
+    parser.add_argument("--rounds", type=int, default=20, help="measurements of each pair")
     parser.add_argument("--times", type=int, default=30, help="requests of each connection")
     parser.add_argument("--credential", choices=("cookie", "token"), default="cookie")
     parser.add_argument("--prepare", help=argparse.SUPPRESS)
@@ -229,6 +251,7 @@ def main() -> None:
 
     from adapters.postgres_server.server import EmbeddedPostgres  # noqa: PLC0415
 
+    figures: dict[tuple[str, int], list[float]] = {}
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         folder.chmod(0o711)
@@ -236,29 +259,21 @@ def main() -> None:
         subprocess.run([*git, "add", "--detach", str(other), options.against], check=True)
         stack.callback(subprocess.run, [*git, "remove", "--force", str(other)], check=True)
         server = stack.enter_context(EmbeddedPostgres(folder / "data"))
-        processes = []
-        for name, tree in (("before", other), ("now", HERE)):
-            with psycopg.connect(server.url, autocommit=True) as connection:
-                connection.execute(f"create database {name}")
-            url = make_url(server.url).set(database=name).render_as_string(hide_password=False)
-            file = folder / f"{name}.json"
-            preparation = ["--prepare", str(file), "--credential", options.credential]
-            start(tree, url, folder, *preparation).communicate()
-            serving = ["--serve", str(file), "--times", str(options.times)]
-            processes.append(start(tree, url, folder, *serving))
-        figures: dict[tuple[str, int], list[float]] = {}
-        for turn in range(options.rounds + 1):
-            for operation in OPERATIONS:
-                for tree in (0, 1) if turn % 2 else (1, 0):
-                    process = processes[tree]
-                    assert process.stdin is not None and process.stdout is not None
-                    print(operation, file=process.stdin, flush=True)
-                    figure = float(process.stdout.readline())
-                    # The first round only warms up.
-                    if turn:
-                        figures.setdefault((operation, tree), []).append(figure)
-        for process in processes:
-            process.communicate()
+        for pair in range(options.pairs):
+            processes = []
+            for name, tree in ((f"before{pair}", other), (f"now{pair}", HERE)):
+                with psycopg.connect(server.url, autocommit=True) as connection:
+                    connection.execute(f"create database {name}")
+                url = make_url(server.url).set(database=name).render_as_string(hide_password=False)
+                file = folder / f"{name}.json"
+                preparation = ["--prepare", str(file), "--credential", options.credential]
+                start(tree, url, folder, *preparation).communicate()
+                serving = ["--serve", str(file), "--times", str(options.times)]
+                processes.append(start(tree, url, folder, *serving))
+            for key, of_pair in measure(processes, options.rounds).items():
+                figures.setdefault(key, []).append(median(of_pair))
+            for process in processes:
+                process.communicate()
     print(f"\n| operation | {options.against}, CPU us | this tree | difference |")
     print("|---|--:|--:|--:|")
     for operation in OPERATIONS:

@@ -263,7 +263,7 @@ class TaskRepository(Protocol):
     """
 
     async def add(self, task: Task) -> Task:
-        """Store a new task and return it with its id.
+        """Store a new task and return it with its id; the argument may be given it, too.
 
         Raises `UnknownUser` if the owner does not exist.
         """

@@ -23,11 +23,12 @@ from operator import attrgetter
 from typing import Final
 
 import structlog
+from psycopg import errors
 from psycopg.adapt import PyFormat, Transformer
 from psycopg.pq import ExecStatus
 from psycopg.pq.abc import PGresult
 
-from adapters.postgres.connection import translating_errors
+from adapters.postgres.connection import translate_error
 from adapters.postgres.database import Row, Statement, Values
 from adapters.postgres.metrics import CONNECTIONS, STATEMENTS, StatementMetrics
 from adapters.postgres.pipeline_connection import PendingStatement, PipelinedConnection
@@ -243,10 +244,12 @@ class PipelineDatabase:
     async def _run(self, statement: Statement, values: Values) -> PGresult:
         loop = asyncio.get_running_loop()
         transformer = self._transformer
-        with translating_errors():
+        try:
             parameters = transformer.dump_sequence(
                 statement.bind(values), [PyFormat.AUTO] * len(statement.parameters)
             )
+        except (errors.Error, UnicodeEncodeError) as error:
+            raise translate_error(error) from None
         now = loop.time()
         pending = PendingStatement(
             statement=statement,
@@ -264,8 +267,7 @@ class PipelineDatabase:
         self._groups[statement.is_write].submit(pending)
         result = await pending.future
         if result.status not in (ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK):
-            with translating_errors():
-                raise error_from_result(result)
+            raise translate_error(error_from_result(result)) from None
         return result
 
     async def _check_deadlines(self) -> None:

@@ -1,7 +1,7 @@
 """Tasks in the table `taskport.tasks`."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from operator import attrgetter
 from typing import Any, Final, NoReturn
@@ -100,7 +100,8 @@ class PostgresTasks:
             row = await self.database.fetch_one(_ADD, values)
         if row is None:
             raise UnknownUser
-        return replace(task, id=row[0])
+        task.id = row[0]
+        return task
 
     async def add_all(self, tasks: Sequence[Task]) -> None:
         # In the order of the owners, which is the order of their locks.
