@@ -67,9 +67,30 @@ class Authenticate:
                 cookie_session=other.session,
                 is_temporary=identity.is_temporary or is_temporary,
             )
+        if self.sessions.has_foreign_users and identity.session is not None:
+            identity = await self._introduce(identity, identity.session)
         if identity.user.banned and identity.user.is_banned(self.clock.now()):
             raise UserBanned
         return identity
+
+    async def _introduce(self, identity: Identity, session: Session) -> Identity:
+        """The identity with the user of this service, which a session from elsewhere creates or
+        updates.
+        """
+        found = identity.user
+        # The request of a banned user is rejected, so it must not change anything.
+        if found.is_banned(self.clock.now()):
+            return identity
+        claims = Claims(
+            email=found.email,
+            name=found.name,
+            image=found.image,
+            email_verified=found.email_verified,
+            updated_at=found.updated_at,
+        )
+        # The session is as old as the last proof that the user signed in.
+        proof = UserProof(identity.credential, found.id, session.created_at, claims)
+        return replace(identity, user=await self._get_or_create(proof))
 
     async def _identify_if_valid(self, proof: Proof) -> Identity | None:
         try:
@@ -138,7 +159,7 @@ class Authenticate:
         return await self.users.get(proof.user_id, issued_at=proof.issued_at)
 
     async def _release_email(self, proof: UserProof, email: str) -> bool:
-        """Release an address that a JWT proves to be verified.
+        """Release an address that Better Auth proves to be verified.
 
         Otherwise, a stranger could sign up here with the address of somebody who uses the front
         end, and so lock that user out.
@@ -147,7 +168,7 @@ class Authenticate:
         is_verified = claims is not None and claims.email_verified is True
         return (
             is_verified
-            and proof.kind is CredentialKind.JWT
+            and proof.kind is not CredentialKind.SHARED_SECRET
             and await self.users.release_email(email)
         )
 

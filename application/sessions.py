@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from application.authentication import Identity
 from application.ports.clock import Clock
 from application.ports.tokens import AccessTokenSigner
-from application.sign_in import SignedIn, SignInPolicy
+from application.sign_in import SignedIn, SignInElsewhere, SignInPolicy
 from domain.errors import Forbidden, Unauthenticated
 from domain.refusals import Reason
 from domain.sessions import Session, SessionNotFound, SessionStore
@@ -40,7 +40,7 @@ class LogOut:
     async def __call__(self, identity: Identity | None, others: Sequence[Session] = ()) -> None:
         for session in (*_sessions_of(identity), *others):
             try:
-                await self.sessions.remove(session.id, session.user_id)
+                await self.sessions.remove(session.id, session.user_id, caller=session)
             except SessionNotFound:
                 continue
 
@@ -80,9 +80,14 @@ class RefreshSession:
     prolong: ProlongSession
     signer: AccessTokenSigner
     clock: Clock
+    policy: SignInPolicy
 
     async def __call__(self, identity: Identity) -> SignedIn:
-        """Raises `Forbidden` if the credential has no session; `Unauthenticated`."""
+        """Raises `Forbidden` if the credential has no session; `SignInElsewhere`,
+        `Unauthenticated`.
+        """
+        if self.policy.is_elsewhere:
+            raise SignInElsewhere
         if identity.session is None:
             raise Forbidden(Reason.SESSION_REQUIRED, seen=identity.credential)
         await self.prolong(identity)
@@ -97,8 +102,10 @@ class ListSessions:
     sessions: SessionStore
     clock: Clock
 
-    async def __call__(self, user_id: str) -> Sequence[Session]:
-        return await self.sessions.list(user_id, now=self.clock.now())
+    async def __call__(self, identity: Identity) -> Sequence[Session]:
+        """Raises `Forbidden` if the store needs a session, and the credential has none."""
+        now = self.clock.now()
+        return await self.sessions.list(identity.user.id, now=now, caller=identity.session)
 
 
 @dataclass(frozen=True)
@@ -110,9 +117,9 @@ class EndSession:
 
     sessions: SessionStore
 
-    async def __call__(self, user_id: str, session_id: str) -> None:
-        """Raises `SessionNotFound`."""
-        await self.sessions.remove(session_id, user_id)
+    async def __call__(self, identity: Identity, session_id: str) -> None:
+        """Raises `SessionNotFound`; `Forbidden` as `ListSessions` does."""
+        await self.sessions.remove(session_id, identity.user.id, caller=identity.session)
 
 
 def _sessions_of(identity: Identity | None) -> Sequence[Session]:

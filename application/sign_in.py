@@ -42,10 +42,12 @@ class SignUpClosed(Forbidden):
 
 
 class SignInElsewhere(Forbidden):
-    """Log-in with a password while `EMAIL_AND_PASSWORD` is off."""
+    """Log-in with a password while `EMAIL_AND_PASSWORD` is off; a change of a session or of an
+    account while Better Auth alone has them, by `BETTER_AUTH_SESSIONS`.
+    """
 
     code = "SIGN_IN_ELSEWHERE"
-    message = "Sign in on the front end: this service accepts no passwords."
+    message = "Sign in, and change your account, on the front end."
 
     def __init__(self) -> None:
         super().__init__(Reason.SIGN_IN_ELSEWHERE)
@@ -135,6 +137,8 @@ DEFAULT_PASSWORD_POLICY: Final = PasswordPolicy()
 class SignInPolicy:
     """The operator's settings for sign-up and sign-in."""
 
+    #: Whether sessions begin at Better Auth alone, which then owns the accounts as well.
+    is_elsewhere: bool = False
     #: Whether users can sign up and log in with a password at this service.
     email_and_password: bool = True
     #: Whether users can sign up at this service.
@@ -168,7 +172,11 @@ class SignUp:
     async def __call__(
         self, *, email: str, password: str, name: str = "", device: Device = Device()
     ) -> SignedIn:
-        """Raises `Invalid`, `SignUpClosed`, `TooManyRequests`, `EmailTaken`, `Unavailable`."""
+        """Raises `Invalid`, `SignInElsewhere`, `SignUpClosed`, `TooManyRequests`, `EmailTaken`,
+        `Unavailable`.
+        """
+        if self.policy.is_elsewhere:
+            raise SignInElsewhere
         validator = Validator()
         email = validator.clean("email", clean_email, email)
         password = validator.clean("password", self.policy.passwords.clean, password)
@@ -228,7 +236,7 @@ class LogIn:
         email = validator.clean("email", clean_email, email)
         password = validator.clean("password", self.policy.passwords.bounded, password)
         validator.raise_problems()
-        if not self.policy.email_and_password:
+        if self.policy.is_elsewhere or not self.policy.email_and_password:
             raise SignInElsewhere
         async with self.limits.attempt(email, device.ip_address):
             user = await self._verify(email, password)

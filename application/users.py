@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from application.ports.clock import Clock
+from application.sign_in import SignInElsewhere
 from domain.errors import Forbidden
 from domain.refusals import Reason
 from domain.users import User, UserRepository, clean_name
@@ -13,6 +14,8 @@ from domain.validation import Validator
 class AccountPolicy:
     """The operator's settings for accounts."""
 
+    #: Whether Better Auth alone changes and deletes accounts.
+    is_elsewhere: bool = False
     #: Whether users can delete their account at this service.
     delete_user: bool = True
 
@@ -26,9 +29,12 @@ class RenameUser:
 
     users: UserRepository
     clock: Clock
+    policy: AccountPolicy
 
     async def __call__(self, user_id: str, name: str) -> User:
-        """Raises `Invalid`, `UnknownUser`."""
+        """Raises `SignInElsewhere`, `Invalid`, `UnknownUser`."""
+        if self.policy.is_elsewhere:
+            raise SignInElsewhere
         validator = Validator()
         name = validator.clean("name", clean_name, name)
         validator.raise_problems()
@@ -47,7 +53,9 @@ class DeleteUser:
     policy: AccountPolicy
 
     async def __call__(self, user_id: str) -> None:
-        """Raises `AccountInUse`; `Forbidden` if `DELETE_USER` is off."""
+        """Raises `SignInElsewhere`, `AccountInUse`; `Forbidden` if `DELETE_USER` is off."""
+        if self.policy.is_elsewhere:
+            raise SignInElsewhere
         if not self.policy.delete_user:
             raise Forbidden(Reason.DELETION_OFF)
         await self.users.remove(user_id)

@@ -114,23 +114,35 @@ class Session:
 
 
 class SessionStore(Protocol):
-    """Stores sessions. Every method may raise `Unavailable`.
+    """Finds and ends sessions, wherever Better Auth keeps them. Every method may raise
+    `Unavailable`.
 
     A session whose user does not exist is not found. Callers check whether it has expired.
     """
 
+    @property
+    def has_foreign_users(self) -> bool:
+        """Whether the users come with their sessions from elsewhere, and are to be introduced."""
+
     async def find_by_token(self, token: str) -> tuple[Session, User] | None: ...
 
-    async def find_by_id(self, session_id: str) -> tuple[Session, User] | None: ...
+    async def find_by_id(self, session_id: str) -> tuple[Session, User] | None:
+        """None as well if sessions cannot be found by their ids."""
 
-    async def list(self, user_id: str, *, now: datetime) -> Sequence[Session]:
-        """The sessions of the user that have not expired, newest first."""
+    async def list(
+        self, user_id: str, *, now: datetime, caller: Session | None = None
+    ) -> Sequence[Session]:
+        """The sessions of the user that have not expired, newest first.
+
+        `caller` is a session of the user that the request proves. A store that asks in the name of
+        the user raises `Forbidden` without one.
+        """
 
     async def add(self, session: Session) -> Session:
         """Store a new session, and return it as it was stored: a store may have ids of another kind
         and room for shorter texts.
 
-        Raises `UnknownUser` if the user does not exist.
+        Raises `UnknownUser` if the user does not exist; `Forbidden` if sessions begin elsewhere.
         """
 
     async def save(self, session: Session) -> None:
@@ -139,5 +151,8 @@ class SessionStore(Protocol):
         Raises `SessionNotFound`.
         """
 
-    async def remove(self, session_id: str, user_id: str) -> None:
-        """Raises `SessionNotFound`, also if the session belongs to another user."""
+    async def remove(self, session_id: str, user_id: str, *, caller: Session | None = None) -> None:
+        """Raises `SessionNotFound`, also if the session belongs to another user.
+
+        For `caller`, see `list`.
+        """

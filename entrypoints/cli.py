@@ -23,7 +23,8 @@ from entrypoints import explain_input, inspection, seeding, serving
 from entrypoints.container import build, shared_counters_are_reachable
 from entrypoints.database import with_database, without_database
 from entrypoints.secret_types import fingerprint
-from entrypoints.settings import Settings, problems
+from entrypoints.setting_problems import problems
+from entrypoints.settings import Settings
 
 app = typer.Typer(
     help="The Python backend that a Better Auth front end can trust.",

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from secrets import token_urlsafe
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, get_type_hints
 from urllib.parse import urlsplit
@@ -18,6 +19,14 @@ from adapters.better_auth.ids import random_id
 from adapters.better_auth.jwks import RemoteKeys
 from adapters.better_auth.jwts import JwtPluginTokens
 from adapters.better_auth.passwords import ScryptPasswords
+from adapters.better_auth.remote_sessions import RemoteSessions
+from adapters.better_auth.secondary_storage import SecondaryStorageSessions
+from adapters.better_auth.session_credentials import (
+    ForwardedCookies,
+    ForwardedSessionCredentials,
+    SessionCredentials,
+    SignedSessionCredentials,
+)
 from adapters.better_auth.shared_secret import SharedSecretTokens
 from adapters.better_auth.signatures import Signatures
 from adapters.memory.accounts import MemoryAccounts
@@ -47,6 +56,7 @@ from application.ports.credentials import Authenticator
 from application.ports.health import StorageHealth
 from application.ports.keys import KeyStore
 from application.ports.passwords import AccountStore, Passwords
+from application.ports.secondary_storage import SecondaryStorage
 from application.ports.tokens import AccessTokenSigner, RandomIds, SessionCookies, TokenSigner
 from application.ports.unit_of_work import UnitOfWorkFactory
 from application.sign_in import SignInPolicy
@@ -60,6 +70,7 @@ from entrypoints.settings import Settings
 
 if TYPE_CHECKING:
     from adapters.redis.counters import RedisCounters
+    from adapters.redis.secondary_storage import RedisSecondaryStorage
 
 
 _NOTHING: Final[Mapping[Any, object]] = MappingProxyType({})
@@ -81,6 +92,8 @@ class Service:
     #: None if each process counts for itself.
     shared_counters: "RedisCounters | None"
     remote_keys: RemoteKeys
+    #: What asks for sessions elsewhere. None if they are in the database.
+    foreign_sessions: "RemoteSessions | RedisSecondaryStorage | None"
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -95,6 +108,8 @@ class Service:
             yield
         finally:
             await self.remote_keys.close()
+            if self.foreign_sessions is not None:
+                await self.foreign_sessions.close()
             if self.layout is not None:
                 await self.layout.close()
             if self.shared_counters is not None:
@@ -120,6 +135,7 @@ def build(settings: Settings, replace: Mapping[Any, object] = _NOTHING) -> Servi
     shared_counters = _shared_counters(settings.rate_limit_storage)
     _register_limits(container, settings, shared_counters)
     _register_identity(container, settings)
+    foreign_sessions = _register_foreign_sessions(container, settings)
     container.register(Clock, instance=SystemClock())
     container.register(Retries, instance=JitteredRetries())
     for use_case in get_type_hints(UseCases).values():
@@ -138,6 +154,7 @@ def build(settings: Settings, replace: Mapping[Any, object] = _NOTHING) -> Servi
         layout=layout,
         shared_counters=shared_counters,
         remote_keys=container.resolve(RemoteKeys),
+        foreign_sessions=foreign_sessions,
     )
 
 
@@ -206,7 +223,9 @@ def _register_limits(
 
 
 def _register_identity(container: punq.Container, settings: Settings) -> None:
-    origin, secrets, lifetime = settings.better_auth_url, settings.secrets, settings.token_lifetime
+    origin, lifetime = settings.better_auth_url, settings.token_lifetime
+    # A secret that nobody knows, if only Better Auth has one: nothing is signed with it.
+    secrets = settings.secrets or (token_urlsafe(32),)
     # Better Auth, too, verifies session cookies with the current secret alone.
     signatures, cookies = Signatures(secrets[0]), settings.cookie_options.all()
     shared_secret = SharedSecretTokens(secrets, origin, lifetime)
@@ -222,22 +241,35 @@ def _register_identity(container: punq.Container, settings: Settings) -> None:
             signatures, cookies, urlsplit(origin).hostname or "", origin.startswith("https:")
         ),
     )
-    container.register(SessionCookies, lambda: container.resolve(BetterAuthCookies))
+    if settings.has_remote_sessions:
+        container.register(SessionCredentials, instance=ForwardedSessionCredentials(cookies))
+        container.register(
+            SessionCookies, ForwardedCookies, credentials=ForwardedSessionCredentials(cookies)
+        )
+    else:
+        container.register(SessionCookies, lambda: container.resolve(BetterAuthCookies))
+        container.register(
+            SessionCredentials,
+            SignedSessionCredentials,
+            signatures=signatures,
+            require_signature=settings.bearer_require_signature,
+        )
+    has_shared_secret = settings.shared_secret_tokens and bool(settings.secrets)
     container.register(
         Authenticator,
         BetterAuthAuthenticator,
-        signatures=signatures,
         access_tokens=access_tokens,
-        shared_secret=shared_secret if settings.shared_secret_tokens else None,
-        require_signature=settings.bearer_require_signature,
+        shared_secret=shared_secret if has_shared_secret else None,
     )
     container.register(AccessTokenSigner, instance=access_tokens)
     container.register(TokenSigner, instance=shared_secret)
     container.register(Passwords, instance=ScryptPasswords())
     container.register(RandomIds, instance=random_id)
+    is_elsewhere = settings.is_sign_in_elsewhere
     container.register(
         SignInPolicy,
         instance=SignInPolicy(
+            is_elsewhere=is_elsewhere,
             email_and_password=settings.email_and_password,
             sign_up=settings.sign_up,
             auto_sign_in=settings.auto_sign_in,
@@ -246,4 +278,32 @@ def _register_identity(container: punq.Container, settings: Settings) -> None:
             sessions=settings.session_policy,
         ),
     )
-    container.register(AccountPolicy, instance=AccountPolicy(delete_user=settings.delete_user))
+    container.register(
+        AccountPolicy,
+        instance=AccountPolicy(is_elsewhere=is_elsewhere, delete_user=settings.delete_user),
+    )
+
+
+def _register_foreign_sessions(
+    container: punq.Container, settings: Settings
+) -> "RemoteSessions | RedisSecondaryStorage | None":
+    if not settings.is_sign_in_elsewhere:
+        return None
+    if settings.has_remote_sessions:
+        remote = RemoteSessions(
+            settings.sessions_url,
+            settings.better_auth_url,
+            max_age=settings.better_auth_session_cache,
+        )
+        container.register(SessionStore, instance=remote)
+        return remote
+    # The Redis client is only loaded if it is used.
+    from adapters.redis.secondary_storage import RedisSecondaryStorage  # noqa: PLC0415
+
+    storage = RedisSecondaryStorage(
+        settings.better_auth_sessions, settings.better_auth_redis_prefix
+    )
+    container.register(SecondaryStorage, instance=storage)
+    rows = container.resolve(SessionStore)
+    container.register(SessionStore, SecondaryStorageSessions, rows=rows)
+    return storage

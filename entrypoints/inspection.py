@@ -39,10 +39,12 @@ async def find_problems(configured: Settings, settings: Settings, layout: Layout
 
 def expected_options(settings: Settings) -> ExpectedOptions:
     """What Better Auth's rows look like if its options agree with these settings."""
+    passwords = settings.email_and_password and not settings.is_sign_in_elsewhere
     return ExpectedOptions(
+        sessions=not settings.is_sign_in_elsewhere,
         session_lifetime=settings.session_policy.lifetime,
-        passwords=settings.email_and_password,
-        sign_up=settings.email_and_password and settings.sign_up,
+        passwords=passwords,
+        sign_up=passwords and settings.sign_up,
         verified_only=settings.require_email_verification,
         password_hash=STORED_HASH,
         accepts=is_accepted,

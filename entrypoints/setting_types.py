@@ -55,6 +55,15 @@ def _database_url(url: str | None) -> str | None:
     return url
 
 
+def without_pooler(url: str) -> str:
+    """The URL without the `-pooler` of a Neon host. Other URLs are not changed."""
+    scheme, rest = url.split("://", 1)
+    authority, *tail = re.split(r"(?=[/?])", rest, maxsplit=1)
+    user, at, hosts = authority.rpartition("@")
+    hosts = re.sub(r"-pooler(?=(\.[\w-]+)*\.neon\.tech\b)", "", hosts)
+    return f"{scheme}://{user}{at}{hosts}{''.join(tail)}"
+
+
 def _url_path(path: str) -> str:
     """The path without a trailing slash."""
     path = path.strip().rstrip("/")
@@ -108,8 +117,24 @@ def _limits(text: object) -> object:
 
 
 def _counters_url(url: str) -> str:
-    if url == "memory://":
-        return url
+    if url != "memory://" and not _is_redis_url(url):
+        raise ValueError("must be memory:// or redis://host:port/0")
+    return url
+
+
+def _sessions(text: str) -> str:
+    """`database`, `remote`, the URL of a Redis, or the URL of Better Auth's API."""
+    text = text.strip()
+    if text.lower() in ("database", "remote"):
+        return text.lower()
+    if text.startswith(("http://", "https://")):
+        return _http_url(text).rstrip("/")
+    if not _is_redis_url(text):
+        raise ValueError("must be database, remote, or redis://host:port/0")
+    return text
+
+
+def _is_redis_url(url: str) -> bool:
     # Imported only if it is used: the client takes a while to load.
     from redis.connection import ConnectionPool  # noqa: PLC0415
 
@@ -123,10 +148,8 @@ def _counters_url(url: str) -> str:
         # The client checks parameters only when it makes a connection, which is not opened here.
         ConnectionPool.from_url(url).make_connection()
     except (ValueError, TypeError):
-        is_redis = False
-    if not is_redis or parts.scheme not in ("redis", "rediss"):
-        raise ValueError("must be memory:// or redis://host:port/0")
-    return url
+        return False
+    return is_redis and parts.scheme in ("redis", "rediss")
 
 
 def _hosts(text: object) -> object:
@@ -165,5 +188,6 @@ HostNames = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_hosts)]
 Models = Annotated[Mapping[str, ModelOptions], NoDecode, BeforeValidator(_models)]
 RateLimits = Annotated[Limits, NoDecode, BeforeValidator(_limits)]
 CountersUrl = Annotated[str, AfterValidator(_counters_url), Field(repr=False)]
+Sessions = Annotated[str, AfterValidator(_sessions), Field(repr=False)]
 LogLevel = Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)]
 LogFormat = Annotated[Literal["json", "console"], BeforeValidator(_lower)]

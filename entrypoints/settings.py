@@ -1,11 +1,10 @@
 """The settings, read once from the environment and `.env`. No other module reads either."""
 
-import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from adapters.better_auth.cookie_options import CookieOptions
@@ -31,20 +30,13 @@ from entrypoints.setting_types import (
     Origin,
     Origins,
     RateLimits,
+    Sessions,
     UrlPath,
+    without_pooler,
 )
 
-#: Settings for which an empty value is not the default, but means no limit.
-_MAY_BE_EMPTY: Final = frozenset({"rate_limit", "auth_rate_limit"})
-
-
-def _without_pooler(url: str) -> str:
-    """The URL without the `-pooler` of a Neon host. Other URLs are not changed."""
-    scheme, rest = url.split("://", 1)
-    authority, *tail = re.split(r"(?=[/?])", rest, maxsplit=1)
-    user, at, hosts = authority.rpartition("@")
-    hosts = re.sub(r"-pooler(?=(\.[\w-]+)*\.neon\.tech\b)", "", hosts)
-    return f"{scheme}://{user}{at}{hosts}{''.join(tail)}"
+#: Settings for which an empty value is not the default, but means none.
+_MAY_BE_EMPTY: Final = frozenset({"rate_limit", "auth_rate_limit", "better_auth_redis_prefix"})
 
 
 class Settings(BaseSettings):
@@ -64,7 +56,8 @@ class Settings(BaseSettings):
     #: The database past its pooler, for migrations. Empty: `DATABASE_URL` without Neon's
     #: `-pooler`.
     database_direct_url: DatabaseUrl = None
-    #: The secret of the Better Auth server, 32 characters or more. Required with a database URL.
+    #: The secret of the Better Auth server, 32 characters or more. Required with a database URL,
+    #: unless `BETTER_AUTH_SESSIONS` is `remote`.
     better_auth_secret: Secret | None = None
     #: Better Auth's list of secrets, `2:<new>,1:<old>`, instead of `BETTER_AUTH_SECRET`. The first
     #: one signs, and verifies session cookies; the others still verify tokens with an expiry.
@@ -74,6 +67,16 @@ class Settings(BaseSettings):
     #: Where the public keys of its JWTs are, beside the `jwks` table; `none`: only in the table.
     #: Empty: `BETTER_AUTH_URL/api/auth/jwks`; without a configured database, `none`.
     better_auth_jwks_url: KeysUrl | None = None
+    #: Where Better Auth keeps its sessions: `database`; its `secondaryStorage`,
+    #: `redis://:password@host:6379/0` or `rediss://…`; or `remote`, where only the Better Auth
+    #: server itself can find them: it is asked at `BETTER_AUTH_URL/api/auth`, or at an URL here
+    #: such as `http://better-auth:3000/api/auth`.
+    better_auth_sessions: Sessions = "database"
+    #: The `keyPrefix` of Better Auth's Redis storage. Empty: none.
+    better_auth_redis_prefix: str = "better-auth:"
+    #: For how many seconds a remote session is remembered, and so may outlive its end; 0: not at
+    #: all.
+    better_auth_session_cache: Annotated[float, Field(ge=0, le=300)] = 5
     #: The schema of Better Auth's tables, or the one in which they are to be created. Empty: found
     #: in the catalog, created in `public`.
     better_auth_schema: str = ""
@@ -181,7 +184,7 @@ class Settings(BaseSettings):
             self.database_url != self.neon_db_url
         ):
             raise ValueError("DATABASE_URL and NEON_DB_URL name two databases: set one of them")
-        if not self.secrets and self.url is not None:
+        if not self.secrets and self.url is not None and not self.has_remote_sessions:
             raise ValueError(
                 "BETTER_AUTH_SECRET must be set if there is a database URL, to the secret of the"
                 " Better Auth server"
@@ -206,7 +209,7 @@ class Settings(BaseSettings):
         """The URL of the database without a pooler, for migrations."""
         if self.database_direct_url is not None or self.url is None:
             return self.database_direct_url
-        return _without_pooler(self.url)
+        return without_pooler(self.url)
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -224,6 +227,23 @@ class Settings(BaseSettings):
         return self.better_auth_jwks_url or f"{self.better_auth_url}/api/auth/jwks"
 
     @property
+    def has_remote_sessions(self) -> bool:
+        """Whether only the Better Auth server can find sessions."""
+        return self.better_auth_sessions.startswith(("remote", "http:", "https:"))
+
+    @property
+    def sessions_url(self) -> str:
+        """The URL of Better Auth's API, for remote sessions."""
+        if self.better_auth_sessions == "remote":
+            return f"{self.better_auth_url}/api/auth"
+        return self.better_auth_sessions
+
+    @property
+    def is_sign_in_elsewhere(self) -> bool:
+        """Whether sessions begin, and accounts change, at Better Auth alone."""
+        return self.better_auth_sessions != "database"
+
+    @property
     def cookie_options(self) -> CookieOptions:
         is_secure = self.better_auth_use_secure_cookies
         return CookieOptions(
@@ -236,7 +256,11 @@ class Settings(BaseSettings):
 
     @property
     def layout_options(self) -> LayoutOptions:
-        return LayoutOptions(self.better_auth_schema, self.better_auth_models)
+        return LayoutOptions(
+            self.better_auth_schema,
+            self.better_auth_models,
+            has_sessions=not self.is_sign_in_elsewhere,
+        )
 
     @property
     def effective_log_level(self) -> str:
@@ -286,13 +310,3 @@ class Settings(BaseSettings):
     def with_secret(self, secret: str) -> Self:
         """The same settings with a generated secret."""
         return self.model_copy(update={"better_auth_secret": SecretStr(secret)})
-
-
-def problems(error: ValidationError) -> list[str]:
-    """The errors of the settings, one line each, without values."""
-    lines = []
-    for problem in error.errors(include_input=False, include_url=False, include_context=False):
-        reason = problem["msg"].removeprefix("Value error, ")
-        name = "_".join(str(part) for part in problem["loc"]).upper()
-        lines.append(f"{name} {reason[0].lower()}{reason[1:]}" if name else reason)
-    return lines

@@ -8,14 +8,12 @@ import jwt
 from cachetools import LRUCache
 
 from adapters.better_auth.access_tokens import ACCESS_TOKEN_TYPE, AccessTokens
-from adapters.better_auth.cookie_errors import cookie_error
-from adapters.better_auth.cookies import BetterAuthCookies
 from adapters.better_auth.jwts import JwtPluginTokens
+from adapters.better_auth.session_credentials import SessionCredentials
 from adapters.better_auth.shared_secret import SharedSecretTokens
-from adapters.better_auth.signatures import Signatures
-from adapters.better_auth.tokens import RAW_TOKEN, bearer_token, scheme_error
+from adapters.better_auth.tokens import bearer_token, scheme_error
 from application.ports.clock import Clock
-from application.ports.credentials import CredentialKind, Credentials, Proof, SessionProof
+from application.ports.credentials import CredentialKind, Credentials, Proof
 from domain.errors import Unauthenticated
 from domain.refusals import Reason
 
@@ -31,22 +29,19 @@ def _proof_cache() -> LRUCache[str, tuple[Proof, float]]:
 class BetterAuthAuthenticator:
     """`Authenticator` for Better Auth's credentials."""
 
-    signatures: Signatures
-    cookies: BetterAuthCookies
+    sessions: SessionCredentials
     access_tokens: AccessTokens
     jwts: JwtPluginTokens
     #: None if tokens of the shared secret are turned off.
     shared_secret: SharedSecretTokens | None
-    #: Whether a session token counts as a bearer only with its signature: the option
-    #: `requireSignature` of Better Auth's `bearer` plugin.
-    require_signature: bool
     clock: Clock
     #: By token: its proof, and the time until which that is valid (seconds since the epoch).
     #: Verifying a signature costs more than the rest of a request.
     _proofs: LRUCache[str, tuple[Proof, float]] = field(default_factory=_proof_cache, repr=False)
 
     async def __call__(self, credentials: Credentials) -> Sequence[Proof]:
-        cookie = None if credentials.cookie is None else self._cookie(credentials.cookie)
+        header = credentials.cookie
+        cookie = None if header is None else self.sessions.of_cookie(header)
         authorization = credentials.authorization
         token = None if authorization is None else bearer_token(authorization)
         if token is not None:
@@ -56,32 +51,17 @@ class BetterAuthAuthenticator:
             raise self._error_of(credentials)
         return (cookie,)
 
-    def _cookie(self, header: str) -> SessionProof | None:
-        """Raises `Unauthenticated` only for two session cookies that contradict each other."""
-        cookies = self.cookies.read(header)
-        if cookies.token is None or not RAW_TOKEN.fullmatch(cookies.token):
-            return None
-        return SessionProof(
-            CredentialKind.COOKIE, token=cookies.token, is_temporary=cookies.is_temporary
-        )
-
     def _error_of(self, credentials: Credentials) -> Unauthenticated:
         """The error for headers that have no bearer, and no valid session cookie."""
-        error = cookie_error(self.cookies, credentials.cookie)
+        error = self.sessions.error_of_cookie(credentials.cookie)
         if error.refusal.reason is Reason.COOKIE_MISSING and credentials.authorization is not None:
             return scheme_error(credentials.authorization)
         return error
 
     async def _bearer(self, token: str) -> Proof:
-        dots = token.count(".")
-        if dots == DOTS_OF_A_JWT:
+        if token.count(".") == DOTS_OF_A_JWT:
             return await self._jwt(token)
-        raw = self.signatures.read(token) if dots == 1 or self.require_signature else token
-        if raw is None:
-            raise self.signatures.error_of(token)
-        if not RAW_TOKEN.fullmatch(raw):
-            raise Unauthenticated(Reason.TOKEN_MALFORMED)
-        return SessionProof(CredentialKind.SESSION_TOKEN, token=raw)
+        return self.sessions.of_bearer(token)
 
     async def _jwt(self, token: str) -> Proof:
         now = self.clock.now()

@@ -14,17 +14,22 @@ _MAX_NAMES: Final = 3
 
 def cookie_error(cookies: BetterAuthCookies, header: str | None) -> Unauthenticated:
     """The error for a header that proves no session, but does not have two session cookies."""
-    if header is None:
-        return _missing(cookies.name, "no cookie")
-    found = list(pairs(header))
-    values = [value for name, value in found if name == cookies.name]
-    if not values:
-        return _error_of_names(cookies.name, [name for name, _ in found])
-    if not values[0]:
-        return _missing(cookies.name, "a cookie of this name without a value")
+    values = [value for name, value in pairs(header or "") if name == cookies.name]
+    if not values or not values[0]:
+        return name_error(cookies.name, header)
     if cookies.signatures.read(values[0]) is None:
         return cookies.signatures.error_of(values[0])
     return Unauthenticated(Reason.TOKEN_MALFORMED)
+
+
+def name_error(expected: str, header: str | None) -> Unauthenticated:
+    """The error for a header that has no session cookie of this name, or an empty one."""
+    if header is None:
+        return _missing(expected, "no cookie")
+    names = [name for name, _ in pairs(header)]
+    if expected in names:
+        return _missing(expected, "a cookie of this name without a value")
+    return _error_of_names(expected, names)
 
 
 def _error_of_names(expected: str, names: list[str]) -> Unauthenticated:

@@ -3,17 +3,14 @@
 import asyncio
 import json
 import math
-import ssl
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Final
 
-import httpx
 import structlog
 from cachetools import TTLCache
 
+from adapters.better_auth.http_client import HttpClient, InvalidResponse
 from adapters.better_auth.keys import PublicKey, public_key
-from adapters.better_auth.plain_http import Network, network_of
 from domain.errors import Unavailable
 
 _MAX_BYTES: Final = 65_536
@@ -21,12 +18,6 @@ _MAX_KEYS: Final = 128
 _MAX_ABSENT: Final = 1_024
 
 _log = structlog.get_logger("taskport.better_auth")
-
-
-class _InvalidResponse(Exception):
-    """There is no response, or it is not a key set. The message quotes nothing of it, and may be
-    logged.
-    """
 
 
 @dataclass(slots=True)
@@ -53,7 +44,7 @@ class RemoteKeys:
     #: Pause after a failed fetch; doubled with each further failure, up to `max_backoff`.
     backoff: float = 1.0
     max_backoff: float = 5.0
-    _client: httpx.AsyncClient = field(init=False, repr=False)
+    _client: HttpClient = field(init=False, repr=False)
     _keys: dict[str, PublicKey] = field(init=False, repr=False, default_factory=dict)
     #: Every `kid` that was not in the key set lately.
     _absent: TTLCache[str, None] = field(init=False, repr=False)
@@ -69,15 +60,7 @@ class RemoteKeys:
 
     def __post_init__(self) -> None:
         self._absent = TTLCache(_MAX_ABSENT, self.absence_ttl, timer=_now)
-        self._client = httpx.AsyncClient(
-            headers={"Accept": "application/json", "Accept-Encoding": "identity"},
-            follow_redirects=False,
-            verify=_ssl_context(),
-            trust_env=False,
-            timeout=self.timeout,
-            # After minutes without a request, a kept connection would mostly be dead.
-            limits=httpx.Limits(max_keepalive_connections=0),
-        )
+        self._client = HttpClient(_MAX_BYTES, self.timeout)
 
     async def find(self, kid: str) -> PublicKey | None:
         """The key, or None if the server does not publish it. Raises `Unavailable`."""
@@ -101,7 +84,7 @@ class RemoteKeys:
         if self._fetch is not None:
             self._fetch.cancel()
             await asyncio.wait((self._fetch,))
-        await self._client.aclose()
+        await self._client.close()
 
     def _cached(self, kid: str) -> PublicKey | None:
         return self._keys.get(kid) if _now() < self._expires_at else None
@@ -131,8 +114,8 @@ class RemoteKeys:
         begun_at = _now()
         self._next_fetch_at = begun_at + self.min_interval
         try:
-            async with asyncio.timeout(self.timeout):
-                self._keys = _parse_key_set(await self._download())
+            assert self.url is not None
+            self._keys = _parse_key_set(await self._client.send("GET", self.url, {}))
         # Any error: the callers that wait must get a result.
         except Exception as error:
             self._fail(error)
@@ -147,33 +130,12 @@ class RemoteKeys:
 
     def _fail(self, error: Exception) -> None:
         if not self._current_backoff:
-            reason = str(error) if isinstance(error, _InvalidResponse) else type(error).__name__
+            reason = str(error) if isinstance(error, InvalidResponse) else type(error).__name__
             #: The keys of Better Auth cannot be fetched; logged for the first of consecutive
             #: failures.
             _log.warning("jwks_unavailable", reason=reason)
         self._current_backoff = min(self._current_backoff * 2 or self.backoff, self.max_backoff)
         self._retry_at = _now() + self._current_backoff
-
-    async def _download(self) -> bytes:
-        assert self.url is not None
-        url, body = httpx.URL(self.url), bytearray()
-        if url.scheme == "http" and await network_of(url.host) is Network.PUBLIC:
-            raise _InvalidResponse("plain http to a public address")
-        async with self._client.stream("GET", url) as response:
-            if response.status_code != httpx.codes.OK:
-                raise _InvalidResponse(f"status {response.status_code}")
-            # Raw: a compressed body is not decompressed, and then fails to parse.
-            async for chunk in response.aiter_raw():
-                body += chunk
-                if len(body) > _MAX_BYTES:
-                    raise _InvalidResponse("too long")
-        return bytes(body)
-
-
-@cache
-def _ssl_context() -> ssl.SSLContext:
-    """The certificate authorities of httpx, or of `SSL_CERT_FILE`. Cached: loading them is slow."""
-    return httpx.create_ssl_context()
 
 
 def _now() -> float:
@@ -184,9 +146,9 @@ def _parse_key_set(text: bytes) -> dict[str, PublicKey]:
     document = json.loads(text)
     jwks = document.get("keys") if isinstance(document, dict) else None
     if not isinstance(jwks, list):
-        raise _InvalidResponse("no key set")
+        raise InvalidResponse("no key set")
     if len(jwks) > _MAX_KEYS:
-        raise _InvalidResponse("too many keys")
+        raise InvalidResponse("too many keys")
     keys = {}
     for jwk in jwks:
         key = public_key(jwk)

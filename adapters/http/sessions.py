@@ -19,7 +19,7 @@ sessions: Final = Operations("users")
 @sessions.get("/api/users/me/sessions", returns=Sessions)
 async def list_sessions(caller: CurrentUser, deps: Deps) -> Response:
     """List your active sessions, the newest first."""
-    found = await deps.use_cases.list_sessions(caller.user.id)
+    found = await deps.use_cases.list_sessions(caller)
     return json_response({"data": [session_body(s, caller) for s in found], "count": len(found)})
 
 
@@ -34,7 +34,7 @@ async def end_session(
     request: Request, caller: CurrentUser, deps: Deps, session_id: SessionId
 ) -> Response:
     """End one of your sessions."""
-    await deps.use_cases.end_session(caller.user.id, session_id)
+    await deps.use_cases.end_session(caller, session_id)
     is_current = session_id in _current_ids(caller)
     return no_content(deps.cookies.expire(browser_cookies(request)) if is_current else ())
 

@@ -16,6 +16,10 @@ class MemorySessions:
 
     store: MemoryStore
 
+    @property
+    def has_foreign_users(self) -> bool:
+        return False
+
     async def find_by_token(self, token: str) -> tuple[Session, User] | None:
         found = (s for s in self.store.sessions.values() if s.token == token)
         return self._with_user(next(found, None))
@@ -23,7 +27,9 @@ class MemorySessions:
     async def find_by_id(self, session_id: str) -> tuple[Session, User] | None:
         return self._with_user(self.store.sessions.get(session_id))
 
-    async def list(self, user_id: str, *, now: datetime) -> Sequence[Session]:
+    async def list(
+        self, user_id: str, *, now: datetime, caller: Session | None = None
+    ) -> Sequence[Session]:
         own = [s for s in self.store.sessions.values() if s.user_id == user_id and s.is_alive(now)]
         own.sort(key=lambda session: (session.created_at, session.id), reverse=True)
         return [copy(session) for session in own]
@@ -41,7 +47,7 @@ class MemorySessions:
             changed.expires_at, changed.updated_at = session.expires_at, session.updated_at
             self.store.sessions[session.id] = changed
 
-    async def remove(self, session_id: str, user_id: str) -> None:
+    async def remove(self, session_id: str, user_id: str, *, caller: Session | None = None) -> None:
         del self.store.sessions[self._own(session_id, user_id).id]
 
     def _own(self, session_id: str, user_id: str) -> Session:

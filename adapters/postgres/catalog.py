@@ -117,7 +117,8 @@ select c.oid::bigint, n.nspname::text, c.relname::text, c.relkind = 'v',
 from pg_catalog.pg_class c
 join pg_catalog.pg_namespace n on n.oid = c.relnamespace
 where c.relkind in ('r', 'p', 'v', 'f') and not c.relispartition
-  and n.nspname not in ('information_schema', 'taskport') and n.nspname !~ '^pg_'
+  and n.nspname <> 'information_schema' and n.nspname !~ '^pg_'
+  and (n.nspname <> 'taskport' or c.relname in ('user', 'session', 'account', 'verification'))
   and not exists (select from pg_catalog.pg_inherits h where h.inhrelid = c.oid)
   and not exists (select from pg_catalog.pg_depend e
                   where e.classid = 'pg_catalog.pg_class'::regclass and e.objid = c.oid

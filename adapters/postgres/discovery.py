@@ -22,21 +22,29 @@ from adapters.postgres.better_auth_models import (
 )
 from adapters.postgres.catalog import CatalogColumn, CatalogTable
 from adapters.postgres.layout import (
-    BetterAuthTable,
     DeletionTarget,
     Layout,
     LayoutOptions,
     UnsupportedLayout,
 )
+from adapters.postgres.matches import (
+    ELSEWHERE,
+    check_types,
+    cure,
+    require_complete,
+    target,
+    times,
+    to_table,
+    unique_texts,
+)
 from adapters.postgres.option_names import check_columns, check_names
+from adapters.postgres.tables import SCHEMA
 
 # The last word of the name of a table that could be one of Better Auth's core tables.
 _NAMES: Final = frozenset(
     name + plural for name in ("user", "session", "account", "verification") for plural in ("", "s")
 )
 _WORDS: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z0-9]+")
-_TIMES: Final = frozenset({"timestamp", "timestamptz"})
-_IDS: Final = frozenset({"text", "uuid", "integer", "bigint"})
 
 
 def discover(tables: Sequence[CatalogTable], options: LayoutOptions) -> Layout | None:
@@ -51,45 +59,51 @@ class _Discovery:
     def __init__(self, tables: Sequence[CatalogTable], options: LayoutOptions) -> None:
         self._by_oid = {table.oid: table for table in tables}
         self._options = options
-        self._tables = [t for t in tables if options.schema in ("", t.schema)]
+        self._tables = [
+            table
+            for table in tables
+            # In ours are the users of a Better Auth that is not on this database.
+            if (table.schema == options.schema)
+            or (not options.schema and not (options.has_sessions and table.schema == SCHEMA))
+        ]
 
     def layout(self) -> Layout | None:
         check_names(self._options, self._tables)
         session = self._session()
-        if session is None:
+        user = self._user_of(session) if session is not None else self._user_without_sessions()
+        if user is None:
             self._refuse_suspects()
             self._refuse_elsewhere()
             return None
-        user = self._user_of(session)
         account = self._one_of(ACCOUNT, near=user)
         if account is None:
             raise UnsupportedLayout(
-                f"{user.table} and {session.table} are Better Auth's, but no table could be its"
-                f" account: run Better Auth's own migration, or {_cure('say', ACCOUNT)}"
+                f"{user.table} is Better Auth's, but no table could be its account: run Better"
+                f" Auth's own migration, or {cure('say', ACCOUNT)}"
             )
         verification = self._one_of(VERIFICATION, near=user, is_needed=False)
         jwks = self._one_of(JWKS, near=user)
-        _check_types(user, session)
+        check_types(user, session)
         for match in (user, session, account, verification, jwks):
             if match is not None:
                 check_columns(self._options, match.model.name, [match.table])
         return Layout(
-            user=_to_table(user),
-            session=_to_table(session),
-            account=_to_table(account),
-            verification=None if verification is None else _to_table(verification),
-            jwks=None if jwks is None else _to_table(jwks),
+            user=to_table(user),
+            session=None if session is None else to_table(session),
+            account=to_table(account),
+            verification=None if verification is None else to_table(verification),
+            jwks=None if jwks is None else to_table(jwks),
             deletion_target=self._deletion_target(user),
         )
 
     def _deletion_target(self, user: Match) -> DeletionTarget | None:
         if not user.table.is_view:
-            return _target(user)
+            return target(user)
         sources = [self._by_oid[oid] for oid in user.table.sources if oid in self._by_oid]
         if len(sources) != 1 or sources[0].is_view:
             return None
         source = self._match(USER, sources[0])
-        return _target(source) if "id" in source.columns else None
+        return target(source) if "id" in source.columns else None
 
     def _session(self) -> Match | None:
         if self._options.schema and len(self._suspects()) < 2:
@@ -97,6 +111,13 @@ class _Discovery:
             # Better Auth's is the application's.
             return None
         return self._one_of(SESSION)
+
+    def _user_without_sessions(self) -> Match | None:
+        """The user that an account references, if sessions may be elsewhere."""
+        if self._options.has_sessions or (self._options.schema and len(self._suspects()) < 2):
+            return None
+        account = self._one_of(ACCOUNT)
+        return None if account is None else self._user_of(account)
 
     def _suspects(self) -> list[Match]:
         """The likeliest table of each model that some table could be."""
@@ -108,18 +129,18 @@ class _Discovery:
                 likeliest.append(min(suspects, key=lambda match: len(match.missing)))
         return likeliest
 
-    def _user_of(self, session: Match) -> Match:
-        """The table that the session's user column references."""
-        column = session.columns["userId"].name
-        targets = {key.table for key in session.table.foreign_keys if key.column == column}
+    def _user_of(self, other: Match) -> Match:
+        """The table that the user column of a session or an account references."""
+        column = other.columns["userId"].name
+        targets = {key.table for key in other.table.foreign_keys if key.column == column}
         if self._options.of("user").table is None and len(targets) == 1:
             match = self._match(USER, self._by_oid[targets.pop()])
-            return _complete(match)
-        user = self._one_of(USER, near=session)
+            return require_complete(match)
+        user = self._one_of(USER, near=other)
         if user is None:
             raise UnsupportedLayout(
-                f"{session.table} could be Better Auth's session, but no table could be its user:"
-                f" {_cure('say', USER)}"
+                f"{other.table} could be Better Auth's {other.model.name}, but no table could be"
+                f" its user: {cure('say', USER)}"
             )
         return user
 
@@ -151,7 +172,7 @@ class _Discovery:
             )
         if matches:
             # The message names the column that the likeliest one lacks.
-            return _complete(min(matches, key=lambda match: len(match.missing)))
+            return require_complete(min(matches, key=lambda match: len(match.missing)))
         return None
 
     def _match(self, model: Model, table: CatalogTable) -> Match:
@@ -193,20 +214,20 @@ class _Discovery:
         if USER in complete and ACCOUNT in complete and not shaped:
             raise UnsupportedLayout(
                 f"{complete[USER]} and {complete[ACCOUNT]} are Better Auth's, but there is no"
-                " session table: with secondaryStorage, set its option"
-                " session.storeSessionInDatabase to true, and run Better Auth's own migration"
+                " session table: with secondaryStorage, set BETTER_AUTH_SESSIONS to its Redis, or"
+                " to remote"
             )
         named = [table for table in self._tables if _is_named_like_theirs(table)]
         for table in (*shaped, *(() if suspects or self._options.schema else named)):
             raise UnsupportedLayout(
                 f"{table} could be Better Auth's, under names that do not tell:"
-                f" BETTER_AUTH_MODELS says which table is which, or {_ELSEWHERE}"
+                f" BETTER_AUTH_MODELS says which table is which, or {ELSEWHERE}"
             )
         for match in suspects:
-            _complete(match)
+            require_complete(match)
             raise UnsupportedLayout(
                 f"{match.table} could be Better Auth's {match.model.name}, but its other tables"
-                f" are missing: run Better Auth's own migration first, or {_ELSEWHERE}"
+                f" are missing: run Better Auth's own migration first, or {ELSEWHERE}"
             )
 
     def _refuse_elsewhere(self) -> None:
@@ -224,22 +245,17 @@ class _Discovery:
     def _has_shape_of_session(self, table: CatalogTable) -> bool:
         """Whether the types alone are those of a session that references a user."""
         return (
-            _times(table) >= 3
+            times(table) >= 3
             and not any(self._match(model, table).is_suspect for model in (USER, ACCOUNT))
-            and bool(_unique_texts(table))
+            and bool(unique_texts(table))
             and any(
-                _unique_texts(user)
-                and _times(user) >= 2
+                unique_texts(user)
+                and times(user) >= 2
                 and any(column.kind == "boolean" for column in user.columns)
                 for key in table.foreign_keys
                 if (user := self._by_oid.get(key.table)) is not None and user.oid != table.oid
             )
         )
-
-
-_ELSEWHERE: Final = (
-    "set BETTER_AUTH_SCHEMA to the schema in which Better Auth's tables are, or are to be made"
-)
 
 
 def _references(near: Match | None) -> Callable[[Match], bool]:
@@ -252,61 +268,6 @@ def _is_beside(near: Match | None) -> Callable[[Match], bool]:
     return lambda match: near is not None and match.table.schema == near.table.schema
 
 
-def _complete(match: Match) -> Match:
-    """The match. Raises `UnsupportedLayout` if a column is missing."""
-    if match.missing:
-        raise UnsupportedLayout(
-            f"{match.table} could be Better Auth's {match.model.name}, but has no column for"
-            f" {match.missing[0]}: {_cure('name', match.model)}, or {_ELSEWHERE}"
-        )
-    return match
-
-
-def _cure(verb: str, model: Model) -> str:
-    names = "its table and columns" if verb == "say" else "the column"
-    return f"{verb} {names} in BETTER_AUTH_MODELS, under {model.name}"
-
-
 def _is_named_like_theirs(table: CatalogTable) -> bool:
     words = _WORDS.findall(table.name)
     return bool(words) and words[-1].lower() in _NAMES
-
-
-def _times(table: CatalogTable) -> int:
-    return sum(column.kind in _TIMES for column in table.columns)
-
-
-def _unique_texts(table: CatalogTable) -> list[str]:
-    return [c.name for c in table.columns if c.kind == "text" and {c.name} in table.unique]
-
-
-def _to_table(match: Match) -> BetterAuthTable:
-    return BetterAuthTable(match.model.name, match.table, dict(match.columns))
-
-
-def _target(user: Match) -> DeletionTarget:
-    created = user.columns.get("createdAt")
-    return DeletionTarget(
-        user.table,
-        user.columns["id"].name,
-        None if created is None else created.name,
-        created_has_zone=created is not None and created.kind == "timestamptz",
-    )
-
-
-def _check_types(user: Match, session: Match) -> None:
-    """Refuse types with which a session cannot be read."""
-    for match, name, kinds in (
-        (user, "id", _IDS),
-        (user, "email", {"text"}),
-        (session, "id", _IDS),
-        (session, "token", {"text"}),
-        (session, "expiresAt", _TIMES),
-        (session, "userId", {user.columns["id"].kind}),
-    ):
-        column = match.columns[name]
-        if column.kind not in kinds:
-            raise UnsupportedLayout(
-                f'the column "{column.name}" of {match.table} is of type {column.type}, which'
-                f" cannot be Better Auth's {match.model.name}.{name}: {_cure('name', match.model)}"
-            )

@@ -105,26 +105,27 @@ async def find_notes(database: Database, layout: Layout, jwks_url: str | None) -
 
 
 def _type_problems(layout: Layout) -> Iterator[Problem]:
-    user, session, account = layout.user, layout.session, layout.account
     texts, times = {"text"}, {"timestamp", "timestamptz"}
     for table, kinds in (
         (
-            user,
+            layout.user,
             {"name": texts, "emailVerified": {"boolean"}, "image": texts}
             | dict.fromkeys(("createdAt", "updatedAt"), times),
         ),
         (
-            session,
+            layout.session,
             dict.fromkeys(("ipAddress", "userAgent"), texts)
             | dict.fromkeys(("createdAt", "updatedAt"), times),
         ),
         (
-            account,
+            layout.account,
             dict.fromkeys(("accountId", "providerId", "password"), texts)
-            | {"id": {"text", "uuid", "integer", "bigint"}, "userId": {user.id.kind}}
+            | {"id": {"text", "uuid", "integer", "bigint"}, "userId": {layout.user.id.kind}}
             | dict.fromkeys(("createdAt", "updatedAt"), times),
         ),
     ):
+        if table is None:
+            continue
         for name, allowed in kinds.items():
             column = table.columns[name]
             if column.kind not in allowed:
@@ -134,7 +135,7 @@ def _type_problems(layout: Layout) -> Iterator[Problem]:
                     f" and log-in cannot fill: make it {' or '.join(sorted(allowed))}, as Better"
                     " Auth's own migration does",
                 )
-    for table in (user, session, account):
+    for table in layout.core_tables:
         if table.new_id("") is None and not table.id.has_default:
             yield Problem(
                 Severity.DEFECT,
@@ -149,7 +150,7 @@ def _column_problems(layout: Layout) -> Iterator[Problem]:
         (layout.account, Severity.NOTE, "sign-up here is 403 SIGN_UP_CLOSED"),
         (layout.session, Severity.DEFECT, "sign-up and log-in here fail"),
     ):
-        if table.unfilled:
+        if table is not None and table.unfilled:
             yield Problem(
                 severity,
                 f'the column "{table.unfilled[0]}" of {table} is required and unknown here, so that'
@@ -162,6 +163,8 @@ def _constraint_problems(layout: Layout) -> Iterator[Problem]:
         (layout.user, "email", "two users may get one address"),
         (layout.session, "token", "each request reads the whole table"),
     ):
+        if table is None:
+            continue
         column = table.columns[name].name
         if not table.catalog.is_view and frozenset({column}) not in table.catalog.unique:
             yield Problem(
@@ -232,6 +235,8 @@ async def _trigger_problems(database: Database, layout: Layout) -> list[Problem]
 
 async def _time_problems(database: Database, layout: Layout) -> list[Problem]:
     session = layout.session
+    if session is None:
+        return []
     later = func.now() + literal_column("interval '5 minutes'")
     is_later = or_(*(session.time(name) > later for name in ("createdAt", "updatedAt")))
     future = select(session.c.id).where(is_later).exists()

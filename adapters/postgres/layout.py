@@ -28,6 +28,7 @@ from sqlalchemy import (
 from sqlalchemy.types import UserDefinedType
 
 from adapters.postgres.catalog import CatalogColumn, CatalogTable
+from adapters.postgres.tables import SCHEMA
 
 ModelName = Literal["user", "session", "account", "verification", "jwks"]
 
@@ -56,6 +57,17 @@ class LayoutOptions:
     #: The schema of the tables; empty if the catalog decides.
     schema: str = ""
     models: Mapping[str, ModelOptions] = field(default_factory=lambda: MappingProxyType({}))
+    #: Whether Better Auth's sessions are in this database, by `BETTER_AUTH_SESSIONS`. If not, its
+    #: other tables may be elsewhere as well.
+    has_sessions: bool = True
+
+    @property
+    def new_schema(self) -> str:
+        """The schema in which the tables are created, if there are none.
+
+        Ours, if Better Auth has its own elsewhere: its migration would not expect them.
+        """
+        return self.schema or (DEFAULT_SCHEMA if self.has_sessions else SCHEMA)
 
     def of(self, model: str) -> ModelOptions:
         return self.models.get(model, ModelOptions())
@@ -202,13 +214,20 @@ class Layout:
     """
 
     user: BetterAuthTable
-    session: BetterAuthTable
+    #: None only if Better Auth keeps its sessions elsewhere.
+    session: BetterAuthTable | None
     account: BetterAuthTable
     verification: BetterAuthTable | None = None
     #: None without the jwt plugin, or if its keys are in another database.
     jwks: BetterAuthTable | None = None
     #: None if `user` is a view of several tables.
     deletion_target: DeletionTarget | None = None
+
+    @property
+    def core_tables(self) -> tuple[BetterAuthTable, ...]:
+        """Those that a sign-up fills."""
+        every = (self.user, self.account, self.session)
+        return tuple(table for table in every if table is not None)
 
     @property
     def tables(self) -> tuple[BetterAuthTable, ...]:

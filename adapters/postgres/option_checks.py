@@ -37,6 +37,8 @@ _RECENTLY: Final[ColumnElement[Any]] = literal_column("interval '7 days'")
 class ExpectedOptions:
     """The options of Better Auth that this service expects."""
 
+    #: Whether sessions are in this database.
+    sessions: bool
     #: The lifetime of sessions.
     session_lifetime: timedelta
     #: Whether users log in here with a password.
@@ -101,6 +103,8 @@ async def _other_lifetime(
 ) -> Sequence[str]:
     """`session.expiresIn`: both times are written at a sign-in, and when a session is prolonged."""
     session = layout.session
+    if session is None or not expected.sessions:
+        return []
     seconds = extract("epoch", session.time("expiresAt") - session.time("updatedAt"))
     newest = select(seconds).order_by(session.time("updatedAt").desc()).limit(_NEWEST_SESSIONS)
     rows = await database.fetch_all(Statement.compile("option_checks.lifetimes", newest), {})
@@ -125,6 +129,8 @@ async def _no_sessions(
 ) -> Sequence[str]:
     """`secondaryStorage` without `session.storeSessionInDatabase`."""
     user, session, account = layout.user, layout.session, layout.account
+    if session is None or not expected.sessions:
+        return []
     has_account = select(account.c.userId).where(account.text("userId") == user.text("id"))
     signed_up_here = select(OWNERS.c.id).where(
         OWNERS.c.id == user.text("id"), OWNERS.c.signed_up_here
@@ -142,7 +148,7 @@ async def _no_sessions(
         return []
     return [
         f"{session} is empty, though {row[0]} users with an account are new in {user}: if Better"
-        " Auth has a secondaryStorage, set session.storeSessionInDatabase, or use JWTs"
+        " Auth has a secondaryStorage, set BETTER_AUTH_SESSIONS to its Redis, or to remote"
     ]
 
 

@@ -56,9 +56,10 @@ def needed_privileges(layout: Layout) -> list[Privilege]:
     need(user, "INSERT", user.writable(("id", *FIELDS)))
     need(user, "UPDATE", user.writable(UPDATED))
     need(user, "DELETE")
-    need(session, "INSERT", session.writable(tuple(session.columns)))
-    need(session, "UPDATE", session.writable(("expiresAt", "updatedAt")))
-    need(session, "DELETE")
+    if session is not None:
+        need(session, "INSERT", session.writable(tuple(session.columns)))
+        need(session, "UPDATE", session.writable(("expiresAt", "updatedAt")))
+        need(session, "DELETE")
     need(
         account,
         "INSERT",

@@ -35,6 +35,7 @@ from adapters.postgres.layout import (
 )
 from adapters.postgres.sessions import PostgresSessions
 from adapters.postgres.tables import SCHEMA
+from adapters.postgres.users import PostgresUsers
 
 _SCRIPTS: Final = Path(__file__).parents[2] / "alembic"
 # The number of the advisory lock that a migration holds: arbitrary, but the same in all versions.
@@ -187,7 +188,10 @@ class PostgresHealth:
             return False
         # Each request reads these tables: they must be there, and the role must be able to.
         await self.better_auth.layout.read()
-        await PostgresSessions(self.better_auth).find_by_token("")
+        if (await self.better_auth.layout()).session is None:
+            await PostgresUsers(self.better_auth).find_by_email("")
+        else:
+            await PostgresSessions(self.better_auth).find_by_token("")
         await self.database.fetch_one(_READ_TASKS, {})
         return True
 
@@ -201,7 +205,7 @@ def _find_layout(conn: Connection, options: LayoutOptions) -> Layout | None:
 
 def _check_may_create(conn: Connection, options: LayoutOptions) -> None:
     """Raises `SchemaError` if this service must not create Better Auth's tables."""
-    schema = options.schema or DEFAULT_SCHEMA
+    schema = options.new_schema
     comment = conn.scalar(
         text("select obj_description(to_regnamespace(:name), 'pg_namespace')"), {"name": SCHEMA}
     )
@@ -215,7 +219,8 @@ def _check_may_create(conn: Connection, options: LayoutOptions) -> None:
             "BETTER_AUTH_MODELS names tables, but there is none that could be Better Auth's: run"
             " Better Auth's own migration first"
         )
-    if conn.scalar(text("select to_regnamespace(quote_ident(:name)) is null"), {"name": schema}):
+    is_missing = text("select to_regnamespace(quote_ident(:name)) is null")
+    if schema != SCHEMA and conn.scalar(is_missing, {"name": schema}):
         raise SchemaError(
             f'there is no schema "{schema}" for Better Auth\'s tables: create it, or correct'
             " BETTER_AUTH_SCHEMA"
@@ -225,8 +230,8 @@ def _check_may_create(conn: Connection, options: LayoutOptions) -> None:
 def _create_better_auth_tables(conn: Connection, options: LayoutOptions) -> Layout:
     """Create the tables of Better Auth's own migration. Raises `SchemaError`."""
     _check_may_create(conn, options)
-    schema = options.schema or DEFAULT_SCHEMA
-    if not options.schema:
+    schema = options.new_schema
+    if not options.schema and schema == DEFAULT_SCHEMA:
         _check_search_path(conn)
     better_auth_tables.create(conn, schema)
     #: The database had no table that could be Better Auth's.

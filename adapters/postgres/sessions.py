@@ -36,6 +36,12 @@ def _columns(session: BetterAuthTable) -> list[ColumnElement[Any]]:
     ]
 
 
+def _table(layout: Layout) -> BetterAuthTable:
+    """The table; no statement is made if there is none."""
+    assert layout.session is not None
+    return layout.session
+
+
 def _is_own(session: BetterAuthTable) -> ColumnElement[bool]:
     own: ColumnElement[bool] = (session.c.id == parameter("id")) & (
         session.c.userId == parameter("userId")
@@ -44,7 +50,7 @@ def _is_own(session: BetterAuthTable) -> ColumnElement[bool]:
 
 
 def _find(name: str, by: str, layout: Layout) -> Statement:
-    session, user = layout.session, layout.user
+    session, user = _table(layout), layout.user
     is_found = session.c[by] == parameter("value")
     # Not a join, which takes PostgreSQL longer to plan. `_find` of the store compares the ids: a
     # table without a unique index might have several such rows.
@@ -70,7 +76,7 @@ def _find_by_id(layout: Layout) -> Statement:
 
 @cache
 def _list(layout: Layout) -> Statement:
-    session = layout.session
+    session = _table(layout)
     return Statement.compile(
         "sessions.list",
         select(*_columns(session))
@@ -81,7 +87,7 @@ def _list(layout: Layout) -> Statement:
 
 @cache
 def _add(layout: Layout) -> Statement:
-    session = layout.session
+    session = _table(layout)
     ids = ("userId",) if session.new_id("") is None else ("id", "userId")
     names = session.writable((*ids, *_TIMES_AND_TEXTS))
     return Statement.compile(
@@ -94,7 +100,7 @@ def _add(layout: Layout) -> Statement:
 
 @cache
 def _save(layout: Layout) -> Statement:
-    session, expires_at = layout.session, parameter("expiresAt")
+    session, expires_at = _table(layout), parameter("expiresAt")
     return Statement.compile(
         "sessions.save",
         update(session.table)
@@ -108,13 +114,13 @@ def _save(layout: Layout) -> Statement:
 
 @cache
 def _exists(layout: Layout) -> Statement:
-    session = layout.session
+    session = _table(layout)
     return Statement.compile("sessions.exists", select(session.c.id).where(_is_own(session)))
 
 
 @cache
 def _remove(layout: Layout) -> Statement:
-    session = layout.session
+    session = _table(layout)
     return Statement.compile("sessions.remove", delete(session.table).where(_is_own(session)))
 
 
@@ -124,23 +130,29 @@ class PostgresSessions:
 
     database: BetterAuthDatabase
 
+    @property
+    def has_foreign_users(self) -> bool:
+        return False
+
     async def find_by_token(self, token: str) -> tuple[Session, User] | None:
         found = await self._find(_find_by_token, token)
         # A column may ignore case.
         return None if found is None or found[0].token != token else found
 
     async def find_by_id(self, session_id: str) -> tuple[Session, User] | None:
-        if not (await self.database.layout()).session.accepts_id(session_id):
+        if not await self._accepts_id(session_id):
             return None
         found = await self._find(_find_by_id, session_id)
         return None if found is None or found[0].id != session_id else found
 
-    async def list(self, user_id: str, *, now: datetime) -> Sequence[Session]:
+    async def list(
+        self, user_id: str, *, now: datetime, caller: Session | None = None
+    ) -> Sequence[Session]:
         values = {"userId": user_id, "now": utc_text(now)}
         return [to_session(row) for row in await self.database.fetch_all(_list, values)]
 
     async def add(self, session: Session) -> Session:
-        table = (await self.database.layout()).session
+        table = _table(await self.database.layout())
         stored = replace(
             session,
             id=table.new_id(session.id) or "",
@@ -155,17 +167,24 @@ class PostgresSessions:
         return replace(stored, id=row[0])
 
     async def save(self, session: Session) -> None:
+        if not await self._accepts_id(session.id):
+            raise SessionNotFound
         values = to_values(session)
         if await self.database.execute(_save, values):
             return
         if await self.database.fetch_one(_exists, values) is None:
             raise SessionNotFound
 
-    async def remove(self, session_id: str, user_id: str) -> None:
-        if not (await self.database.layout()).session.accepts_id(session_id):
+    async def remove(self, session_id: str, user_id: str, *, caller: Session | None = None) -> None:
+        if not await self._accepts_id(session_id):
             raise SessionNotFound
         if await self.database.execute(_remove, {"id": session_id, "userId": user_id}) == 0:
             raise SessionNotFound
+
+    async def _accepts_id(self, session_id: str) -> bool:
+        """Whether there can be a row with this id."""
+        table = (await self.database.layout()).session
+        return table is not None and table.accepts_id(session_id)
 
     async def _find(
         self, compile: Callable[[Layout], Statement], value: str

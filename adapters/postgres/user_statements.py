@@ -283,7 +283,7 @@ def remove(layout: Layout) -> Statement:
         },
     )
     statement = delete(user.table).where(user.c.id == _ID).add_cte(deleted.cte("deleted"))
-    for table in (layout.session, layout.account):
+    for table in layout.core_tables[1:]:
         if not table.is_deleted_with(user):
             owned = delete(table.table).where(table.c.userId == _ID)
             statement = statement.add_cte(owned.cte(table.model))

@@ -47,7 +47,7 @@ class PostgresUsers:
     async def add(self, user: User) -> User:
         layout = await self.database.layout()
         table = layout.user
-        for needed in (layout.user, layout.account, layout.session):
+        for needed in layout.core_tables:
             if needed.unfilled:
                 _log_refusal(needed.unfilled[0])
                 raise UnknownUser

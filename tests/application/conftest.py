@@ -110,7 +110,7 @@ class SignInScenario:
 
     async def refresh(self, identity: Identity) -> SignedIn:
         prolong = ProlongSession(self.sessions, self.clock, self.policy)
-        return await RefreshSession(prolong, sign, self.clock)(identity)
+        return await RefreshSession(prolong, sign, self.clock, self.policy)(identity)
 
     async def identity(self, result: SignedIn, **changes: Any) -> Identity:
         """The identity of a request with the session, as it is stored now."""

@@ -155,13 +155,13 @@ async def test_list_and_end_own_sessions(scenario: SignInScenario, ann: SignedIn
     dead.session.expires_at = scenario.clock.now() - timedelta.resolution
     scenario.store.sessions[dead.session.id] = dead.session
     listed, end = ListSessions(scenario.sessions, scenario.clock), EndSession(scenario.sessions)
-    assert list(await listed(ann.user.id)) == [newer.session, older.session]
+    of_ann, of_bob = (Identity(each.user, CredentialKind.JWT) for each in (ann, bob))
+    assert list(await listed(of_ann)) == [newer.session, older.session]
     for other in (bob.session.id, "nothing", older.session.token):
         with pytest.raises(SessionNotFound):
-            await end(ann.user.id, other)
-    await end(ann.user.id, older.session.id)
+            await end(of_ann, other)
+    await end(of_ann, older.session.id)
     with pytest.raises(SessionNotFound):
-        await end(ann.user.id, older.session.id)
-    assert list(await listed(ann.user.id)) == [newer.session]
-    assert list(await listed(bob.user.id)) == [bob.session]
-    assert list(await listed("nobody")) == []
+        await end(of_ann, older.session.id)
+    assert list(await listed(of_ann)) == [newer.session]
+    assert list(await listed(of_bob)) == [bob.session]

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import httpx
 import jwt
 
-from tests.interop.nodejs import FOLDER, node
+from tests.interop.nodejs import FOLDER, newest_node, node
 
 #: The versions of `node/package.json`. 1.7.2 is the last one with `account.issuer`.
 VERSIONS: Final = ("1.6.30", "1.7.2", "1.7.7", "1.7.24", "1.7.25")
@@ -56,6 +56,13 @@ class Settings(TypedDict, total=False):
     bearer_require_signature: bool
     #: Whether sessions are in a `secondaryStorage`.
     secondary_storage: bool
+    #: Where they are in Redis, and under which prefix. Empty: in the adapter of Better Auth's
+    #: documents.
+    redis_url: str
+    redis_prefix: str
+    #: Where users are, if not in PostgreSQL.
+    database: Literal["sqlite", "memory", "none"]
+    sqlite_file: str
     #: Whether the plugin `anonymous` is there, with guests whose tasks are moved.
     guests: bool
     #: Further options of Better Auth as JSON, in its own form.
@@ -165,7 +172,8 @@ class BetterAuthServer:
 
     def _start(self) -> None:
         self.process = subprocess.Popen(
-            [node(), "server.mjs"],
+            # The machine's Node.js may have no SQLite.
+            [node() if "SQLITE_FILE" not in self._environment else newest_node(), "server.mjs"],
             cwd=FOLDER,
             env=self._environment,
             stdin=subprocess.PIPE,

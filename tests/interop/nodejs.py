@@ -21,6 +21,11 @@ def node() -> Path:
     return _machine_node() or _wheel() / "bin" / "node"
 
 
+def newest_node() -> Path:
+    """The Node.js of the wheel."""
+    return _wheel() / "bin" / "node"
+
+
 def node_modules(folder: Path = FOLDER) -> None:
     """Install the packages of a lock file, once, also if several processes call this at a time."""
     lock = folder / "package-lock.json"

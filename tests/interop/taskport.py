@@ -86,7 +86,14 @@ class Taskport:
 async def taskport(url: str, origin: str, **settings: Any) -> AsyncIterator[Taskport]:
     """Taskport on a database, for a Better Auth server with this origin."""
     app = from_settings(
-        Settings(database_url=url, better_auth_secret=SECRET, better_auth_url=origin, **settings)
+        Settings(
+            **{
+                "database_url": url,
+                "better_auth_secret": SECRET,
+                "better_auth_url": origin,
+                **settings,
+            }
+        )
     )
     thresholds = gc.get_threshold()
     async with AsyncExitStack() as stack:

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from entrypoints.secret_types import fingerprint
-from entrypoints.settings import Settings, problems
+from entrypoints.setting_problems import problems
+from entrypoints.settings import Settings
 
 NEW: Final = "new-secret-0123456789abcdef-012345"
 OLD: Final = "old-secret-0123456789abcdef-012345"

@@ -11,7 +11,8 @@ from pydantic import ValidationError
 
 from adapters.postgres.connection import conninfo
 from application.limits import Limit
-from entrypoints.settings import Settings, problems
+from entrypoints.setting_problems import problems
+from entrypoints.settings import Settings
 
 CANARY = "canary-Xq7"
 SECRET = "0123456789abcdef0123456789abcdef"

@@ -9,7 +9,8 @@ from pydantic import ValidationError
 from typer.core import TyperGroup
 
 from entrypoints.cli import app as cli
-from entrypoints.settings import Settings, problems
+from entrypoints.setting_problems import problems
+from entrypoints.settings import Settings
 from tests.specs.markdown import SPECS, codes, document, rows
 
 ENV: Final = document(SPECS / "env-spec.md")

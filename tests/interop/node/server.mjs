@@ -5,6 +5,8 @@ import { once } from "node:events";
 import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { basename, extname, join } from "node:path";
+import { redisStorage } from "@better-auth/redis-storage";
+import { Redis } from "ioredis";
 import pg from "pg";
 import { optionsOf } from "./layouts.mjs";
 import { jwtOptionsOf, pluginsOf } from "./plugins.mjs";
@@ -36,6 +38,40 @@ const guests = (pool) =>
     },
   });
 
+// Where the users are: in PostgreSQL, or anywhere else.
+async function databaseOf(pool) {
+  switch (env.DATABASE) {
+    case "sqlite": {
+      const { DatabaseSync } = await import("node:sqlite");
+      return { plugins: [], database: new DatabaseSync(env.SQLITE_FILE) };
+    }
+    case "memory": {
+      const { memoryAdapter } = await load(env.VERSION, "/adapters/memory");
+      const tables = ["user", "session", "account", "verification", "jwks"];
+      return { plugins: [], database: memoryAdapter(Object.fromEntries(tables.map((t) => [t, []]))) };
+    }
+    case "none":
+      return { plugins: [] };
+    default:
+      return optionsOf(env.LAYOUT, pool, env.VERSION);
+  }
+}
+
+// As Better Auth's documents have it.
+const handwrittenStorage = (client) => ({
+  get: (key) => client.get(key),
+  set: (key, value, ttl) => (ttl ? client.set(key, value, "EX", ttl) : client.set(key, value)),
+  delete: (key) => client.del(key),
+});
+
+function secondaryStorageOf() {
+  if (env.SECONDARY_STORAGE === "true") return secondaryStorage();
+  if (env.REDIS_URL === undefined) return undefined;
+  const client = new Redis(env.REDIS_URL);
+  if (env.REDIS_PREFIX === "") return handwrittenStorage(client);
+  return redisStorage({ client, keyPrefix: env.REDIS_PREFIX });
+}
+
 // Sessions in this process, as in Redis.
 function secondaryStorage() {
   const values = new Map();
@@ -53,14 +89,14 @@ function secondaryStorage() {
 
 async function options(baseURL) {
   const pool = new pg.Pool({ connectionString: env.DATABASE_URL });
-  const layout = await optionsOf(env.LAYOUT, pool, env.VERSION);
+  const layout = await databaseOf(pool);
   return {
     ...layout,
     baseURL,
     basePath: env.BASE_PATH,
     secret: env.BETTER_AUTH_SECRET,
     trustedOrigins: env.TRUSTED_ORIGINS?.split(","),
-    secondaryStorage: env.SECONDARY_STORAGE === "true" ? secondaryStorage() : undefined,
+    secondaryStorage: secondaryStorageOf(),
     emailAndPassword: {
       enabled: true,
       requireEmailVerification: env.REQUIRE_EMAIL_VERIFICATION === "true",

@@ -1,0 +1,157 @@
+"""Sessions that Better Auth keeps outside of the database that it shares with this service, or
+without any database."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from adapters.postgres.schema import migrate
+from entrypoints.settings import Settings
+from tests.interop.better_auth import BetterAuthServer, cookie_of, server
+from tests.interop.better_auth import Settings as ServerSettings
+from tests.interop.sides import bearer
+from tests.interop.taskport import SECRET, Headers, Taskport, taskport
+from tests.redis_server import RedisServer
+from tests.servers import PostgresServer
+
+pytestmark = [pytest.mark.node, pytest.mark.postgres]
+
+VERSIONS: Final = ("1.6.30", "1.7.25")
+#: Where Better Auth keeps users and sessions.
+KINDS: Final = ("redis", "redis without prefix", "sqlite", "memory", "stateless")
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """A Better Auth server, and Taskport on a database that it does not know."""
+
+    better_auth: BetterAuthServer
+    taskport: Taskport
+    url: str
+
+    async def credentials(self, cookie: Headers, token: str) -> dict[str, Headers]:
+        jwt = self.better_auth.token(cookie).raise_for_status().json()["token"]
+        return {"cookie": cookie, "session_token": bearer(token), "jwt": bearer(jwt)}
+
+
+@asynccontextmanager
+async def elsewhere(
+    kind: str, version: str, postgres: PostgresServer, redis: RedisServer, folder: Path
+) -> AsyncIterator[Elsewhere]:
+    settings: ServerSettings = {}
+    ours: dict[str, Any] = {"better_auth_secret": None, "better_auth_sessions": "remote"}
+    if kind.startswith("redis"):
+        prefix = "" if kind.endswith("without prefix") else "better-auth:"
+        settings = {"redis_url": redis.url, "redis_prefix": prefix, "database": "memory"}
+        ours = {"better_auth_sessions": redis.url, "better_auth_redis_prefix": prefix}
+    elif kind == "sqlite":
+        settings = {"database": "sqlite", "sqlite_file": str(folder / "db"), "migrate": "run"}
+    else:
+        settings = {"database": "memory" if kind == "memory" else "none"}
+    with (
+        postgres.database(template="template0") as url,
+        server("", secret=SECRET, version=version, **settings) as better_auth,
+    ):
+        origin = better_auth.origin
+        keys = f"{better_auth.url}/api/auth/jwks"
+        options = {"better_auth_jwks_url": keys, "better_auth_session_cache": 0, **ours}
+        settings_of_ours = Settings(database_url=url, **{"better_auth_secret": SECRET, **options})
+        migrate(url, options=settings_of_ours.layout_options)
+        async with taskport(url, origin, **options) as started:
+            yield Elsewhere(better_auth, started, url)
+
+
+@pytest.fixture(scope="module", params=VERSIONS)
+def version(request: pytest.FixtureRequest, node_modules: None) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module", params=KINDS)
+async def sides(
+    request: pytest.FixtureRequest,
+    version: str,
+    postgres_18_server: PostgresServer,
+    redis_server: RedisServer,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> AsyncIterator[Elsewhere]:
+    folder = tmp_path_factory.mktemp("sqlite")
+    async with elsewhere(request.param, version, postgres_18_server, redis_server, folder) as sides:
+        yield sides
+
+
+async def test_sign_in_there_is_valid_here(sides: Elsewhere, email: str) -> None:
+    signed_up = sides.better_auth.sign_up(email)
+    cookie, token = cookie_of(signed_up), signed_up.json()["token"]
+    for kind, headers in (await sides.credentials(cookie, token)).items():
+        assert (await sides.taskport.create(headers)).status_code == 201, kind
+        validated = (await sides.taskport.validate(headers)).json()
+        assert validated["credential"] == kind
+        assert validated["user"]["email"] == email
+        assert (validated["session"] is None) is (kind == "jwt")
+    assert (await sides.taskport.tasks(cookie)).json()["total"] == 3
+
+
+async def test_sign_out_there_ends_it_here(sides: Elsewhere, email: str) -> None:
+    signed_up = sides.better_auth.sign_up(email)
+    cookie, token = cookie_of(signed_up), signed_up.json()["token"]
+    assert (await sides.taskport.me(cookie)).status_code == 200
+    assert sides.better_auth.sign_out(cookie).is_success
+    assert (await sides.taskport.me(bearer(token))).status_code == 401
+    session = {"Cookie": cookie["Cookie"].partition(";")[0]}
+    assert (await sides.taskport.me(session)).status_code == 401
+
+
+async def test_log_out_here_ends_it_there(sides: Elsewhere, email: str) -> None:
+    signed_up = sides.better_auth.sign_up(email)
+    cookie = {"Cookie": cookie_of(signed_up)["Cookie"].partition(";")[0]}
+    assert (await sides.taskport.me(cookie)).status_code == 200
+    logged_out = await sides.taskport.log_out(cookie)
+    assert logged_out.status_code == 204
+    assert "session_token=;" in logged_out.headers["set-cookie"]
+    assert (await sides.taskport.me(cookie)).status_code == 401
+    assert sides.better_auth.get_session(cookie).json() is None
+
+
+async def test_sessions_are_listed_and_ended(sides: Elsewhere, email: str) -> None:
+    signed_up = sides.better_auth.sign_up(email)
+    other = sides.better_auth.sign_in(email)
+    cookie, others = cookie_of(signed_up), cookie_of(other)
+    listed = (await sides.taskport.sessions(cookie)).json()["data"]
+    assert len(listed) == 2
+    assert [session["current"] for session in listed] == [False, True]
+    assert (await sides.taskport.end_session(cookie, listed[0]["id"])).status_code == 204
+    assert (await sides.taskport.end_session(cookie, listed[0]["id"])).status_code == 404
+    session = {"Cookie": others["Cookie"].partition(";")[0]}
+    assert (await sides.taskport.me(session)).status_code == 401
+    assert sides.better_auth.get_session(session).json() is None
+    assert (await sides.taskport.me(cookie)).status_code == 200
+
+
+async def test_accounts_are_better_auths(sides: Elsewhere, email: str) -> None:
+    cookie = cookie_of(sides.better_auth.sign_up(email))
+    for response in (
+        await sides.taskport.sign_up(f"new-{email}"),
+        await sides.taskport.log_in(email),
+        await sides.taskport.refresh(cookie),
+        await sides.taskport.request("PATCH", "/users/me", cookie, json={"name": "Eve"}),
+        await sides.taskport.delete_account(cookie),
+    ):
+        assert response.status_code == 403, response.text
+        assert response.json()["error_code"] == "SIGN_IN_ELSEWHERE"
+
+
+async def test_stateless_session_outlives_the_process(
+    version: str, postgres_18_server: PostgresServer, redis_server: RedisServer, tmp_path: Path
+) -> None:
+    """Without a database, the session is in an encrypted cookie alone."""
+    async with elsewhere("stateless", version, postgres_18_server, redis_server, tmp_path) as sides:
+        cookie = cookie_of(sides.better_auth.sign_up("ada@example.com"))
+        assert (await sides.taskport.create(cookie)).status_code == 201
+        sides.better_auth.restart()
+        assert (await sides.taskport.tasks(cookie)).json()["total"] == 1
+        token_alone = {"Cookie": cookie["Cookie"].partition(";")[0]}
+        assert (await sides.taskport.me(token_alone)).status_code == 401
