@@ -7,7 +7,7 @@ import fcntl
 import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +16,12 @@ from urllib.parse import urlsplit
 
 import psycopg
 
+from adapters.postgres.layout import LayoutOptions
+from adapters.postgres.schema import migrate
 from tests.interop.better_auth import BetterAuthServer
 from tests.interop.nodejs import FOLDER as NODE
 from tests.interop.nodejs import node
-from tests.processes.service import SECRET, new_home
+from tests.processes.service import NO_SETTINGS, SECRET, new_home
 from tests.waiting import LIMIT_SECONDS
 
 PAGE: Final = Path(__file__).parent / "page"
@@ -54,29 +56,45 @@ class Stack:
 
 
 @contextmanager
-def running_stack(database_url: str) -> Iterator[Stack]:
-    """Start both servers on a migrated database, on the ports of the README if they are free."""
+def running_stack(
+    database_url: str,
+    *,
+    version: str = "",
+    better_auth: Mapping[str, str] = NO_SETTINGS,
+    taskport: Mapping[str, str] = NO_SETTINGS,
+) -> Iterator[Stack]:
+    """Start both servers on the ports of the README if they are free, and migrate the database.
+
+    `version` is that of Better Auth and its client; the others are further settings of each side.
+    """
     with (
         _free_readme_ports() as (page_port, api_port),
         tempfile.TemporaryDirectory() as folder,
-        _better_auth(database_url, folder, page_port) as front_end_url,
+        _better_auth(
+            database_url, folder, page_port, {**better_auth, "VERSION": version}
+        ) as front_end_url,
         new_home() as home,
     ):
+        has_sessions = "BETTER_AUTH_SESSIONS" not in taskport
+        migrate(database_url, options=LayoutOptions(has_sessions=has_sessions))
         settings = {
             "DATABASE_URL": database_url,
             "BETTER_AUTH_SECRET": SECRET,
             "BETTER_AUTH_URL": front_end_url,
             "CORS_ORIGINS": front_end_url,
+            **taskport,
         }
         with home.serving(f"--port={api_port}", env=settings) as service:
             api_url = f"http://localhost:{urlsplit(service.url).port}"
-            _build(Path(folder), api_url)
+            _build(Path(folder), api_url, version)
             yield Stack(front_end_url, api_url, database_url)
             assert "Traceback" not in service.err
 
 
 @contextmanager
-def _better_auth(database_url: str, folder: str, port: int) -> Iterator[str]:
+def _better_auth(
+    database_url: str, folder: str, port: int, settings: Mapping[str, str]
+) -> Iterator[str]:
     """Start a Better Auth server that also serves the files of `folder`; its origin."""
     server = BetterAuthServer(
         {
@@ -85,6 +103,7 @@ def _better_auth(database_url: str, folder: str, port: int) -> Iterator[str]:
             "HOST": "localhost",
             "PORT": str(port),
             "PAGE": folder,
+            **{name: value for name, value in settings.items() if value},
         }
     )
     try:
@@ -93,7 +112,7 @@ def _better_auth(database_url: str, folder: str, port: int) -> Iterator[str]:
         server.stop()
 
 
-def _build(target: Path, api_url: str) -> None:
+def _build(target: Path, api_url: str, version: str) -> None:
     """Bundle the scripts of the page into `target`, and copy its other files."""
     subprocess.run(
         [
@@ -105,6 +124,7 @@ def _build(target: Path, api_url: str) -> None:
             "--log-level=warning",
             f'--define:TASKPORT_URL="{api_url}"',
             f"--outdir={target}",
+            *([f"--alias:better-auth=better-auth-{version}"] if version else []),
         ],
         env={"NODE_PATH": str(NODE / "node_modules")},
         check=True,
