@@ -155,9 +155,9 @@ class SignInPolicy:
 class SignUp:
     """Create a user, a password and a session, atomically.
 
-    Checks the values, then `EMAIL_AND_PASSWORD`, `SIGN_UP`, the limits and the address. No session
-    with `REQUIRE_EMAIL_VERIFICATION` or without `AUTO_SIGN_IN`. `SignUpClosed` if the front end's
-    tables have columns that only the front end can fill.
+    Checks the values, then `BETTER_AUTH_SESSIONS`, `EMAIL_AND_PASSWORD`, `SIGN_UP`, the limits and
+    the address. No session with `REQUIRE_EMAIL_VERIFICATION` or without `AUTO_SIGN_IN`.
+    `SignUpClosed` if the front end's tables have columns that only the front end can fill.
     """
 
     users: UserRepository
@@ -175,13 +175,13 @@ class SignUp:
         """Raises `Invalid`, `SignInElsewhere`, `SignUpClosed`, `TooManyRequests`, `EmailTaken`,
         `Unavailable`.
         """
-        if self.policy.is_elsewhere:
-            raise SignInElsewhere
         validator = Validator()
         email = validator.clean("email", clean_email, email)
         password = validator.clean("password", self.policy.passwords.clean, password)
         name = validator.clean("name", clean_name, name)
         validator.raise_problems()
+        if self.policy.is_elsewhere:
+            raise SignInElsewhere
         if not self.policy.email_and_password or not self.policy.sign_up:
             raise SignUpClosed
         await self.limits.count_sign_up(device.ip_address)

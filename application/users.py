@@ -32,12 +32,12 @@ class RenameUser:
     policy: AccountPolicy
 
     async def __call__(self, user_id: str, name: str) -> User:
-        """Raises `SignInElsewhere`, `Invalid`, `UnknownUser`."""
-        if self.policy.is_elsewhere:
-            raise SignInElsewhere
+        """Raises `Invalid`, `SignInElsewhere`, `UnknownUser`."""
         validator = Validator()
         name = validator.clean("name", clean_name, name)
         validator.raise_problems()
+        if self.policy.is_elsewhere:
+            raise SignInElsewhere
         return await self.users.rename(user_id, name, now=self.clock.now())
 
 

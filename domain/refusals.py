@@ -46,7 +46,8 @@ class Reason(StrEnum):
     SESSION_EXPIRED = "session_expired"
     #: The session of an access token belongs to another user than the token names.
     SESSION_OF_ANOTHER_USER = "session_of_another_user"
-    #: A refresh with a credential that has no session.
+    #: A refresh with a credential that has no session; also a list of sessions, if Better Auth
+    #: alone can list them.
     SESSION_REQUIRED = "session_required"
     #: A token with two dots is not a JWT that can be read.
     JWT_MALFORMED = "jwt_malformed"
@@ -89,7 +90,8 @@ class Reason(StrEnum):
     EMAIL_NOT_VERIFIED = "email_not_verified"
     #: A log-in to an account with a second factor.
     SECOND_FACTOR_REQUIRED = "second_factor_required"
-    #: A log-in while `EMAIL_AND_PASSWORD` is off.
+    #: A log-in while `EMAIL_AND_PASSWORD` is off; a change of a session or an account that only
+    #: Better Auth may make, by `BETTER_AUTH_SESSIONS`.
     SIGN_IN_ELSEWHERE = "sign_in_elsewhere"
     #: A sign-up that the settings or the tables do not allow.
     SIGN_UP_CLOSED = "sign_up_closed"

@@ -47,14 +47,14 @@ CURES: Final[Mapping[Reason, str]] = {
     ),
     Reason.NO_SUCH_SESSION: (
         "Sign in again; if that does not help, this service and the Better Auth server use"
-        " different databases: compare DATABASE_URL and BETTER_AUTH_SCHEMA, and check that Better"
-        " Auth stores its sessions in the database."
+        " different databases: compare DATABASE_URL and BETTER_AUTH_SCHEMA; if Better Auth stores"
+        " its sessions elsewhere, set BETTER_AUTH_SESSIONS."
     ),
     Reason.SESSION_EXPIRED: "Sign in again.",
     Reason.SESSION_OF_ANOTHER_USER: "Sign in again.",
     Reason.SESSION_REQUIRED: (
-        "Refresh with the session cookie, the session token or an access token; get a new JWT from"
-        " the Better Auth server instead."
+        "Send the session cookie or the session token; instead of a refresh, get a new JWT from the"
+        " Better Auth server."
     ),
     Reason.JWT_MALFORMED: "Send the JWT as issued: three parts in base64url, without padding.",
     Reason.JWT_TYPE_UNEXPECTED: (
@@ -109,7 +109,10 @@ CURES: Final[Mapping[Reason, str]] = {
         "Verify the address on the front end, or set REQUIRE_EMAIL_VERIFICATION=false."
     ),
     Reason.SECOND_FACTOR_REQUIRED: "Sign in on the front end, which asks for the second factor.",
-    Reason.SIGN_IN_ELSEWHERE: "Sign in on the front end, or set EMAIL_AND_PASSWORD=true.",
+    Reason.SIGN_IN_ELSEWHERE: (
+        "Sign in and change the account on the front end; or set EMAIL_AND_PASSWORD=true and, if"
+        " Better Auth keeps its sessions in this database, BETTER_AUTH_SESSIONS=database."
+    ),
     Reason.SIGN_UP_CLOSED: (
         "Sign up on the front end, or set SIGN_UP=true and EMAIL_AND_PASSWORD=true; `taskport"
         " check` names columns that only the front end can fill."

@@ -40,7 +40,7 @@ auth: Final = Operations("auth")
     "/api/auth/signup",
     returns=SignedInSchema,
     status=201,
-    raises=(EmailTaken, SignUpClosed, CrossSiteRequest),
+    raises=(EmailTaken, SignUpClosed, SignInElsewhere, CrossSiteRequest),
     sets_cookie=True,
 )
 async def sign_up(request: Request, deps: Deps, body: NewUser) -> Response:
@@ -105,7 +105,9 @@ async def log_out(request: Request, deps: Deps) -> Response:
     return no_content(deps.cookies.expire(browser))
 
 
-@auth.post("/api/auth/refresh", returns=Refreshed, raises=(Forbidden,), sets_cookie=True)
+@auth.post(
+    "/api/auth/refresh", returns=Refreshed, raises=(SignInElsewhere, Forbidden), sets_cookie=True
+)
 async def refresh(request: Request, caller: CurrentUser, deps: Deps) -> Response:
     """Get a new access token, and keep the session alive."""
     result = await deps.use_cases.refresh_session(caller)

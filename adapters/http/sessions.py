@@ -11,12 +11,13 @@ from adapters.http.dependencies import CurrentUser, Deps
 from adapters.http.operations import Operations
 from adapters.http.session_schemas import SessionId, Sessions
 from application.authentication import Identity
+from domain.errors import Forbidden
 from domain.sessions import Session, SessionNotFound
 
 sessions: Final = Operations("users")
 
 
-@sessions.get("/api/users/me/sessions", returns=Sessions)
+@sessions.get("/api/users/me/sessions", returns=Sessions, raises=(Forbidden,))
 async def list_sessions(caller: CurrentUser, deps: Deps) -> Response:
     """List your active sessions, the newest first."""
     found = await deps.use_cases.list_sessions(caller)
@@ -27,7 +28,7 @@ async def list_sessions(caller: CurrentUser, deps: Deps) -> Response:
     "/api/users/me/sessions/{session_id}",
     status=204,
     description="The session has ended, and with it its access tokens.",
-    raises=(SessionNotFound,),
+    raises=(SessionNotFound, Forbidden),
     sets_cookie=True,
 )
 async def end_session(

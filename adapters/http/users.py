@@ -11,6 +11,7 @@ from adapters.http.dependencies import CurrentUser, Deps
 from adapters.http.operations import Operations
 from adapters.http.user_schemas import NewName
 from adapters.http.user_schemas import User as UserSchema
+from application.sign_in import SignInElsewhere
 from domain.errors import Forbidden
 from domain.users import AccountInUse, User
 
@@ -23,7 +24,7 @@ async def get_user(caller: CurrentUser) -> Response:
     return json_response(user_body(caller.user))
 
 
-@users.patch("/api/users/me", returns=UserSchema)
+@users.patch("/api/users/me", returns=UserSchema, raises=(SignInElsewhere,))
 async def rename_user(caller: CurrentUser, deps: Deps, body: NewName) -> Response:
     """Change your name."""
     return json_response(user_body(await deps.use_cases.rename_user(caller.user.id, body.name)))
@@ -33,7 +34,7 @@ async def rename_user(caller: CurrentUser, deps: Deps, body: NewName) -> Respons
     "/api/users/me",
     status=204,
     description="The account has been deleted.",
-    raises=(AccountInUse, Forbidden),
+    raises=(AccountInUse, SignInElsewhere, Forbidden),
     sets_cookie=True,
 )
 async def delete_user(request: Request, caller: CurrentUser, deps: Deps) -> Response:

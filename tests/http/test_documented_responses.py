@@ -25,6 +25,7 @@ from tests.http.api import (
     ONE_TASK,
     PASSWORD,
     REFRESH,
+    SESSIONS,
     SIGN_UP,
     TASKS,
     USER,
@@ -102,14 +103,18 @@ class Provoker:
         if code == "SECOND_FACTOR_REQUIRED":
             store.users["ann"].has_second_factor = True
             return await scenario.request(route)
+        if code == "SIGN_IN_ELSEWHERE" or route[1] == REFRESH or SESSIONS in route[1]:
+            if (code, route[1]) != ("FORBIDDEN", REFRESH):
+                scenario = Scenario(self.backends["elsewhere"])
+            is_anonymous = route[1] in PUBLIC
+            headers = [] if is_anonymous else bearer(shared_secret_token())
+            return await scenario.request(route, headers)
         for name, is_answering in (
-            ("off", code == "SIGN_IN_ELSEWHERE" or route == ("DELETE", USER)),
+            ("off", route == ("DELETE", USER)),
             ("closed", code in ("SIGN_UP_CLOSED", "EMAIL_NOT_VERIFIED")),
         ):
             if is_answering:
                 return await Scenario(self.backends[name]).request(route)
-        if route[1] == REFRESH:
-            return await scenario.request(route, bearer(shared_secret_token()))
         return await scenario.request(route, task_id=scenario.bobs_task.id)
 
     async def not_found(self, route: Route, _code: str) -> httpx.Response:
@@ -188,6 +193,7 @@ def other_backends() -> dict[str, Backend]:
     return {
         "referenced": build_backend({UserRepository: ReferencedUsers(MemoryStore())}),
         "closed": build_backend(sign_up=False, require_email_verification=True),
+        "elsewhere": build_backend(better_auth_sessions="remote"),
         "off": build_backend(email_and_password=False, delete_user=False),
         "limited": build_backend(rate_limit="1/day"),
         "crashing": with_endpoints(crashing_endpoint),
