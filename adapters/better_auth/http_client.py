@@ -21,6 +21,10 @@ class InvalidResponse(Exception):
     """
 
 
+class Unauthorized(InvalidResponse):
+    """The response has the status 401."""
+
+
 @dataclass(slots=True)
 class HttpClient:
     """Sends requests, each with a deadline, and follows no redirect."""
@@ -72,6 +76,8 @@ class HttpClient:
         async with self._client.stream(
             method, url, headers=headers, content=body or None
         ) as response:
+            if response.status_code == httpx.codes.UNAUTHORIZED:
+                raise Unauthorized("status 401")
             if response.status_code != httpx.codes.OK:
                 raise InvalidResponse(f"status {response.status_code}")
             # Raw: a compressed body is not decompressed, and then fails to parse.

@@ -16,7 +16,7 @@ import httpx
 import structlog
 from cachetools import TTLCache
 
-from adapters.better_auth.http_client import HttpClient, InvalidResponse
+from adapters.better_auth.http_client import HttpClient, InvalidResponse, Unauthorized
 from adapters.better_auth.session_json import (
     InvalidJson,
     SessionAndUser,
@@ -24,11 +24,13 @@ from adapters.better_auth.session_json import (
     sessions,
 )
 from application.sign_in import SignInElsewhere
-from domain.errors import Forbidden, Unavailable
+from domain.errors import Forbidden, Unauthenticated, Unavailable
 from domain.refusals import Reason
 from domain.sessions import Session, SessionNotFound
 from domain.users import User
 
+#: Deadline of a request in seconds.
+TIMEOUT_SECONDS: Final = 3.0
 _MAX_CACHED: Final = 10_000
 #: Requests that wait for the server, beyond which others are refused at once.
 _MAX_PENDING: Final = 1_000
@@ -48,7 +50,8 @@ class RemoteSessions:
     """A `SessionStore`. All durations are in seconds.
 
     The server's response is remembered for `max_age` from before the request was sent, and never
-    used longer. Concurrent callers with the same credential share one request.
+    used longer. Concurrent callers with the same credential share one request, if it is not older
+    for any of them.
     """
 
     #: The URL of Better Auth's API, without a trailing slash.
@@ -57,13 +60,11 @@ class RemoteSessions:
     origin: str
     #: For how long a response is remembered. 0: not at all.
     max_age: float = 5.0
-    #: Deadline of a request.
-    timeout: float = 3.0
     _client: HttpClient = field(init=False, repr=False)
     #: By credential: the session, or None if there is none.
     _cache: TTLCache[str, tuple[float, SessionAndUser | None]] = field(init=False, repr=False)
-    #: By credential.
-    _requests: dict[str, asyncio.Task[SessionAndUser | None]] = field(
+    #: By credential: requests under way, each with the time before it was sent.
+    _requests: dict[str, tuple[float, asyncio.Task[SessionAndUser | None]]] = field(
         init=False, repr=False, default_factory=dict
     )
     _is_known_down: bool = field(init=False, repr=False, default=False)
@@ -71,7 +72,7 @@ class RemoteSessions:
     def __post_init__(self) -> None:
         self._cache = TTLCache(_MAX_CACHED, self.max_age, timer=_now)
         self._client = HttpClient(
-            _MAX_BYTES, self.timeout, _MAX_CONNECTIONS, max_idle_connections=_MAX_CONNECTIONS
+            _MAX_BYTES, TIMEOUT_SECONDS, _MAX_CONNECTIONS, max_idle_connections=_MAX_CONNECTIONS
         )
 
     @property
@@ -103,19 +104,23 @@ class RemoteSessions:
 
     async def remove(self, session_id: str, user_id: str, *, caller: Session | None = None) -> None:
         if caller is not None and (caller.id, caller.user_id) == (session_id, user_id):
-            await self._send("POST", "/sign-out", caller.token)
+            ended, path, body = caller, "/sign-out", b""
         else:
             listed = await self._list(user_id, caller)
             session = next((each for each in listed if each.id == session_id), None)
             if session is None or caller is None:
                 raise SessionNotFound
+            ended, path = session, "/revoke-session"
             body = json.dumps({"token": session.token}).encode()
-            await self._send("POST", "/revoke-session", caller.token, body)
-        self._forget(session_id)
+        try:
+            await self._send_for(caller, "POST", path, body)
+        finally:
+            # Also if there is no response: the session may have ended.
+            self._forget(ended.id)
 
     async def close(self) -> None:
         """Cancel all requests; callers that wait for one get `Unavailable`."""
-        tasks = set(self._requests.values())
+        tasks = {request for _, request in self._requests.values()}
         for task in tasks:
             task.cancel()
         if tasks:
@@ -132,7 +137,7 @@ class RemoteSessions:
     async def _list(self, user_id: str, caller: Session | None) -> Sequence[Session]:
         if caller is None:
             raise Forbidden(Reason.SESSION_REQUIRED)
-        text = await self._send("GET", "/list-sessions", caller.token)
+        text = await self._send_for(caller, "GET", "/list-sessions")
         try:
             found = sessions(text)
         except InvalidJson:
@@ -141,38 +146,52 @@ class RemoteSessions:
 
     async def _find(self, token: str) -> SessionAndUser | None:
         """The result of a request that this caller shares with others."""
-        request = self._requests.get(token)
-        if request is None:
-            if len(self._requests) >= _MAX_PENDING:
+        called_at = _now()
+        while True:
+            begun_at, request = self._requests.get(token) or self._begin(token)
+            # Unlike `await`, this does not cancel the request for other callers.
+            await asyncio.wait((request,))
+            if request.cancelled():
                 raise Unavailable
-            request = asyncio.create_task(self._request(token))
-            # If all callers are cancelled, nobody else retrieves its exception.
-            request.add_done_callback(lambda task: task.cancelled() or task.exception())
-            self._requests[token] = request
-        # Unlike `await`, this does not cancel the request for other callers.
-        await asyncio.wait((request,))
-        if request.cancelled():
-            raise Unavailable
-        return request.result()
+            if called_at <= begun_at + self.max_age or request.exception() is not None:
+                return request.result()
 
-    async def _request(self, token: str) -> SessionAndUser | None:
+    def _begin(self, token: str) -> tuple[float, asyncio.Task[SessionAndUser | None]]:
+        if len(self._requests) >= _MAX_PENDING:
+            raise Unavailable
         begun_at = _now()
+        request = asyncio.create_task(self._request(token, begun_at))
+        # If all callers are cancelled, nobody else retrieves its exception.
+        request.add_done_callback(lambda task: task.cancelled() or task.exception())
+        self._requests[token] = begun_at, request
+        return begun_at, request
+
+    async def _request(self, token: str, begun_at: float) -> SessionAndUser | None:
         try:
             found = await self._ask(token)
             # Not if a session has ended meanwhile.
-            if self._requests.get(token) is asyncio.current_task() and self.max_age:
+            if self._is_current(token) and self.max_age:
                 self._cache[token] = begun_at, found
             return found
         finally:
-            if self._requests.get(token) is asyncio.current_task():
+            if self._is_current(token):
                 del self._requests[token]
+
+    def _is_current(self, token: str) -> bool:
+        """Whether the current task is the request that new callers share."""
+        _, request = self._requests.get(token, (0.0, None))
+        return request is asyncio.current_task()
 
     async def _ask(self, token: str) -> SessionAndUser | None:
         # Better Auth's cookie cache may be older than the end of a session.
-        text = await self._send("GET", f"{_GET_SESSION}&disableCookieCache=true", token)
-        if text == b"null" and _JWE_CACHE.search(token):
-            # Without a database, Better Auth has no session but that in this cookie.
-            text = await self._send("GET", _GET_SESSION, token)
+        try:
+            text = await self._send("GET", f"{_GET_SESSION}&disableCookieCache=true", token)
+            if text == b"null" and _JWE_CACHE.search(token):
+                # Without a database, Better Auth has no session but that in this cookie.
+                text = await self._send("GET", _GET_SESSION, token)
+        except Unauthorized as error:
+            # Not of Better Auth: it responds with null.
+            raise self._unavailable(str(error)) from None
         if text == b"null":
             return None
         try:
@@ -183,7 +202,16 @@ class RemoteSessions:
             return None
         return replace(found, session=replace(found.session, token=token))
 
+    async def _send_for(self, caller: Session, method: str, path: str, body: bytes = b"") -> bytes:
+        """Raises `Unauthenticated` if the session of the caller has ended meanwhile."""
+        try:
+            return await self._send(method, path, caller.token, body)
+        except Unauthorized:
+            self._forget(caller.id)
+            raise Unauthenticated(Reason.NO_SUCH_SESSION) from None
+
     async def _send(self, method: str, path: str, token: str, body: bytes = b"") -> bytes:
+        """Raises `Unauthorized`, `Unavailable`."""
         name, _, value = token.partition(": ")
         headers = {name: value}
         if method != "GET":
@@ -191,6 +219,8 @@ class RemoteSessions:
             body = body or b"{}"
         try:
             text = await self._client.send(method, f"{self.url}{path}", headers, body)
+        except Unauthorized:
+            raise
         except InvalidResponse as error:
             raise self._unavailable(str(error)) from None
         except (httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError) as error:

@@ -78,7 +78,7 @@ class SecondaryStorageSessions:
         for _ in range(_ATTEMPTS):
             [text] = await self.storage.get(session.token)
             found = _parse(text, session.token)
-            if text is None or found is None or found.session.id != session.id:
+            if text is None or found is None or _key(found.session) != _key(session):
                 raise SessionNotFound
             if found.session.expires_at >= session.expires_at:
                 return
@@ -122,12 +122,14 @@ class SecondaryStorageSessions:
             [text] = await self.storage.get(key)
             if text is None:
                 return
+            before = _entries(text)
             entries = [
                 entry
-                for entry in _entries(text)
+                for entry in before
                 if entry["token"] != session.token and entry["expiresAt"] > now
             ]
-            if expires_at is not None:
+            # Only if it is there: it must not come back after the session has ended.
+            if expires_at is not None and any(e["token"] == session.token for e in before):
                 entries.append({"token": session.token, "expiresAt": expires_at})
             entries.sort(key=lambda entry: entry["expiresAt"])
             seconds = self._seconds_until(entries[-1]["expiresAt"]) if entries else 0
@@ -169,11 +171,15 @@ def _parse(text: str | None, token: str) -> SessionAndUser | None:
 def _is_revoked(session: Session, revoked_before: str | None) -> bool:
     if revoked_before is None:
         return False
+    # Whatever another text means, the session is not known to be valid. NaN is never less.
     try:
-        return _milliseconds(session.created_at) < float(revoked_before)
+        return not _milliseconds(session.created_at) >= float(revoked_before)
     except ValueError:
-        # Whatever it means, the session is not known to be valid.
         return True
+
+
+def _key(session: Session) -> tuple[str, str]:
+    return session.id, session.user_id
 
 
 def _entries(text: str | None) -> list[dict[str, Any]]:

@@ -1,6 +1,7 @@
 """The storage adapters that every contract test runs over."""
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -44,9 +45,9 @@ class Stores:
     keys: KeyStore
     unit_of_work: UnitOfWorkFactory
 
-    async def user(self, user_id: str) -> User:
-        user = User.create(id=user_id, email=f"{user_id}@example.com", name=user_id, now=NOW)
-        await self.users.introduce(user, issued_at=NOW)
+    async def user(self, user_id: str, now: datetime = NOW) -> User:
+        user = User.create(id=user_id, email=f"{user_id}@example.com", name=user_id, now=now)
+        await self.users.introduce(user, issued_at=now)
         return user
 
 
@@ -72,23 +73,33 @@ KINDS = [
 
 @pytest.fixture(params=KINDS)
 async def stores(request: pytest.FixtureRequest) -> AsyncIterator[Stores]:
-    if request.param == "memory":
-        store = MemoryStore()
-        yield Stores(
-            MemoryTasks(store),
-            MemoryUsers(store),
-            MemorySessions(store),
-            MemoryAccounts(store),
-            MemoryKeys(store),
-            MemoryUnitOfWorkFactory(store),
-        )
+    async with opened(request.param, request) as stores:
+        yield stores
+
+
+@asynccontextmanager
+async def opened(kind: str, request: pytest.FixtureRequest) -> AsyncIterator[Stores]:
+    if kind == "memory":
+        yield memory()
         return
-    fixture = "database_15_url" if request.param.endswith("15") else "database_url"
+    fixture = "database_15_url" if kind.endswith("15") else "database_url"
     url = request.getfixturevalue(fixture)
-    database = PoolDatabase(url) if request.param == "pool" else PipelineDatabase(url)
+    database = PoolDatabase(url) if kind == "pool" else PipelineDatabase(url)
     await database.open()
     yield _postgres(database)
     await database.close()
+
+
+def memory() -> Stores:
+    store = MemoryStore()
+    return Stores(
+        MemoryTasks(store),
+        MemoryUsers(store),
+        MemorySessions(store),
+        MemoryAccounts(store),
+        MemoryKeys(store),
+        MemoryUnitOfWorkFactory(store),
+    )
 
 
 @pytest.fixture
