@@ -7,7 +7,7 @@ from typing import Final
 from psycopg.conninfo import conninfo_to_dict
 
 from entrypoints.generated_secret import secret_file
-from entrypoints.secret_types import fingerprint
+from entrypoints.secret_types import described
 from entrypoints.settings import Settings
 
 _EVERY_ADDRESS: Final = ("0.0.0.0", "::")  # noqa: S104
@@ -66,7 +66,7 @@ def _banner(settings: Settings, port: int, *, database: str, first: str) -> str:
     return f"""
 Taskport     {origin}   (documentation: {origin}/docs)
 Database     {database}
-Secret       fingerprint {fingerprint(settings.secrets[0])}
+Secret       {described(settings.secrets)}
 First steps  {first}
              curl -i {origin}/api/tasks -H "Authorization: Bearer $TOKEN"
 Stop         Ctrl-C

@@ -22,7 +22,7 @@ from entrypoints import explain as explanation
 from entrypoints import explain_input, inspection, seeding, serving
 from entrypoints.container import build, shared_counters_are_reachable
 from entrypoints.database import with_database, without_database
-from entrypoints.secret_types import fingerprint
+from entrypoints.secret_types import described
 from entrypoints.setting_problems import problems
 from entrypoints.settings import Settings
 
@@ -110,6 +110,8 @@ def token(
             _fail("tokens for a configured database are printed only with DEBUG=true")
         if not configured.shared_secret_tokens:
             _fail("SHARED_SECRET_TOKENS=false: the service would not accept such a token")
+        if configured.url is not None and not configured.secrets:
+            _fail("BETTER_AUTH_SECRET is not set: the service would not accept such a token")
         if memory:
             typer.echo(asyncio.run(_token(without_database(configured), email)))
             return
@@ -141,10 +143,14 @@ def grants(
 def forget(
     user: Annotated[str, typer.Argument(help="Id of the user.")],
 ) -> None:
-    """Delete what a former account with this id owned, if `taskport check` names it."""
+    """Delete what a former account with this id owned, if `taskport check` names it.
+
+    If Better Auth has its users elsewhere, delete what this user owns: a deletion there is not
+    seen here.
+    """
     with _exiting_with_message(), with_database(_settings()) as settings:
         asyncio.run(inspection.forget(settings, user))
-        typer.echo("The former account is forgotten.")
+        typer.echo("The account is forgotten.")
 
 
 @app.command()
@@ -200,7 +206,7 @@ def check() -> None:
             return
         with with_database(configured) as settings:
             assert settings.direct_url is not None
-            typer.echo(f"secret      fingerprint {fingerprint(settings.secrets[0])}")
+            typer.echo(f"secret      {described(settings.secrets)}")
             layout = schema.check_ready(settings.direct_url, settings.layout_options)
             typer.echo("database    fine, the schema is at head")
             if settings.url is not None and settings.url != settings.direct_url:

@@ -287,23 +287,27 @@ def _register_identity(container: punq.Container, settings: Settings) -> None:
 def _register_foreign_sessions(
     container: punq.Container, settings: Settings
 ) -> "RemoteSessions | RedisSecondaryStorage | None":
+    found = foreign_sessions_of(settings)
+    if isinstance(found, RemoteSessions):
+        container.register(SessionStore, instance=found)
+    elif found is not None:
+        container.register(SecondaryStorage, instance=found)
+        rows = container.resolve(SessionStore)
+        container.register(SessionStore, SecondaryStorageSessions, rows=rows)
+    return found
+
+
+def foreign_sessions_of(settings: Settings) -> "RemoteSessions | RedisSecondaryStorage | None":
+    """What finds sessions that are not in the database; None if they are."""
     if not settings.is_sign_in_elsewhere:
         return None
     if settings.has_remote_sessions:
-        remote = RemoteSessions(
+        return RemoteSessions(
             settings.sessions_url,
             settings.better_auth_url,
             max_age=settings.better_auth_session_cache,
         )
-        container.register(SessionStore, instance=remote)
-        return remote
     # The Redis client is only loaded if it is used.
     from adapters.redis.secondary_storage import RedisSecondaryStorage  # noqa: PLC0415
 
-    storage = RedisSecondaryStorage(
-        settings.better_auth_sessions, settings.better_auth_redis_prefix
-    )
-    container.register(SecondaryStorage, instance=storage)
-    rows = container.resolve(SessionStore)
-    container.register(SessionStore, SecondaryStorageSessions, rows=rows)
-    return storage
+    return RedisSecondaryStorage(settings.better_auth_sessions, settings.better_auth_redis_prefix)

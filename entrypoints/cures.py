@@ -46,9 +46,10 @@ CURES: Final[Mapping[Reason, str]] = {
         " cookies (`credentials: 'omit'`)."
     ),
     Reason.NO_SUCH_SESSION: (
-        "Sign in again; if that does not help, this service and the Better Auth server use"
-        " different databases: compare DATABASE_URL and BETTER_AUTH_SCHEMA; if Better Auth stores"
-        " its sessions elsewhere, set BETTER_AUTH_SESSIONS."
+        "Sign in again; if that does not help, this service does not look where the Better Auth"
+        " server keeps its sessions: compare DATABASE_URL and BETTER_AUTH_SCHEMA, set"
+        " BETTER_AUTH_SESSIONS to the Redis of its secondaryStorage (with its keyPrefix in"
+        " BETTER_AUTH_REDIS_PREFIX), or to remote. A bearer needs its bearer plugin there."
     ),
     Reason.SESSION_EXPIRED: "Sign in again.",
     Reason.SESSION_OF_ANOTHER_USER: "Sign in again.",

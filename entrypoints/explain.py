@@ -19,7 +19,7 @@ from domain.refusals import Reason, Refusal
 from domain.users import EmailTaken
 from entrypoints.container import Service, build
 from entrypoints.cures import CURES, cure_of
-from entrypoints.explain_steps import ORIGIN, STEPS, USER, Step
+from entrypoints.explain_steps import ORIGIN, SIGNATURE, STEPS, USER, Step
 from entrypoints.origins import without_query
 from entrypoints.read_only_users import ReadOnlyUsers
 from entrypoints.settings import Settings
@@ -78,7 +78,8 @@ async def examine(service: Service, settings: Settings, headers: Headers) -> Exp
         identity = await authenticate(credentials_of(headers))
     except Refused as error:
         kind, failed = _failed_check(kind, error.refusal)
-        return Explanation(kind, failed, error.refusal, notes=notes)
+        skipped = _left_to_better_auth(settings, kind)
+        return Explanation(kind, failed, error.refusal, None, skipped, notes)
     except EmailTaken:
         return Explanation(kind, USER, notes=[*notes, _EMAIL_TAKEN])
     if users.changed is not None:
@@ -89,7 +90,7 @@ async def examine(service: Service, settings: Settings, headers: Headers) -> Exp
         notes.append(f"the session ends at {identity.session.expires_at:%Y-%m-%dT%H:%M:%SZ}")
     if kind is CredentialKind.JWT:
         notes.append(await _origin_of_key(authenticate.authenticator, headers["authorization"]))
-    refusal, skipped = None, list[Step]()
+    refusal, skipped = None, _left_to_better_auth(settings, identity.credential)
     if identity.credential is CredentialKind.COOKIE:
         if any(name in headers for name in PAGE_HEADERS):
             refusal = _refusal_of_origin(settings, headers)
@@ -97,6 +98,12 @@ async def examine(service: Service, settings: Settings, headers: Headers) -> Exp
             skipped.append(ORIGIN)
             notes.append("add the `Origin` line of the request to check whether it may change data")
     return Explanation(kind, ORIGIN if refusal else None, refusal, identity, skipped, notes)
+
+
+def _left_to_better_auth(settings: Settings, kind: CredentialKind) -> list[Step]:
+    """The checks of a credential that only the Better Auth server can make."""
+    is_remote = kind in (CredentialKind.COOKIE, CredentialKind.SESSION_TOKEN)
+    return [SIGNATURE] if is_remote and settings.has_remote_sessions else []
 
 
 async def _origin_of_key(authenticator: Authenticator, authorization: str) -> str:
@@ -183,11 +190,18 @@ def _expectations(kind: CredentialKind, settings: Settings, cookie_name: str) ->
     issuer = "taskport" if kind is CredentialKind.ACCESS_TOKEN else settings.better_auth_url
     return {
         "session cookie": cookie_name,
+        "session": _place_of_sessions(settings),
         "iss": issuer,
         "aud": issuer,
         "alg": f"one of {', '.join(ALGORITHMS)}",
         "key": f"in the jwks table{fetched}",
     }
+
+
+def _place_of_sessions(settings: Settings) -> str:
+    if settings.has_remote_sessions:
+        return f"at {without_query(settings.sessions_url)}"
+    return "in Redis" if settings.is_sign_in_elsewhere else "in the database"
 
 
 def _detail(refusal: Refusal | None) -> str:

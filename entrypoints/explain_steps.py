@@ -26,11 +26,11 @@ _BEARER: Final = Step(
         Reason.TOKEN_TOO_LONG,
     ),
 )
-_SIGNATURE: Final = Step(
+SIGNATURE: Final = Step(
     "signature", (Reason.SIGNATURE_MISSING, Reason.ENCODED_TWICE, Reason.BAD_SIGNATURE)
 )
 _FORM: Final = Step("form of the session token", (Reason.TOKEN_MALFORMED,))
-_SESSION: Final = Step("session in the database", (Reason.NO_SUCH_SESSION,))
+_SESSION: Final = Step("session", (Reason.NO_SUCH_SESSION,))
 _EXPIRY: Final = Step("session has not expired", (Reason.SESSION_EXPIRED,))
 _SAME_USER: Final = Step("bearer and cookie of one user", (Reason.TWO_USERS,))
 _BAN: Final = Step("user is not banned", (Reason.USER_BANNED,))
@@ -59,7 +59,7 @@ STEPS: Final[Mapping[CredentialKind, tuple[Step, ...]]] = {
             "session cookie",
             (Reason.COOKIE_MISSING, Reason.COOKIE_NAME_UNEXPECTED, Reason.TWO_COOKIES),
         ),
-        _SIGNATURE,
+        SIGNATURE,
         _FORM,
         _SESSION,
         _EXPIRY,
@@ -68,7 +68,7 @@ STEPS: Final[Mapping[CredentialKind, tuple[Step, ...]]] = {
     ),
     CredentialKind.SESSION_TOKEN: (
         _BEARER,
-        _SIGNATURE,
+        SIGNATURE,
         _FORM,
         _SESSION,
         _EXPIRY,
@@ -84,7 +84,7 @@ STEPS: Final[Mapping[CredentialKind, tuple[Step, ...]]] = {
         *_CLAIMED,
         _KID,
         _KEY,
-        _SIGNATURE,
+        SIGNATURE,
         _SAME_USER,
         USER,
         _BAN,
@@ -92,7 +92,7 @@ STEPS: Final[Mapping[CredentialKind, tuple[Step, ...]]] = {
     CredentialKind.ACCESS_TOKEN: (
         _BEARER,
         _JWT,
-        _SIGNATURE,
+        SIGNATURE,
         *_DECODED,
         *_CLAIMED,
         _SAME_USER,
@@ -105,7 +105,7 @@ STEPS: Final[Mapping[CredentialKind, tuple[Step, ...]]] = {
         _BEARER,
         _JWT,
         Step("tokens of the shared secret", (Reason.SHARED_SECRET_OFF,)),
-        _SIGNATURE,
+        SIGNATURE,
         *_DECODED,
         _PURPOSE,
         *_CLAIMED,

@@ -2,28 +2,32 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from urllib.parse import urlsplit
+from datetime import UTC, datetime
 
 from adapters.better_auth.jwts import is_accepted
 from adapters.better_auth.passwords import STORED_HASH
-from adapters.better_auth.plain_http import Network, network_of
 from adapters.postgres.current_layout import BetterAuthDatabase, CurrentLayout
 from adapters.postgres.database_problems import Problem, Severity
 from adapters.postgres.drift import find_notes, find_problems_in_rows
 from adapters.postgres.drift import find_problems as find_quickly
 from adapters.postgres.layout import Layout
 from adapters.postgres.option_checks import ExpectedOptions, find_option_problems
-from adapters.postgres.owners import PostgresOwners
+from adapters.postgres.owners import NotForgotten, PostgresOwners
 from adapters.postgres.pool_database import PoolDatabase
+from adapters.postgres.tables import SCHEMA
+from adapters.postgres.users import PostgresUsers
+from domain.users import UnknownUser
 from entrypoints.origins import without_query
 from entrypoints.settings import Settings
+from entrypoints.url_checks import find_session_problems, find_url_problems
 
 
 async def find_problems(configured: Settings, settings: Settings, layout: Layout) -> list[Problem]:
     """All problems, as the role that serves requests. Raises `Unavailable`."""
     assert settings.url is not None
     async with _database(settings.url) as database:
-        problems = await _problems_of_key_url(settings)
+        problems = await find_url_problems(settings)
+        problems += await find_session_problems(settings)
         problems += await find_quickly(database, layout)
         if any(problem.severity is Severity.FAILURE for problem in problems):
             return problems
@@ -51,33 +55,23 @@ def expected_options(settings: Settings) -> ExpectedOptions:
     )
 
 
-async def _problems_of_key_url(settings: Settings) -> list[Problem]:
-    """An attacker on the way of plain http can replace the keys, and so become any user."""
-    url = urlsplit(settings.jwks_url or "")
-    if url.scheme != "http" or url.hostname is None:
-        return []
-    name = "BETTER_AUTH_JWKS_URL" if settings.better_auth_jwks_url else "BETTER_AUTH_URL"
-    try:
-        network = await network_of(url.hostname)
-    except OSError:
-        return [Problem(Severity.NOTE, f"{name}: the host {url.hostname} has no address here")]
-    match network:
-        case Network.LOOPBACK:
-            return []
-        case Network.PRIVATE:
-            message = f"{name} is plain http: right only in a network that you trust"
-            return [Problem(Severity.NOTE, message)]
-        case Network.PUBLIC:
-            message = f"{name} must be https: {url.hostname} has a public address"
-            return [Problem(Severity.DEFECT, message)]
-
-
 async def forget(settings: Settings, user_id: str) -> None:
-    """Raises `NotForgotten`, `Unavailable`."""
+    """Delete what a user owns: of a former account, or of any user whom only sessions elsewhere
+    have introduced. Raises `NotForgotten`, `Unavailable`.
+    """
     assert settings.direct_url is not None
     async with _database(settings.direct_url) as database:
         layout = CurrentLayout(database, settings.layout_options)
-        await PostgresOwners(BetterAuthDatabase(database, layout)).forget(user_id)
+        tables = BetterAuthDatabase(database, layout)
+        if (await layout()).user.catalog.schema != SCHEMA:
+            await PostgresOwners(tables).forget(user_id)
+            return
+        users = PostgresUsers(tables)
+        try:
+            await users.get(user_id, issued_at=datetime.now(UTC))
+        except UnknownUser:
+            raise NotForgotten from None
+        await users.remove(user_id)
 
 
 @asynccontextmanager

@@ -5,6 +5,7 @@ No error message quotes a secret.
 
 import hashlib
 import re
+from collections.abc import Sequence
 from typing import Annotated, Final
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
@@ -23,6 +24,11 @@ def fingerprint(secret: str) -> str:
     The same as the first 8 characters of `printf %s "$BETTER_AUTH_SECRET" | sha256sum`.
     """
     return hashlib.sha256(secret.encode()).hexdigest()[:_FINGERPRINT_LENGTH]
+
+
+def described(secrets: Sequence[str]) -> str:
+    """What the operator may see of the secrets, the current one first."""
+    return f"fingerprint {fingerprint(secrets[0])}" if secrets else "none: Better Auth alone has it"
 
 
 def _checked(secret: SecretStr) -> SecretStr:

@@ -62,7 +62,8 @@ def serve_database(configured: Settings, *, workers: int, migrate: bool) -> None
         else:
             # Workers read their settings from the environment: pass on what was determined here.
             os.environ["DATABASE_URL"] = settings.url or ""
-            os.environ["BETTER_AUTH_SECRET"] = settings.secrets[0]
+            if settings.secrets:
+                os.environ["BETTER_AUTH_SECRET"] = settings.secrets[0]
             os.environ["BETTER_AUTH_JWKS_URL"] = settings.better_auth_jwks_url or ""
             with multiprocess_metrics():
                 Workers(config, sockets=[listener]).run()

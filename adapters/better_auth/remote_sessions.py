@@ -79,6 +79,10 @@ class RemoteSessions:
     def has_foreign_users(self) -> bool:
         return True
 
+    async def ping(self) -> None:
+        """Raises `Unavailable` if the server cannot be asked."""
+        await self._ask("Cookie: ")
+
     async def find_by_token(self, token: str) -> tuple[Session, User] | None:
         begun_at, found = self._cache.get(token, (-math.inf, None))
         if _now() >= begun_at + self.max_age:

@@ -51,6 +51,10 @@ class RedisSecondaryStorage:
             )
         )
 
+    async def ping(self) -> None:
+        """Raises `Unavailable` if values cannot be read."""
+        await self.get("")
+
     async def get(self, *keys: str) -> Sequence[str | None]:
         values = await self._run("MGET", *map(self._name, keys))
         return [_text(value) for value in values]

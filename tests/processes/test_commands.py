@@ -169,6 +169,34 @@ def test_check_examines_where_keys_come_from(
 
 
 @pytest.mark.postgres
+@pytest.mark.parametrize(
+    ("sessions", "code", "words"),
+    [
+        ("http://127.0.0.1:9/api/auth", 1, "Better Auth does not respond"),
+        ("http://8.8.8.8/api/auth", 1, "must be https: 8.8.8.8 has a public address"),
+        ("redis://:canary@8.8.8.8:1/0", 1, "must be rediss: 8.8.8.8 has a public address"),
+        ("redis://:canary@127.0.0.1:9/0", 1, "Redis does not respond"),
+        ("redis://:canary@nowhere.invalid:1/0", 1, "the host nowhere.invalid has no address here"),
+    ],
+)
+def test_check_examines_where_sessions_are(
+    configured: Cli, sessions: str, code: int, words: str
+) -> None:
+    done = configured("check", BETTER_AUTH_SESSIONS=sessions)
+    assert done.code == code, done.err
+    lines = (done.out + done.err).splitlines()
+    assert any(" BETTER_AUTH_SESSIONS" in line and words in line for line in lines), lines
+    assert "canary" not in done.out + done.err
+
+
+@pytest.mark.postgres
+def test_check_needs_no_secret_for_remote_sessions(configured: Cli) -> None:
+    done = configured("check", BETTER_AUTH_SESSIONS="remote", BETTER_AUTH_SECRET="")
+    assert "secret      none: Better Auth alone has it" in done.out
+    assert "BETTER_AUTH_SECRET must be set" in configured("check", BETTER_AUTH_SECRET="").err
+
+
+@pytest.mark.postgres
 def test_check_prints_no_query_of_the_url_of_keys(configured: Cli) -> None:
     """It may have a key of an API gateway."""
     with psycopg.connect(configured.settings["DATABASE_URL"]) as connection:
