@@ -190,6 +190,24 @@ def test_check_examines_where_sessions_are(
 
 
 @pytest.mark.postgres
+def test_forget_deletes_a_user_whom_only_sessions_introduced(unmigrated: Cli) -> None:
+    """Better Auth is not on this database: nobody else's row goes."""
+    unmigrated.settings["BETTER_AUTH_SESSIONS"] = "remote"
+    url = unmigrated.settings["DATABASE_URL"]
+    for command in (("migrate",), ("seed", "--users", "2", "--tasks", "3")):
+        done = unmigrated(*command)
+        assert done.code == 0, done.err
+    with psycopg.connect(url, autocommit=True) as connection:
+        ids = connection.execute('select id from taskport."user" order by 1').fetchall()
+        forgotten, kept = (row[0] for row in ids)
+        assert unmigrated("forget", forgotten).code == 0
+        assert connection.execute('select id from taskport."user"').fetchall() == [(kept,)]
+        owners = connection.execute("select distinct user_id from taskport.tasks").fetchall()
+        assert owners == [(kept,)]
+    assert "no former account" in error_message(unmigrated("forget", forgotten))
+
+
+@pytest.mark.postgres
 def test_check_needs_no_secret_for_remote_sessions(configured: Cli) -> None:
     done = configured("check", BETTER_AUTH_SESSIONS="remote", BETTER_AUTH_SECRET="")
     assert "secret      none: Better Auth alone has it" in done.out
