@@ -159,7 +159,7 @@ class Authenticate:
         return await self.users.get(proof.user_id, issued_at=proof.issued_at)
 
     async def _release_email(self, proof: UserProof, email: str) -> bool:
-        """Release an address that Better Auth proves to be verified.
+        """Release an address that Better Auth proves to be verified, or to be another user's now.
 
         Otherwise, a stranger could sign up here with the address of somebody who uses the front
         end, and so lock that user out.
@@ -167,7 +167,7 @@ class Authenticate:
         claims = proof.claims
         is_verified = claims is not None and claims.email_verified is True
         return (
-            is_verified
+            (is_verified or self.sessions.has_foreign_users)
             and proof.kind is not CredentialKind.SHARED_SECRET
             and await self.users.release_email(email)
         )

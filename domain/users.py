@@ -177,7 +177,8 @@ class UserRepository(Protocol):
         """
 
     async def release_email(self, email: str) -> bool:
-        """Take the address from a user who signed up at this service and never verified it.
+        """Take the address from a user who signed up at this service and never verified it, or
+        whom only credentials from elsewhere have introduced.
 
         False if no such user has it. The user keeps everything else.
         """

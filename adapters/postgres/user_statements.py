@@ -24,7 +24,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from adapters.postgres.database import Statement
 from adapters.postgres.layout import BetterAuthTable, Layout, parameter
-from adapters.postgres.tables import OWNERS, TASKS
+from adapters.postgres.tables import OWNERS, SCHEMA, TASKS
 
 _ID: Final = parameter("id")
 _ID_TEXT: Final = bindparam("id_text", type_=Text)
@@ -244,6 +244,9 @@ def release_email(layout: Layout) -> Statement:
     signed_up_here = exists().where(
         OWNERS.c.id == user.text("id"), OWNERS.c.signed_up_here, OWNERS.c.deleted_at.is_(None)
     )
+    # In our schema are users of a Better Auth elsewhere, where no two have the same address: if one
+    # has it here, that one was deleted there, or has another address by now.
+    is_outdated = user.catalog.schema == SCHEMA
     # An address that nobody can have, and that Better Auth accepts.
     nobody = func.concat(
         literal_column("'displaced-'"), user.text("id"), literal_column("'@example.invalid'")
@@ -253,8 +256,7 @@ def release_email(layout: Layout) -> Statement:
         update(user.table)
         .where(
             user.c.email == parameter("email"),
-            user.c.emailVerified == false(),
-            signed_up_here,
+            *(() if is_outdated else (user.c.emailVerified == false(), signed_up_here)),
         )
         .values(email=nobody),
     )

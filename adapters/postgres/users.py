@@ -123,8 +123,8 @@ class PostgresUsers:
     async def release_email(self, email: str) -> bool:
         released = await self.database.execute(statements.release_email, {"email": email})
         if released:
-            #: A verified address is taken from an account that was made by sign-up here and never
-            #: verified.
+            #: An address is taken from an account that was made by sign-up here and never verified,
+            #: or that Better Auth has elsewhere, and does not have any more with this address.
             _log.warning("email_released")
         return bool(released)
 

@@ -192,19 +192,19 @@ def test_check_examines_where_sessions_are(
 @pytest.mark.postgres
 def test_forget_deletes_a_user_whom_only_sessions_introduced(unmigrated: Cli) -> None:
     """Better Auth is not on this database: nobody else's row goes."""
-    unmigrated.settings["BETTER_AUTH_SESSIONS"] = "remote"
-    url = unmigrated.settings["DATABASE_URL"]
+    remote = Cli(unmigrated.home, {**unmigrated.settings, "BETTER_AUTH_SESSIONS": "remote"})
+    url = remote.settings["DATABASE_URL"]
     for command in (("migrate",), ("seed", "--users", "2", "--tasks", "3")):
-        done = unmigrated(*command)
+        done = remote(*command)
         assert done.code == 0, done.err
     with psycopg.connect(url, autocommit=True) as connection:
         ids = connection.execute('select id from taskport."user" order by 1').fetchall()
         forgotten, kept = (row[0] for row in ids)
-        assert unmigrated("forget", forgotten).code == 0
+        assert remote("forget", forgotten).code == 0
         assert connection.execute('select id from taskport."user"').fetchall() == [(kept,)]
         owners = connection.execute("select distinct user_id from taskport.tasks").fetchall()
         assert owners == [(kept,)]
-    assert "no former account" in error_message(unmigrated("forget", forgotten))
+    assert "no former account" in error_message(remote("forget", forgotten))
 
 
 @pytest.mark.postgres
