@@ -281,6 +281,7 @@ class Settings(BaseSettings):
         return SessionPolicy(
             lifetime=timedelta(seconds=self.session_expires_in),
             update_age=timedelta(seconds=self.session_update_age),
+            # Better Auth alone prolongs a session that only it can find.
             is_fixed=self.disable_session_refresh or self.has_remote_sessions,
             tracks_ip_address=not self.disable_ip_tracking,
         )

@@ -1,18 +1,34 @@
 """`BETTER_AUTH_SESSIONS`: operations of sessions and accounts that Better Auth alone has."""
 
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 import pytest
 
 from adapters.asgi import access_log
 from adapters.memory.secondary_storage import MemorySecondaryStorage
+from adapters.memory.sessions import MemorySessions
+from adapters.memory.store import MemoryStore
+from application.ports.clock import Clock
 from application.ports.secondary_storage import SecondaryStorage
-from tests.conftest import LogEvents
-from tests.http.api import LOG_IN, LOGIN, ME, ONE_SESSION, REFRESH, SESSIONS, SIGN_UP, TASKS, USER
+from domain.sessions import SESSION_LIFETIME, SessionStore
+from tests.conftest import FixedClock, LogEvents
+from tests.http.api import (
+    LOG_IN,
+    LOGIN,
+    ME,
+    ONE_SESSION,
+    REFRESH,
+    SESSIONS,
+    SIGN_UP,
+    TASKS,
+    USER,
+    VALIDATE,
+)
 from tests.http.backend import Backend, build_backend
 from tests.http.client import client_of, error_of, shared_secret_token
-from tests.http.credentials import access_token, bearer
+from tests.http.credentials import COOKIE, access_token, bearer, signed
 from tests.http.rows import add_session, add_user, snapshot
 
 #: Nothing listens there: these requests ask neither Redis nor Better Auth.
@@ -60,6 +76,22 @@ async def test_access_tokens_of_this_service_are_invalid(elsewhere: Backend) -> 
     headers = bearer(access_token(add_session(elsewhere.store)))
     async with client_of(elsewhere.app) as client:
         assert (await client.get(ME, headers=dict(headers))).status_code == 401
+
+
+async def test_remote_session_is_not_prolonged(frozen_clock: FixedClock) -> None:
+    """Nor does a response tell that it was."""
+    store = MemoryStore()
+    backend = build_backend(
+        {Clock: frozen_clock, MemoryStore: store, SessionStore: MemorySessions(store)},
+        better_auth_sessions="remote",
+    )
+    cookie = f"{COOKIE}={signed('TokenOfAnn')}"
+    end = add_session(store, add_user(store).id, token=f"Cookie: {cookie}").expires_at
+    frozen_clock.advance((SESSION_LIFETIME - timedelta(days=1)).total_seconds())
+    async with client_of(backend.app) as client:
+        response = await client.get(VALIDATE, headers={"Cookie": cookie})
+    assert datetime.fromisoformat(response.json()["session"]["expires_at"]) == end
+    assert "set-cookie" not in response.headers
 
 
 async def test_sessions_are_only_listed_for_a_session(log_events: LogEvents) -> None:
