@@ -8,6 +8,7 @@ from alembic.operations import MigrationScript
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, text
 
+from adapters.postgres.better_auth_tables import TABLE_NAMES
 from adapters.postgres.schema import connect
 from adapters.postgres.tables import METADATA, SCHEMA
 from entrypoints.database import with_database
@@ -20,10 +21,11 @@ def include_name(name: str | None, kind: str, _parents: object) -> bool:
 
 
 def include_object(
-    item: object, _name: str | None, kind: str, _reflected: bool, _to: object
+    item: object, name: str | None, kind: str, _reflected: bool, _to: object
 ) -> bool:
-    """Exclude Better Auth's tables from the models that are compared."""
-    return kind != "table" or getattr(item, "schema", None) == SCHEMA
+    """Exclude Better Auth's tables, which are in our schema if its own are elsewhere."""
+    is_ours = getattr(item, "schema", None) == SCHEMA and name not in TABLE_NAMES
+    return kind != "table" or is_ours
 
 
 def number(context: MigrationContext, _revision: object, directives: list[MigrationScript]) -> None:

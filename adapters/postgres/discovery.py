@@ -28,7 +28,6 @@ from adapters.postgres.layout import (
     UnsupportedLayout,
 )
 from adapters.postgres.matches import (
-    ELSEWHERE,
     check_types,
     cure,
     require_complete,
@@ -75,6 +74,7 @@ class _Discovery:
             self._refuse_suspects()
             self._refuse_elsewhere()
             return None
+        self._refuse_two_users(user)
         account = self._one_of(ACCOUNT, near=user)
         if account is None:
             raise UnsupportedLayout(
@@ -110,7 +110,8 @@ class _Discovery:
             # The operator has decided where the tables are to be: a single one that resembles
             # Better Auth's is the application's.
             return None
-        return self._one_of(SESSION)
+        # If sessions are elsewhere, a table of incomplete ones is the application's.
+        return self._one_of(SESSION, is_needed=self._options.has_sessions)
 
     def _user_without_sessions(self) -> Match | None:
         """The user that an account references, if sessions may be elsewhere."""
@@ -135,7 +136,7 @@ class _Discovery:
         targets = {key.table for key in other.table.foreign_keys if key.column == column}
         if self._options.of("user").table is None and len(targets) == 1:
             match = self._match(USER, self._by_oid[targets.pop()])
-            return require_complete(match)
+            return require_complete(match, self._options)
         user = self._one_of(USER, near=other)
         if user is None:
             raise UnsupportedLayout(
@@ -172,7 +173,9 @@ class _Discovery:
             )
         if matches:
             # The message names the column that the likeliest one lacks.
-            return require_complete(min(matches, key=lambda match: len(match.missing)))
+            return require_complete(
+                min(matches, key=lambda match: len(match.missing)), self._options
+            )
         return None
 
     def _match(self, model: Model, table: CatalogTable) -> Match:
@@ -221,13 +224,29 @@ class _Discovery:
         for table in (*shaped, *(() if suspects or self._options.schema else named)):
             raise UnsupportedLayout(
                 f"{table} could be Better Auth's, under names that do not tell:"
-                f" BETTER_AUTH_MODELS says which table is which, or {ELSEWHERE}"
+                f" BETTER_AUTH_MODELS says which table is which, or {self._options.cure}"
             )
         for match in suspects:
-            require_complete(match)
+            require_complete(match, self._options)
             raise UnsupportedLayout(
                 f"{match.table} could be Better Auth's {match.model.name}, but its other tables"
-                f" are missing: run Better Auth's own migration first, or {ELSEWHERE}"
+                f" are missing: run Better Auth's own migration first, or {self._options.cure}"
+            )
+
+    def _refuse_two_users(self, user: Match) -> None:
+        """Refuse tables of our own schema if Better Auth has made its own since."""
+        if user.table.schema != SCHEMA or self._options.schema:
+            return
+        others = [table for table in self._tables if table.schema != SCHEMA]
+        users, accounts = (
+            [table for table in others if not self._match(model, table).missing]
+            for model in (USER, ACCOUNT)
+        )
+        if users and accounts:
+            raise UnsupportedLayout(
+                f"{user.table} and {users[0]} could both be Better Auth's user: set"
+                f" BETTER_AUTH_SCHEMA to {users[0].schema}, if Better Auth uses that one, or to"
+                f" {SCHEMA}"
             )
 
     def _refuse_elsewhere(self) -> None:
@@ -236,6 +255,12 @@ class _Discovery:
         for table in self._by_oid.values():
             session = everywhere._match(SESSION, table)
             users = [self._by_oid[k.table] for k in table.foreign_keys if k.table in self._by_oid]
+            if table.schema == SCHEMA and not session.missing and not self._options.schema:
+                raise UnsupportedLayout(
+                    f"the users in {SCHEMA} are those of a Better Auth whose sessions are not in"
+                    " this database: set BETTER_AUTH_SESSIONS as before, or let Better Auth's own"
+                    " migration make its tables here first"
+                )
             if not session.missing and any(everywhere._match(USER, u).is_distinct for u in users):
                 raise UnsupportedLayout(
                     f'BETTER_AUTH_SCHEMA is "{self._options.schema}", but {table} is a session of'

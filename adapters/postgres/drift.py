@@ -93,7 +93,8 @@ async def find_notes(database: Database, layout: Layout, jwks_url: str | None) -
     """The notes for an operator whose database is shared with a front end."""
     messages = []
     row = await database.fetch_one(_ORIGIN, {})
-    if row is not None and row[0] == CREATED_HERE:
+    is_shared = layout.user.catalog.schema != SCHEMA
+    if is_shared and row is not None and row[0] == CREATED_HERE:
         messages.append(
             "Taskport created Better Auth's tables: with Drizzle or Prisma, let its own migration"
             " go first, on a database without them"

@@ -69,6 +69,14 @@ class LayoutOptions:
         """
         return self.schema or (DEFAULT_SCHEMA if self.has_sessions else SCHEMA)
 
+    @property
+    def cure(self) -> str:
+        """What to do if a table that resembles Better Auth's is another's."""
+        return (
+            "set BETTER_AUTH_SCHEMA to the schema in which Better Auth's tables are, or are to be"
+            f" made{'' if self.has_sessions else f': {SCHEMA}, if none of these is'}"
+        )
+
     def of(self, model: str) -> ModelOptions:
         return self.models.get(model, ModelOptions())
 

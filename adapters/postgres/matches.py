@@ -4,22 +4,23 @@ from typing import Final
 
 from adapters.postgres.better_auth_models import Match, Model
 from adapters.postgres.catalog import CatalogTable
-from adapters.postgres.layout import BetterAuthTable, DeletionTarget, UnsupportedLayout
+from adapters.postgres.layout import (
+    BetterAuthTable,
+    DeletionTarget,
+    LayoutOptions,
+    UnsupportedLayout,
+)
 
 _TIMES: Final = frozenset({"timestamp", "timestamptz"})
 _IDS: Final = frozenset({"text", "uuid", "integer", "bigint"})
 
-ELSEWHERE: Final = (
-    "set BETTER_AUTH_SCHEMA to the schema in which Better Auth's tables are, or are to be made"
-)
 
-
-def require_complete(match: Match) -> Match:
+def require_complete(match: Match, options: LayoutOptions) -> Match:
     """The match. Raises `UnsupportedLayout` if a column is missing."""
     if match.missing:
         raise UnsupportedLayout(
             f"{match.table} could be Better Auth's {match.model.name}, but has no column for"
-            f" {match.missing[0]}: {cure('name', match.model)}, or {ELSEWHERE}"
+            f" {match.missing[0]}: {cure('name', match.model)}, or {options.cure}"
         )
     return match
 

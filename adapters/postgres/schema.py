@@ -238,7 +238,9 @@ def _create_better_auth_tables(conn: Connection, options: LayoutOptions) -> Layo
     _log.info(
         "better_auth_tables_created",
         schema=schema,
-        hint="with Drizzle or Prisma, let its own migration go first: on a database without them",
+        hint="Better Auth has its own elsewhere"
+        if schema == SCHEMA
+        else "with Drizzle or Prisma, let its own migration go first: on a database without them",
     )
     layout = _find_layout(conn, options)
     assert layout is not None

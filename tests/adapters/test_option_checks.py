@@ -53,7 +53,7 @@ FOUND: Final = {
         (USERS, PASSWORDS, SESSIONS.format(lifetime="2 hours")),
         "SESSION_EXPIRES_IN=7200",
     ),
-    "no sessions": ((USERS, PASSWORDS), "session.storeSessionInDatabase"),
+    "no sessions": ((USERS, PASSWORDS), "BETTER_AUTH_SESSIONS"),
     "no passwords": ((USERS, OF_GITHUB, WEEK), "EMAIL_AND_PASSWORD=false"),
     "other hashes": (
         (USERS, PASSWORDS, WEEK, f"update account set password = '{BCRYPT}' where id = '1'"),

@@ -436,7 +436,7 @@ def test_without_a_table_of_sessions(empty_database_url: str) -> None:
     with new_home() as home:
         serve = ("serve", "--host=127.0.0.1", "--port=0")
         messages.append(error_message(home.run(*serve, env=settings)))
-    assert all("storeSessionInDatabase" in message for message in messages), messages
+    assert all("BETTER_AUTH_SESSIONS" in message for message in messages), messages
     assert len(set(messages)) == 1
     assert commands.their_schema(empty_database_url) == schema
     with psycopg.connect(empty_database_url) as connection:
