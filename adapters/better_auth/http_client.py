@@ -25,6 +25,10 @@ class Unauthorized(InvalidResponse):
     """The response has the status 401."""
 
 
+class NotPermitted(InvalidResponse):
+    """The response has the status 403."""
+
+
 @dataclass(slots=True)
 class HttpClient:
     """Sends requests, each with a deadline, and follows no redirect."""
@@ -78,6 +82,8 @@ class HttpClient:
         ) as response:
             if response.status_code == httpx.codes.UNAUTHORIZED:
                 raise Unauthorized("status 401")
+            if response.status_code == httpx.codes.FORBIDDEN:
+                raise NotPermitted("status 403")
             if response.status_code != httpx.codes.OK:
                 raise InvalidResponse(f"status {response.status_code}")
             # Raw: a compressed body is not decompressed, and then fails to parse.

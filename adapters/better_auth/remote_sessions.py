@@ -16,7 +16,7 @@ import httpx
 import structlog
 from cachetools import TTLCache
 
-from adapters.better_auth.http_client import HttpClient, InvalidResponse, Unauthorized
+from adapters.better_auth.http_client import HttpClient, InvalidResponse, NotPermitted, Unauthorized
 from adapters.better_auth.session_json import (
     InvalidJson,
     SessionAndUser,
@@ -41,6 +41,7 @@ _JWE_CACHE: Final = re.compile(r"=[\w-]+\.\.[\w-]+\.", re.ASCII)
 
 # Task requests never write a session.
 _GET_SESSION: Final = "/get-session?disableRefresh=true"
+_LIST_SESSIONS: Final = "/list-sessions"
 
 _log = structlog.get_logger("taskport.better_auth")
 
@@ -141,7 +142,7 @@ class RemoteSessions:
     async def _list(self, user_id: str, caller: Session | None) -> Sequence[Session]:
         if caller is None:
             raise Forbidden(Reason.SESSION_REQUIRED)
-        text = await self._send_for(caller, "GET", "/list-sessions")
+        text = await self._send_for(caller, "GET", _LIST_SESSIONS)
         try:
             found = sessions(text)
         except InvalidJson:
@@ -193,7 +194,7 @@ class RemoteSessions:
             if text == b"null" and _JWE_CACHE.search(token):
                 # Without a database, Better Auth has no session but that in this cookie.
                 text = await self._send("GET", _GET_SESSION, token)
-        except Unauthorized as error:
+        except (Unauthorized, NotPermitted) as error:
             # Not of Better Auth: it responds with null.
             raise self._unavailable(str(error)) from None
         if text == b"null":
@@ -207,15 +208,22 @@ class RemoteSessions:
         return replace(found, session=replace(found.session, token=token))
 
     async def _send_for(self, caller: Session, method: str, path: str, body: bytes = b"") -> bytes:
-        """Raises `Unauthenticated` if the session of the caller has ended meanwhile."""
+        """Raises `Unauthenticated` if the caller's session has ended, `Forbidden` if it is too old
+        for a list.
+        """
         try:
             return await self._send(method, path, caller.token, body)
         except Unauthorized:
             self._forget(caller.id)
             raise Unauthenticated(Reason.NO_SUCH_SESSION) from None
+        except NotPermitted as error:
+            if path != _LIST_SESSIONS:
+                raise self._unavailable(str(error)) from None
+            # Older than Better Auth's `session.freshAge`, a day by default.
+            raise Forbidden(Reason.SESSION_REQUIRED, seen="a session that is not fresh") from None
 
     async def _send(self, method: str, path: str, token: str, body: bytes = b"") -> bytes:
-        """Raises `Unauthorized`, `Unavailable`."""
+        """Raises `Unauthorized`, `NotPermitted`, `Unavailable`."""
         name, _, value = token.partition(": ")
         headers = {name: value}
         if method != "GET":
@@ -223,7 +231,7 @@ class RemoteSessions:
             body = body or b"{}"
         try:
             text = await self._client.send(method, f"{self.url}{path}", headers, body)
-        except Unauthorized:
+        except (Unauthorized, NotPermitted):
             raise
         except InvalidResponse as error:
             raise self._unavailable(str(error)) from None

@@ -117,7 +117,7 @@ CASES: Final[Mapping[Reason, Refused]] = {
         lambda s: bearer(s.token) + cookie(signed(BOBS)), step="bearer and cookie of one user"
     ),
     Reason.NO_SUCH_SESSION: Refused(
-        lambda _: cookie(signed(UNKNOWN)), step="session in the database", cure="DATABASE_URL"
+        lambda _: cookie(signed(UNKNOWN)), step="session", cure="DATABASE_URL"
     ),
     Reason.SESSION_EXPIRED: Refused(
         lambda _: bearer(EXPIRED), "expiresAt after 20", "Z", step="session has not expired"

@@ -1,6 +1,7 @@
 """Sessions that Better Auth keeps outside of the database that it shares with this service, or
 without any database."""
 
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -40,7 +41,12 @@ class Elsewhere:
 
 @asynccontextmanager
 async def elsewhere(
-    kind: str, version: str, postgres: PostgresServer, redis: RedisServer, folder: Path
+    kind: str,
+    version: str,
+    postgres: PostgresServer,
+    redis: RedisServer,
+    folder: Path,
+    **options_of_server: Any,
 ) -> AsyncIterator[Elsewhere]:
     settings: ServerSettings = {}
     ours: dict[str, Any] = {"better_auth_secret": None, "better_auth_sessions": "remote"}
@@ -52,6 +58,7 @@ async def elsewhere(
         settings = {"database": "sqlite", "sqlite_file": str(folder / "db"), "migrate": "run"}
     else:
         settings = {"database": "memory" if kind == "memory" else "none"}
+    settings["options"] = json.dumps(options_of_server)
     with (
         postgres.database(template="template0") as url,
         server("", secret=SECRET, version=version, **settings) as better_auth,
@@ -142,6 +149,23 @@ async def test_accounts_are_better_auths(sides: Elsewhere, email: str) -> None:
     ):
         assert response.status_code == 403, response.text
         assert response.json()["error_code"] == "SIGN_IN_ELSEWHERE"
+
+
+async def test_remote_sessions_are_only_listed_for_a_fresh_one(
+    version: str, postgres_18_server: PostgresServer, redis_server: RedisServer, tmp_path: Path
+) -> None:
+    """Better Auth's `session.freshAge`, here so short that no session is fresh."""
+    session = {"freshAge": 0.001}
+    async with elsewhere(
+        "memory", version, postgres_18_server, redis_server, tmp_path, session=session
+    ) as sides:
+        cookie = cookie_of(sides.better_auth.sign_up("ada@example.com"))
+        for response in (
+            await sides.taskport.sessions(cookie),
+            await sides.taskport.end_session(cookie, "another"),
+        ):
+            assert (response.status_code, response.json()["error_code"]) == (403, "FORBIDDEN")
+        assert (await sides.taskport.me(cookie)).status_code == 200
 
 
 async def test_stateless_session_outlives_the_process(

@@ -424,6 +424,19 @@ def test_serve(empty_database_url: str, name: str) -> None:
         assert service.problems == []
 
 
+@pytest.mark.parametrize("sessions", ["redis://127.0.0.1:1/0", "remote"])
+def test_sessions_elsewhere_need_no_table(empty_database_url: str, sessions: str) -> None:
+    """The other tables are adopted as they are."""
+    WITHOUT_SESSIONS.load(empty_database_url)
+    schema = commands.their_schema(empty_database_url)
+    settings = {"BETTER_AUTH_SESSIONS": sessions}
+    assert commands.taskport(empty_database_url, "migrate", **settings).code == 0
+    assert commands.their_schema(empty_database_url) == schema
+    with psycopg.connect(empty_database_url) as connection:
+        found = connection.execute("select to_regclass('taskport.user')").fetchone()
+    assert found == (None,)
+
+
 @pytest.mark.process
 def test_without_a_table_of_sessions(empty_database_url: str) -> None:
     """`migrate`, `check` and `serve` say what to set, and change nothing."""
