@@ -107,8 +107,8 @@ class TooManyRequests(TaskportError):
 
 
 class Unavailable(TaskportError):
-    """The database or a key server does not respond, too many requests wait, the deadline has
-    passed, or the service is about to stop. `retry_after` is in seconds.
+    """The database, or a server of keys or sessions, does not respond, too many requests wait,
+    the deadline has passed, or the service is about to stop. `retry_after` is in seconds.
     """
 
     code = "UNAVAILABLE"

@@ -53,5 +53,18 @@ def _adapters(port: type) -> Iterator[str]:
     for adapter in re.findall(registered, source):
         # A local variable is assigned a few lines above.
         made = re.search(rf"\b{adapter} = (\w+)\(", source)
-        found.append(made[1] if made else adapter)
+        found += _made_by(made[1] if made else adapter, port)
     yield from sorted(set(found))
+
+
+def _made_by(name: str, port: type) -> Iterator[str]:
+    """The class of this name, or those that the container's function makes for the port."""
+    function = getattr(container, name, None)
+    if not inspect.isfunction(function) or function.__module__ != container.__name__:
+        yield name
+        return
+    methods = {method for method in vars(port) if not method.startswith("_")}
+    for kind in classes(adapters):
+        is_made = re.search(rf"return {kind.__name__}\(", inspect.getsource(function))
+        if is_made and methods <= set(dir(kind)):
+            yield kind.__name__
