@@ -9,9 +9,8 @@ from sqlalchemy.dialects.postgresql import insert
 from adapters.postgres.current_layout import BetterAuthDatabase
 from adapters.postgres.database import Statement
 from adapters.postgres.layout import Layout, parameter
-from adapters.postgres.tables import OWNERS, SCHEMA, TASKS
+from adapters.postgres.tables import OWNERS, TASKS
 from adapters.postgres.user_statements import is_other_account
-from adapters.postgres.users import PostgresUsers
 from domain.errors import TaskportError
 
 
@@ -102,14 +101,8 @@ class PostgresOwners:
     async def forget(self, user_id: str) -> None:
         """Delete what a former account with this id owned, so that the present one can be used.
 
-        If Better Auth has its users elsewhere, the present one as well: a deletion there is not
-        seen here. Sessions that began before stay invalid.
-
-        Raises `NotForgotten` if there is nothing to delete, or the owner is the present account of
-        a table that is shared with Better Auth.
+        Raises `NotForgotten` if the owner is the present account.
         """
-        if (await self.database.layout()).user.catalog.schema == SCHEMA:
-            await PostgresUsers(self.database).remove(user_id)
         row = await self.database.fetch_one(_is_conflicting, {"id_text": user_id})
         if row is None or not row[0]:
             raise NotForgotten

@@ -11,10 +11,11 @@ from typing import Any, Final
 import pytest
 
 from adapters.postgres.schema import migrate
+from entrypoints.inspection import forget
 from entrypoints.settings import Settings
 from tests.interop.better_auth import BetterAuthServer, cookie_of, server
 from tests.interop.better_auth import Settings as ServerSettings
-from tests.interop.sides import bearer
+from tests.interop.sides import bearer, rows
 from tests.interop.taskport import SECRET, Headers, Taskport, taskport
 from tests.redis_server import RedisServer
 from tests.servers import PostgresServer
@@ -33,6 +34,7 @@ class Elsewhere:
     better_auth: BetterAuthServer
     taskport: Taskport
     url: str
+    settings: Settings
 
     async def credentials(self, cookie: Headers, token: str) -> dict[str, Headers]:
         jwt = self.better_auth.token(cookie).raise_for_status().json()["token"]
@@ -69,7 +71,7 @@ async def elsewhere(
         settings_of_ours = Settings(database_url=url, **{"better_auth_secret": SECRET, **options})
         migrate(url, options=settings_of_ours.layout_options)
         async with taskport(url, origin, **options) as started:
-            yield Elsewhere(better_auth, started, url)
+            yield Elsewhere(better_auth, started, url, settings_of_ours)
 
 
 @pytest.fixture(scope="module", params=VERSIONS)
@@ -86,7 +88,14 @@ async def sides(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> AsyncIterator[Elsewhere]:
     folder = tmp_path_factory.mktemp("sqlite")
-    async with elsewhere(request.param, version, postgres_18_server, redis_server, folder) as sides:
+    async with elsewhere(
+        request.param,
+        version,
+        postgres_18_server,
+        redis_server,
+        folder,
+        user={"deleteUser": {"enabled": True}},
+    ) as sides:
         yield sides
 
 
@@ -149,6 +158,44 @@ async def test_accounts_are_better_auths(sides: Elsewhere, email: str) -> None:
     ):
         assert response.status_code == 403, response.text
         assert response.json()["error_code"] == "SIGN_IN_ELSEWHERE"
+
+
+async def test_address_of_a_user_who_was_deleted_there(sides: Elsewhere, email: str) -> None:
+    """Another user may sign up with it, and has other tasks."""
+    former = cookie_of(sides.better_auth.sign_up(email))
+    assert (await sides.taskport.create(former)).status_code == 201
+    assert sides.better_auth.delete_user(former).is_success
+    signed_up = sides.better_auth.sign_up(email)
+    cookie = cookie_of(signed_up)
+    assert (await sides.taskport.tasks(cookie)).json()["total"] == 0
+    assert (await sides.taskport.me(cookie)).json()["id"] == signed_up.json()["user"]["id"]
+    token = {"Cookie": former["Cookie"].partition(";")[0]}
+    assert (await sides.taskport.me(token)).status_code == 401
+
+
+async def test_forgotten_user(sides: Elsewhere, email: str) -> None:
+    """Sessions and JWTs from before stay invalid, though Better Auth still accepts them. The user
+    can sign in again an hour later, as after any deletion.
+    """
+    signed_up = sides.better_auth.sign_up(email)
+    user_id = signed_up.json()["user"]["id"]
+    former = await sides.credentials(cookie_of(signed_up), signed_up.json()["token"])
+    assert (await sides.taskport.create(former["cookie"])).status_code == 201
+    await forget(sides.settings, user_id)
+    assert rows(sides.url, "select id from taskport.tasks where user_id = %s", user_id) == []
+    for headers in former.values():
+        assert (await sides.taskport.create(headers)).status_code == 401
+    assert rows(sides.url, 'select id from taskport."user" where id = %s', user_id) == []
+    cookie = cookie_of(sides.better_auth.sign_in(email))
+    assert (await sides.taskport.tasks(cookie)).status_code == 401
+    rows(
+        sides.url,
+        "update taskport.owners set (deleted_at, last_deleted_at) ="
+        " (deleted_at - interval '61 minutes', last_deleted_at - interval '61 minutes')"
+        " where id = %s",
+        user_id,
+    )
+    assert (await sides.taskport.tasks(cookie)).json()["total"] == 0
 
 
 async def test_remote_sessions_are_only_listed_for_a_fresh_one(
