@@ -42,13 +42,14 @@ class SessionNotFound(NotFound):
 
 @dataclass(slots=True)
 class Session:
-    """A sign-in on one device: a row shared with Better Auth. An entity; times are in UTC."""
+    """A sign-in on one device: shared with Better Auth. An entity; times are in UTC."""
 
-    #: The row's id as text: 32 random letters and digits, a uuid or a number.
+    #: The id as text: 32 random letters and digits, a uuid or a number.
     id: str
     #: The user who signed in.
     user_id: str
-    #: 32 random letters and digits: the credential. Sent once, to the client that signs in.
+    #: 32 random letters and digits: the credential. Sent once, to the client that signs in. A store
+    #: may have a whole credential in its place.
     token: str = field(repr=False)
     created_at: datetime
     #: When it was last prolonged.

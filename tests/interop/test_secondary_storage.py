@@ -3,11 +3,13 @@ tell this service, and what they cannot."""
 
 import json
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
 from tests.interop.better_auth import VERSIONS_OF_OPTIONS, cookie_of
 from tests.interop.sides import OF_A_SESSION, TO_BE_PROLONGED, Sides, both_sides
+from tests.redis_server import RedisServer
 from tests.servers import PostgresServer
 
 pytestmark = [pytest.mark.node, pytest.mark.postgres]
@@ -87,3 +89,36 @@ async def test_preserved_row_of_an_ended_session(preserved: tuple[str, Sides], e
     else:
         assert after[0]["expiresAt"] < before[0]["expiresAt"]
         await sides.assert_rejected(credentials, *OF_A_SESSION)
+
+
+@pytest.mark.parametrize("options", [STORED, PRESERVED], ids=["stored", "preserved"])
+@pytest.mark.parametrize("version", ["1.6.30", "1.7.25"])
+async def test_session_in_redis_and_in_a_row(
+    version: str,
+    options: dict[str, Any],
+    node_modules: None,
+    postgres_18_server: PostgresServer,
+    redis_server: RedisServer,
+    email: str,
+) -> None:
+    """`BETTER_AUTH_SESSIONS` decides: no row revives a session that either side has ended."""
+    ours = {"better_auth_sessions": redis_server.url}
+    async with both_sides(
+        postgres_18_server,
+        version,
+        ours=ours,
+        options=json.dumps(options),
+        redis_url=redis_server.url,
+        redis_prefix="better-auth:",
+    ) as sides:
+        cookie, other = (
+            cookie_of(signed_in)
+            for signed_in in (sides.better_auth.sign_up(email), sides.better_auth.sign_in(email))
+        )
+        assert (await sides.taskport.log_out(cookie)).status_code == 204
+        assert len(sides.rows("select * from session")) == 1
+        assert sides.better_auth.get_session(cookie).json() is None
+        assert (await sides.taskport.me(cookie)).status_code == 401
+        assert (await sides.taskport.me(other)).status_code == 200
+        assert sides.better_auth.sign_out(other).is_success
+        assert (await sides.taskport.me(other)).status_code == 401

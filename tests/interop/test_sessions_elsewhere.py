@@ -215,6 +215,25 @@ async def test_remote_sessions_are_only_listed_for_a_fresh_one(
         assert (await sides.taskport.me(cookie)).status_code == 200
 
 
+@pytest.mark.parametrize("is_exempt", [True, False])
+async def test_rate_limit_of_better_auth_counts_remote_sessions(
+    version: str,
+    postgres_18_server: PostgresServer,
+    redis_server: RedisServer,
+    tmp_path: Path,
+    is_exempt: bool,
+) -> None:
+    """All requests of this service have one address."""
+    limit = {"enabled": True, "window": 600, "max": 2}
+    rules = {"customRules": {"/get-session": False}} if is_exempt else {}
+    async with elsewhere(
+        "memory", version, postgres_18_server, redis_server, tmp_path, rateLimit={**limit, **rules}
+    ) as sides:
+        cookie = cookie_of(sides.better_auth.sign_up("ada@example.com"))
+        statuses = [(await sides.taskport.me(cookie)).status_code for _ in range(4)]
+        assert statuses[-1] == (200 if is_exempt else 503)
+
+
 async def test_stateless_session_outlives_the_process(
     version: str, postgres_18_server: PostgresServer, redis_server: RedisServer, tmp_path: Path
 ) -> None:
