@@ -1,7 +1,9 @@
 """Better Auth's `secondaryStorage` in Redis."""
 
-from collections.abc import Sequence
-from typing import Any, Final
+import asyncio
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, Final, TypeVar
 
 import structlog
 from redis.asyncio import BlockingConnectionPool, Redis
@@ -11,7 +13,7 @@ from redis.exceptions import RedisError
 
 from domain.errors import Unavailable
 
-#: Seconds for a connection, and for each response.
+#: Deadline of a command in seconds, with the wait for a connection.
 TIMEOUT_SECONDS: Final = 1.0
 _MAX_CONNECTIONS: Final = 32
 # One key, so that it works in a cluster as well.
@@ -26,6 +28,8 @@ else
 end
 return 1
 """
+
+T = TypeVar("T")
 
 _log = structlog.get_logger("taskport.redis")
 
@@ -43,9 +47,10 @@ class RedisSecondaryStorage:
             BlockingConnectionPool.from_url(
                 url,
                 max_connections=_MAX_CONNECTIONS,
-                timeout=TIMEOUT_SECONDS,
-                socket_connect_timeout=TIMEOUT_SECONDS,
-                socket_timeout=TIMEOUT_SECONDS,
+                # Each would allow for a response that comes in pieces, however slowly.
+                timeout=None,
+                socket_connect_timeout=None,
+                socket_timeout=None,
                 # By default the client retries for seconds before it raises.
                 retry=Retry(NoBackoff(), 0),
             )
@@ -56,21 +61,25 @@ class RedisSecondaryStorage:
         await self.get("")
 
     async def get(self, *keys: str) -> Sequence[str | None]:
-        values = await self._run("MGET", *map(self._name, keys))
-        return [_text(value) for value in values]
+        names = map(self._name, keys)
+        if len(keys) == 1:
+            # Unlike MGET, this fails for a value that is no text.
+            return [await self._run(_text, "GET", *names)]
+        return await self._run(partial(_texts, len(keys)), "MGET", *names)
 
     async def replace(self, key: str, expected: str, value: str | None, *, seconds: int) -> bool:
-        return bool(
-            await self._run("EVAL", _REPLACE, 1, self._name(key), expected, value or "", seconds)
-        )
+        values = (self._name(key), expected, value or "", seconds)
+        return await self._run(bool, "EVAL", _REPLACE, 1, *values)
 
     async def close(self) -> None:
         await self._client.aclose()
 
-    async def _run(self, *command: Any) -> Any:
+    async def _run(self, read: Callable[[Any], T], *command: Any) -> T:
+        """Run a command, and read its reply. `read` raises `TypeError` for one of another type."""
         try:
-            reply = await self._client.execute_command(*command)  # type: ignore[no-untyped-call]
-        except (RedisError, OSError, UnicodeError) as error:
+            async with asyncio.timeout(TIMEOUT_SECONDS):
+                reply = read(await self._client.execute_command(*command))  # type: ignore[no-untyped-call]
+        except (RedisError, OSError, UnicodeError, TypeError) as error:
             if not self._is_known_down:
                 #: Sessions cannot be read from Redis; logged for the first of consecutive failures.
                 #: `error` is the type of the exception.
@@ -84,6 +93,14 @@ class RedisSecondaryStorage:
         return f"{self._prefix}{key}".encode("utf-8", "surrogatepass")
 
 
-def _text(value: bytes | None) -> str | None:
+def _text(value: Any) -> str | None:
     """A value that is no text in UTF-8 is one that nothing can be read from."""
+    if value is not None and not isinstance(value, bytes):
+        raise TypeError
     return None if value is None else value.decode("utf-8", "replace")
+
+
+def _texts(count: int, values: Any) -> Sequence[str | None]:
+    if not isinstance(values, list) or len(values) != count:
+        raise TypeError
+    return [_text(value) for value in values]
