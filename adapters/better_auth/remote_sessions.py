@@ -197,12 +197,11 @@ class RemoteSessions:
         except (Unauthorized, NotPermitted) as error:
             # Not of Better Auth: it responds with null.
             raise self._unavailable(str(error)) from None
-        if text == b"null":
-            return None
         try:
-            found = session_and_user(text)
+            found = None if text == b"null" else session_and_user(text)
         except InvalidJson:
             raise self._unavailable("no session") from None
+        self._is_known_down = False
         if found is None:
             return None
         return replace(found, session=replace(found.session, token=token))
@@ -230,15 +229,13 @@ class RemoteSessions:
             headers |= {"Origin": self.origin, "Content-Type": "application/json"}
             body = body or b"{}"
         try:
-            text = await self._client.send(method, f"{self.url}{path}", headers, body)
+            return await self._client.send(method, f"{self.url}{path}", headers, body)
         except (Unauthorized, NotPermitted):
             raise
         except InvalidResponse as error:
             raise self._unavailable(str(error)) from None
         except (httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError) as error:
             raise self._unavailable(type(error).__name__) from None
-        self._is_known_down = False
-        return text
 
     def _unavailable(self, reason: str) -> Unavailable:
         if not self._is_known_down:

@@ -47,7 +47,10 @@ def session_and_user(text: str | bytes) -> SessionAndUser | None:
 def sessions(text: str | bytes) -> list[Session]:
     """The sessions in a JSON list. Raises `InvalidJson`."""
     try:
-        return [_session(value) for value in json.loads(text)]
+        values = json.loads(text)
+        if not isinstance(values, list):
+            raise InvalidJson
+        return [_session(value) for value in values]
     except _UNREADABLE:
         raise InvalidJson from None
 

@@ -204,6 +204,11 @@ async def test_nonsense_is_no_session(
         for path in (ME, TASKS):
             assert (await get(backend, session.token, path)).status_code == 401, name
         assert not backend.store.users, name
+    unprintable = replace(session, user_id="a\x00")
+    pair = {"session": session_value(unprintable), "user": user_value(replace(user, id="a\x00"))}
+    for text in (json.dumps(pair), json.dumps(pair).replace("\\u0000", "\\ud800")):
+        server.ask("SET", f"{_PREFIX}{session.token}", text)
+        assert (await get(backend, session.token)).status_code == 401
     server.ask("SET", f"{_PREFIX}{session.token}", b"\xff\xfe".decode("latin-1"))
     assert (await get(backend, session.token)).status_code == 401
     # The list of a user is nobody's session, although its key is a text that a client can send.
@@ -274,14 +279,14 @@ REPLIES: Final = {
 @pytest.mark.parametrize("reply", REPLIES)
 @pytest.mark.usefixtures("short")
 async def test_server_that_is_no_redis(reply: str, session: Session) -> None:
-    """Whatever it replies to each command, also to those of the connection's beginning."""
     connections: set[asyncio.Task[Any]] = set()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         connections.add(asyncio.current_task())  # type: ignore[arg-type]
         try:
-            while await reader.read(65_536):
-                writer.write(REPLIES[reply])
+            while data := await reader.read(65_536):
+                is_command = b"GET" in data or b"EVAL" in data
+                writer.write(REPLIES[reply] if is_command else b"+OK\r\n" * data.count(b"*"))
                 while reply == "a slow text":
                     writer.write(b"a")
                     await writer.drain()
@@ -295,7 +300,7 @@ async def test_server_that_is_no_redis(reply: str, session: Session) -> None:
 
     port = free_port()
     async with await asyncio.start_server(serve, "127.0.0.1", port):
-        backend = build_backend(better_auth_sessions=f"redis://127.0.0.1:{port}/0")
+        backend = build_backend(better_auth_sessions=f"redis://127.0.0.1:{port}/0?protocol=2")
         async with backend.service.running():
             assert await is_unavailable(backend, session)
     for connection in connections:

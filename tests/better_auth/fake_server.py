@@ -27,6 +27,11 @@ class Request:
     body: bytes
 
     @property
+    def endpoint(self) -> str:
+        """The last part of the path."""
+        return self.path.partition("?")[0].rpartition("/")[2]
+
+    @property
     def token(self) -> str:
         """The session token of a bearer or of a cookie, which is not signed here."""
         found = _TOKEN.match(self.headers.get("authorization") or self.headers.get("cookie", ""))
@@ -42,10 +47,16 @@ class FakeServer:
     sessions: dict[str, tuple[Session, User]] = field(default_factory=dict)
     #: All requests so far.
     requests: list[Request] = field(default_factory=list)
-    #: Sent instead of every response; empty: nothing is sent, and the connection stays open.
+    #: Sent instead of every response; the connection is closed then.
     fault: bytes | None = None
+    #: The same, by the last part of the path.
+    faults: dict[str, bytes] = field(default_factory=dict)
+    #: Whether the response to every request is one that never ends, a byte at a time.
+    drips: bool = False
     #: Responses are made, from the sessions of then, before this is awaited; then they are sent.
     gate: asyncio.Event = field(default_factory=asyncio.Event)
+    #: Responses for these do not wait, by the last part of the path.
+    ungated: set[str] = field(default_factory=set)
     port: int = 0
     _server: asyncio.Server | None = None
     _connections: set[asyncio.Task[Any]] = field(default_factory=set)
@@ -78,11 +89,15 @@ class FakeServer:
             while True:
                 request = await _read(reader)
                 self.requests.append(request)
-                reply = self._respond(request) if self.fault is None else self.fault
-                await self.gate.wait()
+                fault = self.fault or self.faults.get(request.endpoint)
+                reply = fault or self._respond(request)
+                if request.endpoint not in self.ungated:
+                    await self.gate.wait()
+                if self.drips:
+                    await self._drip(writer)
                 writer.write(reply)
                 await writer.drain()
-                if self.fault:
+                if fault:
                     break
         except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
             pass
@@ -90,12 +105,19 @@ class FakeServer:
             self._connections.discard(task)
             writer.close()
 
+    async def _drip(self, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        while True:
+            writer.write(b" ")
+            await writer.drain()
+            await asyncio.sleep(0.02)
+
     def _respond(self, request: Request) -> bytes:
         token, now = request.token, self.now()
         session, user = self.sessions.get(token, (None, None))
         if session is None or user is None or not session.is_alive(now):
             session = user = None
-        match request.path.partition("?")[0].rpartition("/")[2]:
+        match request.endpoint:
             case "get-session":
                 found = "null" if session is None or user is None else text_of(session, user)
                 return _ok(found)
