@@ -334,9 +334,13 @@ def test_wildcard_in_cors_origins_is_rejected(load: Load, text: str) -> None:
 
 @pytest.mark.parametrize("name", [name.upper() for name in Settings.model_fields])
 def test_empty_value_counts_as_unset(load: Load, name: str) -> None:
-    """As `NAME=` in a file or a container definition. An empty rate limit means no limit."""
-    limits = {"RATE_LIMIT": {"rate_limit": ()}, "AUTH_RATE_LIMIT": {"auth_rate_limit": ()}}
-    expected = Settings.model_construct().model_copy(update=limits.get(name))
+    """As `NAME=` in a file or a container definition. An empty limit or prefix means none."""
+    none: dict[str, dict[str, object]] = {
+        "RATE_LIMIT": {"rate_limit": ()},
+        "AUTH_RATE_LIMIT": {"auth_rate_limit": ()},
+        "BETTER_AUTH_REDIS_PREFIX": {"better_auth_redis_prefix": ""},
+    }
+    expected = Settings.model_construct().model_copy(update=none.get(name))
     assert load(**{name: ""}) == expected
 
 
