@@ -83,7 +83,7 @@ class CurrentLayout:
 
     async def _find(self) -> Layout:
         try:
-            if self.known is not None and self.known.jwks is not None:
+            if self.known is not None and self.known.is_complete:
                 # No table can be added to these: without the rest of the database, they are enough
                 # to see a change.
                 rows = await self._database.fetch_all(SOME_TABLES, {"oids": self.known.oids})

@@ -243,6 +243,11 @@ class Layout:
         return tuple(table for table in every if table is not None)
 
     @property
+    def is_complete(self) -> bool:
+        """Whether Better Auth could add none of the tables that this service reads."""
+        return self.session is not None and self.jwks is not None
+
+    @property
     def oids(self) -> str:
         """The tables, as the text of an array of `oid`s."""
         return "{" + ",".join(str(table.catalog.oid) for table in self.tables) + "}"

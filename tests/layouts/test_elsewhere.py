@@ -35,6 +35,12 @@ USER: Final = (
     'insert into {}."user" (id, name, email, "emailVerified")'
     " values ('ann', '', 'a@b.co', true)"
 )
+SESSIONS: Final = (
+    'create table session (id text primary key, "expiresAt" timestamptz not null,'
+    ' token text not null unique, "createdAt" timestamptz not null,'
+    ' "updatedAt" timestamptz not null, "ipAddress" text, "userAgent" text,'
+    ' "userId" text not null references "user" on delete cascade)'
+)
 TASK: Final = (
     "insert into taskport.owners (id, created_at)"
     ' select id, "createdAt" from taskport."user";'
@@ -151,6 +157,18 @@ def test_from_remote_to_database(empty_database_url: str) -> None:
         assert check_ready(url, options).user.catalog.schema == name
 
 
+def test_better_auths_migration_after_ours(empty_database_url: str) -> None:
+    """Its users are not overlooked, whose deletions can be seen."""
+    url = empty_database_url
+    migrate(url, options=ELSEWHERE)
+    WITHOUT_SESSIONS.load(url)
+    assert "BETTER_AUTH_SCHEMA to public" in run(url, "check").refusal
+    check(url, BETTER_AUTH_SCHEMA="taskport")
+    assert run(url, "migrate", BETTER_AUTH_SCHEMA="public").code == 0
+    options = LayoutOptions(schema="public", has_sessions=False)
+    assert check_ready(url, options).session is None
+
+
 def test_from_database_to_remote(database_url: str) -> None:
     """The users stay where they are."""
     migrate(database_url, options=ELSEWHERE)
@@ -190,6 +208,27 @@ def test_better_auths_tables_without_sessions(empty_database_url: str) -> None:
     execute(url, "drop schema app cascade")
     assert commands.their_schema(url) == before
     check(url)
+
+
+def test_sessions_that_are_stored_as_well_later(empty_database_url: str) -> None:
+    """Better Auth then finds a session that has ended in Redis alone."""
+    url = empty_database_url
+    WITHOUT_SESSIONS.load(url)
+    migrate(url, options=ELSEWHERE)
+
+    async def sessions_before_and_after() -> list[bool]:
+        database = PoolDatabase(url)
+        await database.open()
+        try:
+            layout = CurrentLayout(database, ELSEWHERE)
+            before = await layout()
+            execute(url, SESSIONS)
+            after = await layout.read()
+            return [known.session is not None for known in (before, after)]
+        finally:
+            await database.close()
+
+    assert asyncio.run(sessions_before_and_after()) == [False, True]
 
 
 def test_forget(empty_database_url: str) -> None:
