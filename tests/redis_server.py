@@ -2,7 +2,7 @@
 
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +23,7 @@ class RedisServer:
     program: Path
     folder: Path
     port: int
+    options: Sequence[str | Path] = ()
     process: subprocess.Popen[bytes] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -38,6 +39,7 @@ class RedisServer:
             [
                 *(self.program, "--port", str(self.port), "--bind", "127.0.0.1"),
                 *("--save", "", "--appendonly", "no", "--dir", self.folder),
+                *self.options,
             ],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -82,11 +84,11 @@ class RedisServer:
 
 
 @contextmanager
-def redis() -> Iterator[RedisServer]:
+def redis(*options: str | Path) -> Iterator[RedisServer]:
     """Start a server on a free port, and stop it at the end of the block."""
     found = program("redis-server", "redis-server")
     with passable_folder() as folder:
-        server = RedisServer(found, folder, free_port())
+        server = RedisServer(found, folder, free_port(), options)
         try:
             yield server
         finally:
