@@ -41,7 +41,7 @@ class LogOut:
         for session in (*_sessions_of(identity), *others):
             try:
                 await self.sessions.remove(session.id, session.user_id, caller=session)
-            except SessionNotFound:
+            except (SessionNotFound, Unauthenticated):
                 continue
 
 

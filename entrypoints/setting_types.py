@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
@@ -128,7 +128,10 @@ def _sessions(text: str) -> str:
     if text.lower() in ("database", "remote"):
         return text.lower()
     if text.startswith(("http://", "https://")):
-        return _http_url(text).rstrip("/")
+        parts = urlsplit(_http_url(text))
+        if parts.query or parts.fragment:
+            raise ValueError("must be an URL without query and fragment")
+        return text.rstrip("/")
     if not _is_redis_url(text):
         raise ValueError("must be database, remote, or redis://host:port/0")
     return text
@@ -145,6 +148,8 @@ def _is_redis_url(url: str) -> bool:
             and parts.port != 0
             and parts.path[1:].isdecimal() is (parts.path not in ("", "/"))
         )
+        if "decode_responses" in parse_qs(parts.query):
+            return False
         # The client checks parameters only when it makes a connection, which is not opened here.
         ConnectionPool.from_url(url).make_connection()
     except (ValueError, TypeError):

@@ -9,6 +9,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from adapters.better_auth.cookie_options import CookieOptions
 from adapters.postgres.layout import LayoutOptions
+from adapters.postgres.tables import SCHEMA
 from application.limits import Limit
 from application.sign_in import PASSWORD_MAX_LENGTH, PASSWORD_MIN_LENGTH, PasswordPolicy
 from domain.sessions import SessionPolicy
@@ -189,6 +190,8 @@ class Settings(BaseSettings):
                 "BETTER_AUTH_SECRET must be set if there is a database URL, to the secret of the"
                 " Better Auth server"
             )
+        if self.better_auth_schema == SCHEMA and not self.is_sign_in_elsewhere:
+            raise ValueError(f"BETTER_AUTH_SCHEMA must not be {SCHEMA}, which has our own tables")
         if self.min_password_length > self.max_password_length:
             raise ValueError("MIN_PASSWORD_LENGTH must not be greater than MAX_PASSWORD_LENGTH")
         try:

@@ -4,6 +4,7 @@ A credential is passed on as it came: one header line, which is the "token" of i
 """
 
 import asyncio
+import hashlib
 import json
 import math
 import re
@@ -62,8 +63,8 @@ class RemoteSessions:
     #: For how long a response is remembered. 0: not at all.
     max_age: float = 5.0
     _client: HttpClient = field(init=False, repr=False)
-    #: By credential: the session, or None if there is none.
-    _cache: TTLCache[str, tuple[float, SessionAndUser | None]] = field(init=False, repr=False)
+    #: By digest of the credential: the session, or None if there is none.
+    _cache: TTLCache[bytes, tuple[float, SessionAndUser | None]] = field(init=False, repr=False)
     #: By credential: requests under way, each with the time before it was sent.
     _requests: dict[str, tuple[float, asyncio.Task[SessionAndUser | None]]] = field(
         init=False, repr=False, default_factory=dict
@@ -85,10 +86,12 @@ class RemoteSessions:
         await self._ask("Cookie: ")
 
     async def find_by_token(self, token: str) -> tuple[Session, User] | None:
-        begun_at, found = self._cache.get(token, (-math.inf, None))
+        begun_at, found = self._cache.get(_key(token), (-math.inf, None))
         if _now() >= begun_at + self.max_age:
             found = await self._find(token)
-        return None if found is None else (replace(found.session), replace(found.user))
+        if found is None:
+            return None
+        return replace(found.session, token=token), replace(found.user)
 
     async def find_by_id(self, session_id: str) -> tuple[Session, User] | None:
         """None: Better Auth finds a session by its credential alone."""
@@ -176,7 +179,7 @@ class RemoteSessions:
             found = await self._ask(token)
             # Not if a session has ended meanwhile.
             if self._is_current(token) and self.max_age:
-                self._cache[token] = begun_at, found
+                self._cache[_key(token)] = begun_at, found
             return found
         finally:
             if self._is_current(token):
@@ -188,11 +191,10 @@ class RemoteSessions:
         return request is asyncio.current_task()
 
     async def _ask(self, token: str) -> SessionAndUser | None:
-        # Better Auth's cookie cache may be older than the end of a session.
         try:
+            # Better Auth's cookie cache may be older than the end of a session.
             text = await self._send("GET", f"{_GET_SESSION}&disableCookieCache=true", token)
-            if text == b"null" and _JWE_CACHE.search(token):
-                # Without a database, Better Auth has no session but that in this cookie.
+            if text == b"null" and await self._is_stateless(token):
                 text = await self._send("GET", _GET_SESSION, token)
         except (Unauthorized, NotPermitted) as error:
             # Not of Better Auth: it responds with null.
@@ -202,9 +204,21 @@ class RemoteSessions:
         except InvalidJson:
             raise self._unavailable("no session") from None
         self._is_known_down = False
-        if found is None:
-            return None
-        return replace(found, session=replace(found.session, token=token))
+        return found
+
+    async def _is_stateless(self, token: str) -> bool:
+        """Whether Better Auth has no session but that in an encrypted cookie, and accepts it.
+
+        It ends no session with an empty token, but believes a cookie for that only if it has no
+        other place of sessions: then the cookie is no cache that might be older than a sign-out.
+        """
+        if not _JWE_CACHE.search(token):
+            return False
+        try:
+            await self._send("POST", "/revoke-session", token, b'{"token":""}')
+        except Unauthorized:
+            return False
+        return True
 
     async def _send_for(self, caller: Session, method: str, path: str, body: bytes = b"") -> bytes:
         """Raises `Unauthenticated` if the caller's session has ended, `Forbidden` if it is too old
@@ -244,6 +258,11 @@ class RemoteSessions:
             _log.warning("sessions_unavailable", reason=reason)
         self._is_known_down = True
         return Unavailable()
+
+
+def _key(token: str) -> bytes:
+    """A client chooses how long a credential is, and the cache keeps thousands."""
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
 
 
 def _now() -> float:

@@ -208,4 +208,4 @@ def _json_time(time: datetime) -> str:
 
 def _dump(value: object) -> str:
     """As JavaScript's `JSON.stringify` has it."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return json.dumps(value, separators=(",", ":"))

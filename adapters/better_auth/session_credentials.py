@@ -24,6 +24,8 @@ from domain.sessions import Session
 
 #: A session token, raw or signed, percent-encoded or not.
 _ANY_TOKEN: Final = re.compile(r"[A-Za-z0-9_~+/=.%-]{1,512}")
+#: Node.js refuses heads of requests of 16 KiB.
+_MAX_LENGTH: Final = 12_288
 _COOKIE_VALUE: Final = re.compile(r"[!#-+\--:<-\[\]-~]*")
 
 
@@ -97,21 +99,40 @@ class ForwardedSessionCredentials:
         return SessionProof(CredentialKind.SESSION_TOKEN, token=f"Authorization: Bearer {token}")
 
     def line_of(self, header: str) -> str | None:
-        """The cookies of a session as a header line; None without a session cookie."""
-        name = self.cookies[SESSION_TOKEN].name
-        found = [pair for pair in pairs(header) if self._is_forwarded(*pair)]
-        tokens = {value for each, value in found if each == name}
-        if len(tokens) > 1:
-            raise Unauthenticated(Reason.TWO_COOKIES, seen=name)
-        if not tokens or not tokens.pop():
-            return None
-        return "Cookie: " + "; ".join(f"{each}={value}" for each, value in found)
+        """The cookies of a session as a header line; None without a session cookie.
 
-    def _is_forwarded(self, name: str, value: str) -> bool:
-        whole = (self.cookies[SESSION_TOKEN].name, self.cookies[DONT_REMEMBER].name)
+        Raises `Unauthenticated` if there are two, or if they are too long for Better Auth's server.
+        """
+        tokens = self.lines_of_tokens(header)
+        if len(tokens) > 1:
+            raise Unauthenticated(Reason.TWO_COOKIES, seen=self.cookies[SESSION_TOKEN].name)
+        if not tokens:
+            return None
+        found = [f"{name}={value}" for name, value in pairs(header) if self._is_ours(name, value)]
+        line = f"Cookie: {'; '.join(found)}"
+        if len(line) > _MAX_LENGTH:
+            raise Unauthenticated(
+                Reason.TOKEN_TOO_LONG,
+                expected=f"at most {_MAX_LENGTH} characters",
+                seen=f"{len(line)} characters",
+            )
+        return line
+
+    def lines_of_tokens(self, header: str) -> Sequence[str]:
+        """Every session cookie alone as a header line."""
+        session = self.cookies[SESSION_TOKEN].name
+        lines = (
+            f"Cookie: {name}={value}"
+            for name, value in pairs(header)
+            if name == session and value and self._is_ours(name, value)
+        )
+        return list(dict.fromkeys(line for line in lines if len(line) <= _MAX_LENGTH))
+
+    def _is_ours(self, name: str, value: str) -> bool:
         data = self.cookies[SESSION_DATA].name
-        is_data = name == data or name.removeprefix(f"{data}.").isdecimal()
-        return (name in whole or is_data) and _COOKIE_VALUE.fullmatch(value) is not None
+        is_part = name.startswith(f"{data}.") and name.removeprefix(f"{data}.").isdecimal()
+        whole = (self.cookies[SESSION_TOKEN].name, self.cookies[DONT_REMEMBER].name, data)
+        return (is_part or name in whole) and _COOKIE_VALUE.fullmatch(value) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,5 +158,12 @@ class ForwardedCookies:
         return self.cookies.expire(browser)
 
     def signed_tokens(self, browser: BrowserCookies) -> Sequence[str]:
-        line = self.credentials.line_of(browser.header)
+        """Those of all session cookies, also if they contradict each other."""
+        tokens = self.credentials.lines_of_tokens(browser.header)
+        if len(tokens) > 1:
+            return tokens
+        try:
+            line = self.credentials.line_of(browser.header)
+        except Unauthenticated:
+            return tokens
         return () if line is None else (line,)

@@ -15,6 +15,8 @@ _UNREADABLE: Final = (
     TypeError,
     KeyError,
     AttributeError,
+    # Of a time that the platform cannot represent.
+    OSError,
     OverflowError,
     RecursionError,
 )
@@ -85,8 +87,8 @@ def _user(value: Any) -> User | None:
         image=claims.image,
         created_at=_time(value["createdAt"]),
         updated_at=updated_at,
-        has_second_factor=value.get("twoFactorEnabled") is True,
-        banned=value.get("banned") is True,
+        has_second_factor=bool(value.get("twoFactorEnabled")),
+        banned=bool(value.get("banned")),
         ban_expires_at=None if ban_expires_at is None else _time(ban_expires_at),
     )
 

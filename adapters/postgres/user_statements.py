@@ -247,9 +247,9 @@ def release_email(layout: Layout) -> Statement:
     # In our schema are users of a Better Auth elsewhere, where no two have the same address: if one
     # has it here, that one was deleted there, or has another address by now.
     is_outdated = user.catalog.schema == SCHEMA
-    # An address that nobody can have, and that Better Auth accepts.
+    # An address that nobody can have, nor sign up with before, and that Better Auth accepts.
     nobody = func.concat(
-        literal_column("'displaced-'"), user.text("id"), literal_column("'@example.invalid'")
+        literal_column("'displaced-'"), func.gen_random_uuid(), literal_column("'@example.invalid'")
     )
     return Statement.compile(
         "users.release_email",

@@ -245,3 +245,42 @@ async def test_stateless_session_outlives_the_process(
         assert (await sides.taskport.tasks(cookie)).json()["total"] == 1
         token_alone = {"Cookie": cookie["Cookie"].partition(";")[0]}
         assert (await sides.taskport.me(token_alone)).status_code == 401
+
+
+@pytest.mark.parametrize("strategy", ["compact", "jwt", "jwe"])
+async def test_cookie_cache_does_not_outlive_its_session(
+    strategy: str,
+    version: str,
+    postgres_18_server: PostgresServer,
+    redis_server: RedisServer,
+    tmp_path: Path,
+) -> None:
+    """Better Auth itself accepts the cache for some minutes after the session has ended."""
+    arguments = ("memory", version, postgres_18_server, redis_server, tmp_path)
+    session = {"cookieCache": {"enabled": True, "strategy": strategy}}
+    async with elsewhere(*arguments, session=session) as sides:
+        for log_out in (True, False):
+            cookie = cookie_of(sides.better_auth.sign_up(f"{log_out}@example.com".lower()))
+            assert "session_data" in cookie["Cookie"]
+            assert (await sides.taskport.create(cookie)).status_code == 201
+            if log_out:
+                assert (await sides.taskport.log_out(cookie)).status_code == 204
+            else:
+                assert sides.better_auth.sign_out(cookie).is_success
+            assert (await sides.taskport.me(cookie)).status_code == 401
+            assert (await sides.taskport.create(cookie)).status_code == 401
+
+
+async def test_log_out_ends_sessions_whose_cookies_contradict_each_other(
+    version: str, postgres_18_server: PostgresServer, redis_server: RedisServer, tmp_path: Path
+) -> None:
+    """Another page can set a second session cookie."""
+    arguments = ("memory", version, postgres_18_server, redis_server, tmp_path)
+    async with elsewhere(*arguments) as sides:
+        cookie = cookie_of(sides.better_auth.sign_up("ada@example.com"))["Cookie"]
+        tossed = {"Cookie": f"{cookie}; {cookie.partition('=')[0]}=evil"}
+        assert (await sides.taskport.me(tossed)).status_code == 401
+        logged_out = await sides.taskport.log_out(tossed)
+        assert logged_out.status_code == 204
+        assert "session_token=;" in logged_out.headers["set-cookie"]
+        assert sides.better_auth.get_session({"Cookie": cookie}).json() is None
