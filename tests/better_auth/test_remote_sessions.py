@@ -290,6 +290,19 @@ async def test_failure_is_not_remembered(remote: RemoteSessions, server: FakeSer
     assert await is_found(remote)
 
 
+async def test_each_outage_is_logged_once(server: FakeServer, log_events: LogEvents) -> None:
+    remote = RemoteSessions(server.url, ORIGIN, max_age=0)
+    for outages in (1, 2):
+        server.fault = response(b"{}")
+        for _ in range(3):
+            with pytest.raises(Unavailable):
+                await is_found(remote)
+        server.fault = None
+        assert await is_found(remote)
+        assert [event["event"] for event in log_events] == ["sessions_unavailable"] * outages
+    await remote.close()
+
+
 async def test_stale_session_is_not_believed(
     remote: RemoteSessions, server: FakeServer, advance_time: AdvanceTime
 ) -> None:
@@ -337,18 +350,21 @@ async def test_ended_session_is_forgotten(
     assert await is_found(remote)
 
 
-async def test_request_under_way_is_forgotten(remote: RemoteSessions, server: FakeServer) -> None:
+@pytest.mark.parametrize("is_asked_again", [False, True])
+async def test_request_under_way_is_forgotten(
+    remote: RemoteSessions, server: FakeServer, is_asked_again: bool
+) -> None:
     """Its response says that the session is valid, and comes after the session has ended."""
     server.gate.clear()
     before = asyncio.create_task(is_found(remote))
     await until(lambda: server.requests)
     server.ungated.add("sign-out")
     await remote.remove("s", "ann", caller=replace(SESSION, token=LINE))
-    after = asyncio.create_task(is_found(remote))
+    after = [asyncio.create_task(is_found(remote))] if is_asked_again else []
     await settled()
     server.gate.set()
     assert await before
-    assert not await after
+    assert not any(await asyncio.gather(*after))
     assert not await is_found(remote)
 
 

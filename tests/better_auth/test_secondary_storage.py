@@ -83,6 +83,7 @@ async def test_prolonged_session_is_sorted_into_the_list(storage: Storage) -> No
     storage.values["t"] = json.dumps(value)
     longer = replace(SESSION, expires_at=NOW + 10 * DAY, updated_at=NOW + DAY)
     await store_of(storage).save(longer)
+    assert "é" in storage.values["t"]
     found = json.loads(storage.values["t"])
     assert found["session"].pop("activeOrganizationId") == "é"
     assert found == json.loads(text_of(longer, ANN))
