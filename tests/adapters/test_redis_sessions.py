@@ -287,7 +287,7 @@ async def test_server_that_is_no_redis(reply: str, session: Session) -> None:
             while data := await reader.read(65_536):
                 is_command = b"GET" in data or b"EVAL" in data
                 writer.write(REPLIES[reply] if is_command else b"+OK\r\n" * data.count(b"*"))
-                while reply == "a slow text":
+                while is_command and reply == "a slow text":
                     writer.write(b"a")
                     await writer.drain()
                     await asyncio.sleep(_SHORT / 10)
