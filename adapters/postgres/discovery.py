@@ -217,8 +217,8 @@ class _Discovery:
         if USER in complete and ACCOUNT in complete and not shaped:
             raise UnsupportedLayout(
                 f"{complete[USER]} and {complete[ACCOUNT]} are Better Auth's, but there is no"
-                " session table: with secondaryStorage, set BETTER_AUTH_SESSIONS to its Redis, or"
-                " to remote"
+                " session table: with secondaryStorage, set BETTER_AUTH_SESSIONS to its Redis or"
+                " to remote, or session.storeSessionInDatabase of Better Auth to true"
             )
         named = [table for table in self._tables if _is_named_like_theirs(table)]
         for table in (*shaped, *(() if suspects or self._options.schema else named)):

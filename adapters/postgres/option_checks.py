@@ -148,7 +148,8 @@ async def _no_sessions(
         return []
     return [
         f"{session} is empty, though {row[0]} users with an account are new in {user}: if Better"
-        " Auth has a secondaryStorage, set BETTER_AUTH_SESSIONS to its Redis, or to remote"
+        " Auth has a secondaryStorage, set BETTER_AUTH_SESSIONS to its Redis or to remote, or"
+        " session.storeSessionInDatabase of Better Auth to true"
     ]
 
 
