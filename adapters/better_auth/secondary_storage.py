@@ -207,5 +207,5 @@ def _json_time(time: datetime) -> str:
 
 
 def _dump(value: object) -> str:
-    """As JavaScript's `JSON.stringify` has it."""
+    """In ASCII: JavaScript escapes half a character as well, which UTF-8 cannot have."""
     return json.dumps(value, separators=(",", ":"))
