@@ -28,8 +28,11 @@ from tests.servers import PostgresServer
 pytestmark = pytest.mark.postgres
 
 ELSEWHERE: Final = LayoutOptions(has_sessions=False)
-#: Nothing listens there.
-SETTINGS: Final = {"BETTER_AUTH_SESSIONS": "remote", "BETTER_AUTH_JWKS_URL": NO_KEYS}
+#: Nothing listens there. On the port of `BETTER_AUTH_URL`, other tests have a server.
+SETTINGS: Final = {
+    "BETTER_AUTH_SESSIONS": NO_KEYS.removesuffix("/jwks"),
+    "BETTER_AUTH_JWKS_URL": NO_KEYS,
+}
 TABLES: Final = {"user", "session", "account", "verification"}
 USER: Final = (
     'insert into {}."user" (id, name, email, "emailVerified")'
