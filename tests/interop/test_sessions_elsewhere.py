@@ -2,6 +2,7 @@
 without any database."""
 
 import json
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -284,3 +285,34 @@ async def test_log_out_ends_sessions_whose_cookies_contradict_each_other(
         assert logged_out.status_code == 204
         assert "session_token=;" in logged_out.headers["set-cookie"]
         assert sides.better_auth.get_session({"Cookie": cookie}).json() is None
+
+
+async def test_nobody_is_let_in_while_better_auth_is_away(
+    version: str,
+    postgres_18_server: PostgresServer,
+    redis_server: RedisServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Frozen, then killed; the first request after that is served again."""
+    monkeypatch.setattr("adapters.better_auth.remote_sessions.TIMEOUT_SECONDS", 2.0)
+    arguments = ("sqlite", version, postgres_18_server, redis_server, tmp_path)
+    async with elsewhere(*arguments) as sides:
+        cookie = cookie_of(sides.better_auth.sign_up("ada@example.com"))
+        assert (await sides.taskport.create(cookie)).status_code == 201
+        sides.better_auth.process.send_signal(signal.SIGSTOP)
+        try:
+            await _assert_away(sides, cookie)
+        finally:
+            sides.better_auth.process.send_signal(signal.SIGCONT)
+        assert (await sides.taskport.tasks(cookie)).json()["total"] == 1
+        sides.better_auth.stop()
+        await _assert_away(sides, cookie)
+        sides.better_auth.restart()
+        assert (await sides.taskport.tasks(cookie)).json()["total"] == 1
+
+
+async def _assert_away(sides: Elsewhere, cookie: Headers) -> None:
+    for response in (await sides.taskport.me(cookie), await sides.taskport.create(cookie)):
+        assert response.status_code == 503
+        assert int(response.headers["retry-after"]) >= 1
