@@ -298,7 +298,7 @@ def _register_foreign_sessions(
 
 
 def foreign_sessions_of(settings: Settings) -> "RemoteSessions | RedisSecondaryStorage | None":
-    """What finds sessions that are not in the database; None if they are."""
+    """The client of the place that has the sessions; None if that is the database."""
     if not settings.is_sign_in_elsewhere:
         return None
     if settings.has_remote_sessions:

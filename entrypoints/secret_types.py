@@ -27,7 +27,7 @@ def fingerprint(secret: str) -> str:
 
 
 def described(secrets: Sequence[str]) -> str:
-    """What the operator may see of the secrets, the current one first."""
+    """A line about the current secret, which is the first one, for the operator."""
     return f"fingerprint {fingerprint(secrets[0])}" if secrets else "none: Better Auth alone has it"
 
 

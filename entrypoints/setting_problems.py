@@ -1,4 +1,4 @@
-"""What is wrong with the settings, for people."""
+"""Lists the errors of the settings, for people."""
 
 from pydantic import ValidationError
 

@@ -171,7 +171,7 @@ def _parse(text: str | None, token: str) -> SessionAndUser | None:
 def _is_revoked(session: Session, revoked_before: str | None) -> bool:
     if revoked_before is None:
         return False
-    # Whatever another text means, the session is not known to be valid. NaN is never less.
+    # With a text that is no number, or NaN, the session is not known to be valid.
     try:
         return not _milliseconds(session.created_at) >= float(revoked_before)
     except ValueError:

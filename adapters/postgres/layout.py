@@ -71,7 +71,7 @@ class LayoutOptions:
 
     @property
     def cure(self) -> str:
-        """What to do if a table that resembles Better Auth's is another's."""
+        """The advice to an operator whose table only resembles one of Better Auth's."""
         return (
             "set BETTER_AUTH_SCHEMA to the schema in which Better Auth's tables are, or are to be"
             f" made{'' if self.has_sessions else f': {SCHEMA}, if none of these is'}"

@@ -16,7 +16,7 @@ from domain.errors import Unavailable
 #: Deadline of a command in seconds, with the wait for a connection.
 TIMEOUT_SECONDS: Final = 1.0
 _MAX_CONNECTIONS: Final = 32
-# One key, so that it works in a cluster as well.
+# A comparison in the client would lose a change between its read and its write.
 _REPLACE: Final = """
 if redis.call('get', KEYS[1]) ~= ARGV[1] then
   return 0

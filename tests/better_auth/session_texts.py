@@ -34,7 +34,7 @@ def user_value(user: User) -> dict[str, Any]:
 
 
 def text_of(session: Session, user: User) -> str:
-    """What the secondary storage has under the token, and `get-session` responds with."""
+    """The value of the token in the secondary storage, and the response of `get-session`."""
     return dumped({"session": session_value(session), "user": user_value(user)})
 
 

@@ -220,7 +220,7 @@ async def test_list_that_is_none(backend: Backend, server: FakeServer) -> None:
         assert (await client.post(LOG_OUT, headers=BEARER)).status_code == 503
 
 
-# What is remembered.
+# The cache.
 
 
 async def test_response_is_remembered(
@@ -438,7 +438,7 @@ async def test_callers_get_unavailable_at_the_end(
     assert {type(result) for result in results} == {Unavailable}
 
 
-# What is sent.
+# Requests to Better Auth.
 
 
 async def test_requests_as_better_auth_expects_them(

@@ -26,7 +26,7 @@ _WEEK_SECONDS: Final = 604_800
 
 
 class Promise(Enum):
-    """What the port promises, and not every store keeps."""
+    """The promises of the port that not every store keeps."""
 
     #: Sessions begin here.
     ADD = auto()

@@ -301,7 +301,7 @@ async def test_write_of_the_guest_waits_for_the_move(
 async def test_move_waits_for_a_write_of_the_guest(
     database: PoolDatabase, tasks: PostgresTasks, users: None, database_url: str, is_first: bool
 ) -> None:
-    """Whose task is moved as well."""
+    """The task of that write is moved as well."""
     earlier = set() if is_first else {(await tasks.add(new())).id}
     async with database.transaction() as transaction:
         writing = PostgresTasks(transaction, PostgresOwners(better_auth(transaction)))
