@@ -242,10 +242,9 @@ def _register_identity(container: punq.Container, settings: Settings) -> None:
         ),
     )
     if settings.has_remote_sessions:
-        container.register(SessionCredentials, instance=ForwardedSessionCredentials(cookies))
-        container.register(
-            SessionCookies, ForwardedCookies, credentials=ForwardedSessionCredentials(cookies)
-        )
+        forwarded = ForwardedSessionCredentials(cookies)
+        container.register(SessionCredentials, instance=forwarded)
+        container.register(SessionCookies, ForwardedCookies, credentials=forwarded)
     else:
         container.register(SessionCookies, lambda: container.resolve(BetterAuthCookies))
         container.register(
