@@ -28,8 +28,13 @@ async def find_session_problems(settings: Settings) -> list[Problem]:
     try:
         await sessions.ping()
     except Unavailable:
-        name = "Better Auth" if settings.has_remote_sessions else "Redis"
-        message = f"BETTER_AUTH_SESSIONS: {name} does not respond: until it does, sessions are 503"
+        # The URL of a Redis may have a password.
+        place = (
+            f"Better Auth does not respond at {settings.sessions_url}"
+            if settings.has_remote_sessions
+            else f"Redis does not respond at {urlsplit(settings.better_auth_sessions).hostname}"
+        )
+        message = f"BETTER_AUTH_SESSIONS: {place}: until it does, sessions are 503"
         return [Problem(Severity.DEFECT, message)]
     finally:
         await sessions.close()
